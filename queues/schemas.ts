@@ -1,0 +1,157 @@
+import { z } from 'zod';
+
+/*
+ * The contract between producers and workers. A job names a video and the questions about it; a result
+ * document holds the answers, how the video was fitted into the context, and where the time went.
+ */
+
+const seconds = z.number().min(0);
+
+export const samplingSchema = z
+  .strictObject({
+    frames: z.int().min(1).max(4096).optional(),
+    fps: z.number().positive().max(240).optional(),
+    maxFrames: z.int().min(1).max(4096).optional(),
+    startSeconds: seconds.optional(),
+    endSeconds: seconds.optional(),
+  })
+  .refine((s) => s.frames === undefined || s.fps === undefined, {
+    message: 'give `frames` or `fps`, not both',
+  })
+  .refine(
+    (s) => s.startSeconds === undefined || s.endSeconds === undefined || s.startSeconds < s.endSeconds,
+    {
+      message: '`startSeconds` must be below `endSeconds`',
+    },
+  );
+
+export const compressionSchema = z.union([
+  z.enum(['auto', 'none']),
+  z.strictObject({ dominant: z.int().min(1), contextual: z.int().min(0) }),
+]);
+
+export const generationSchema = z.strictObject({
+  maxNewTokens: z.int().min(1).max(4096).optional(),
+  temperature: z.number().min(0).max(10).optional(),
+  topK: z.int().min(1).optional(),
+  topP: z.number().gt(0).max(1).optional(),
+  seed: z.int().min(0).optional(),
+  stop: z.array(z.string().min(1)).max(16).optional(),
+});
+
+const question = z
+  .string()
+  .max(16_384)
+  .refine((q) => q.trim().length > 0, { message: 'the question is empty' });
+
+/** What a producer enqueues. Unknown fields are refused. */
+export const askJobSchema = z.strictObject({
+  /** Path of a local file below one of the worker's video folders. */
+  video: z.string().min(1).max(4096),
+  questions: z.union([question.transform((q) => [q]), z.array(question).min(1).max(256)]),
+  sampling: samplingSchema.default({}),
+  compression: compressionSchema.default('auto'),
+  generation: generationSchema.default({}),
+  /** Name of a folder below one of the worker's model folders. */
+  model: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'a model is named by its folder: letters, digits, ". _ -"')
+    .default('nano'),
+});
+
+/** What a producer may write: one question or many, everything else optional. */
+export type AskJobInput = z.input<typeof askJobSchema>;
+/** A job as it lies in the queue. */
+export type AskJob = z.output<typeof askJobSchema>;
+
+const ms = z.number().min(0);
+
+export const timingsSchema = z.strictObject({
+  queueMs: ms,
+  probeMs: ms,
+  decodeMs: ms,
+  preprocessMs: ms,
+  encodeMs: ms,
+  compressMs: ms,
+  projectMs: ms,
+  prefillMs: ms,
+  generateMs: ms,
+  totalMs: ms,
+  firstTokenMs: ms,
+  onnxMs: ms,
+  tokensPerSecond: ms,
+  framesPerSecond: ms,
+});
+
+export const answerSchema = z.strictObject({
+  question: z.string(),
+  answer: z.string(),
+  finishReason: z.enum(['stop', 'length']),
+  promptTokens: z.int(),
+  newTokens: z.int(),
+  prefillMs: ms,
+  generateMs: ms,
+  /** True when the answer was stored before and nothing was computed for it. */
+  cached: z.boolean(),
+});
+
+/** What a finished job leaves behind; the same document for `ask --json` and `result --json`. */
+export const resultSchema = z.strictObject({
+  id: z.string(),
+  status: z.literal('completed'),
+  /** True when every answer was stored before. */
+  cached: z.boolean(),
+  video: z.strictObject({
+    path: z.string(),
+    digest: z.string(),
+    sizeBytes: z.int(),
+    codec: z.string(),
+    durationSeconds: z.number(),
+    fps: z.number(),
+    width: z.int(),
+    height: z.int(),
+  }),
+  /** In the order of the questions. */
+  answers: z.array(answerSchema),
+  plan: z.strictObject({
+    frames: z.int(),
+    tokensPerFrame: z.int(),
+    budget: z.strictObject({ dominant: z.int(), contextual: z.int() }).nullable(),
+    tokensPerFrameBefore: z.int(),
+    contextLength: z.int(),
+    promptTokens: z.int(),
+    maxNewTokens: z.int(),
+    reason: z.string(),
+  }),
+  /** Visual tokens of the whole video, without and with compression. */
+  tokens: z.strictObject({ before: z.int(), after: z.int() }),
+  frames: z.array(z.strictObject({ index: z.int(), ptsSeconds: z.number() })),
+  timings: timingsSchema,
+  model: z.strictObject({ name: z.string(), digest: z.string(), dtype: z.string() }),
+  settings: z.strictObject({
+    sampling: samplingSchema,
+    compression: compressionSchema,
+    generation: generationSchema,
+  }),
+  finishedAt: z.iso.datetime(),
+});
+
+export type Result = z.infer<typeof resultSchema>;
+
+/** What a job leaves behind that failed for good or was cancelled. */
+export const failureSchema = z.strictObject({
+  id: z.string(),
+  status: z.enum(['failed', 'cancelled']),
+  error: z.string(),
+  finishedAt: z.iso.datetime(),
+});
+
+export type Failure = z.infer<typeof failureSchema>;
+
+/** The document under `result:<job id>`. */
+export const documentSchema = z.discriminatedUnion('status', [
+  resultSchema,
+  failureSchema.extend({ status: z.literal('failed') }),
+  failureSchema.extend({ status: z.literal('cancelled') }),
+]);
+export type ResultDocument = z.infer<typeof documentSchema>;

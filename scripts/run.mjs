@@ -1,0 +1,97 @@
+// Sets up what a fresh machine lacks, compiles, and runs one of the project's scripts:
+//
+//   node scripts/run.mjs                  set up only
+//   node scripts/run.mjs NAME [ARG...]    set up, then dist/scripts/NAME.js
+//   node scripts/run.mjs --exec CMD ...   set up, then a command of node_modules/.bin
+//
+// Plain JavaScript without dependencies, since it runs before anything is installed or compiled. Everything it
+// says goes to standard error, so that a script's standard output stays its own.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const [name, ...rest] = process.argv.slice(2);
+
+requireNode(20, 19);
+installPackages();
+installSystemTools();
+run(process.execPath, [join(root, 'scripts/build.mjs')]);
+if (name === '--exec') {
+  const [command, ...args] = rest;
+  exitWith(spawn(join(root, 'node_modules/.bin', command), args, 'inherit'));
+} else if (name) {
+  exitWith(spawn(process.execPath, [join(root, 'dist/scripts', `${name}.js`), ...rest], 'inherit'));
+}
+
+function requireNode(major, minor) {
+  const [haveMajor, haveMinor] = process.versions.node.split('.').map(Number);
+  if (haveMajor > major || (haveMajor === major && haveMinor >= minor)) return;
+  fail(`Node ${major}.${minor} or newer is needed, this is ${process.versions.node}: see https://nodejs.org`);
+}
+
+/** `npm ci` where node_modules is missing or was made from another lock file. */
+function installPackages() {
+  const stamp = join(root, 'node_modules/.package-lock.json');
+  if (existsSync(stamp) && sameVersions(stamp)) return;
+  say('installing the npm packages');
+  run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--no-audit', '--no-fund'], {
+    ONNXRUNTIME_NODE_INSTALL: 'skip',
+  });
+}
+
+function sameVersions(stamp) {
+  const versions = (file) =>
+    Object.entries(JSON.parse(readFileSync(file, 'utf8')).packages)
+      .filter(([path, entry]) => path !== '' && !entry.optional)
+      .map(([path, entry]) => `${path}@${entry.version}`)
+      .join();
+  return versions(stamp) === versions(join(root, 'package-lock.json'));
+}
+
+/** ffmpeg and a Redis server, by apt where this user may install packages; else the line to type. */
+function installSystemTools() {
+  const needed = [];
+  if (!has('ffmpeg') || !has('ffprobe')) needed.push('ffmpeg');
+  const redisElsewhere = process.env.REDIS_URL || has('valkey-server');
+  if (!redisElsewhere && !has('redis-server')) needed.push('redis-server');
+  if (needed.length === 0) return;
+  const apt = ['apt-get', 'install', '-y', '--no-install-recommends', ...needed];
+  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
+  const mayInstall = has('apt-get') && spawn('sh', ['-c', [...sudo, 'true'].join(' ')]).status === 0;
+  if (!mayInstall) fail(`please install ${needed.join(' and ')}, for example: sudo ${apt.join(' ')}`);
+  say(`installing ${needed.join(' and ')}`);
+  const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
+  run([...sudo, 'apt-get'][0], [...sudo, 'apt-get', 'update', '-q'].slice(1), quiet);
+  run([...sudo, ...apt][0], [...sudo, ...apt].slice(1), quiet);
+}
+
+function has(command) {
+  return spawn('sh', ['-c', `command -v ${command}`]).status === 0;
+}
+
+function spawn(command, args, stdio = 'ignore', environment = {}) {
+  return spawnSync(command, args, { cwd: root, stdio, env: { ...process.env, ...environment } });
+}
+
+function run(command, args, environment) {
+  const result = spawn(command, args, ['ignore', 2, 2], environment);
+  if (result.status !== 0) {
+    fail(`failed: ${command} ${args.join(' ')}${result.error ? ` (${result.error.message})` : ''}`);
+  }
+}
+
+function exitWith(result) {
+  if (result.signal) process.kill(process.pid, result.signal);
+  process.exitCode = result.status ?? 1;
+}
+
+function say(text) {
+  process.stderr.write(`setup: ${text}\n`);
+}
+
+function fail(text) {
+  say(text);
+  process.exit(1);
+}
