@@ -1,0 +1,132 @@
+import { checkBudget } from './compress.js';
+import { InputError } from './errors.js';
+import type { Compression, Plan, TokenBudget } from './types.js';
+
+/** Fewer tokens of a frame than this are not chosen automatically; asking for them works. */
+const minAutoTokens = 8;
+
+export interface PlanRequest {
+  readonly contextLength: number;
+  readonly maxNewTokens: number;
+  readonly compression: Compression;
+  /** Tokens of the tower, CLS counted. */
+  readonly N: number;
+  /** Patches: what a frame costs without compression. */
+  readonly P: number;
+  /** What `auto` keeps of a frame when there is room. */
+  readonly defaultBudget: TokenBudget;
+  /** Frames that the sampling gives. */
+  readonly frames: number;
+  /** True when the caller asked for these frames; then they are not reduced. */
+  readonly framesAreExplicit: boolean;
+  /**
+   * Tokens of the longest prompt with `frames` frames, apart from the visual tokens: template, separators,
+   * frame times and question. Must not shrink when `frames` grows.
+   */
+  textTokens(frames: number): number;
+}
+
+/** Splits a number of tokens as the paper does (54 + 10, 108 + 20): `contextual = round(total × 5 / 32)`. */
+export function splitBudget(total: number): TokenBudget {
+  const contextual = Math.round((total * 5) / 32);
+  return { dominant: total - contextual, contextual };
+}
+
+/**
+ * Fits frames and tokens a frame into the context. Explicit settings win. What is left open gives way in this
+ * order: the tokens of a frame down to 8 (`auto` compression), then the number of frames.
+ *
+ * Throws an InputError that says what would fit, and a RangeError for a budget above the frame's tokens.
+ */
+export function planTokens(request: PlanRequest): Plan {
+  const { compression, frames, framesAreExplicit } = request;
+  if (typeof compression === 'object') checkBudget(compression, request.N);
+  if (roomFor(request, 1) < 1) throw questionTooLong(request);
+
+  const wanted = tokensWanted(request);
+  const least = compression === 'auto' ? Math.min(minAutoTokens, wanted) : wanted;
+  const fitting = framesAreExplicit ? frames : mostFrames(request, least);
+  const perFrame = Math.min(wanted, Math.floor(roomFor(request, fitting) / Math.max(fitting, 1)));
+  if (fitting < 1 || perFrame < (framesAreExplicit && compression === 'auto' ? 1 : least)) {
+    throw doesNotFit(request, wanted);
+  }
+  return describe(request, fitting, perFrame, wanted);
+}
+
+/** Tokens a frame when there is room. */
+function tokensWanted({ compression, defaultBudget, P }: PlanRequest): number {
+  if (compression === 'none') return P;
+  const budget = compression === 'auto' ? defaultBudget : compression;
+  return budget.dominant + budget.contextual;
+}
+
+/** Visual tokens that fit beside the text of `frames` frames and the answer. */
+function roomFor({ contextLength, maxNewTokens, textTokens }: PlanRequest, frames: number): number {
+  return contextLength - maxNewTokens - textTokens(frames);
+}
+
+/** The largest number of frames, at most those sampled, that fit at `perFrame` tokens each; 0 if none. */
+function mostFrames(request: PlanRequest, perFrame: number): number {
+  let fits = 0;
+  let tooMany = request.frames + 1;
+  while (tooMany - fits > 1) {
+    const middle = (fits + tooMany) >> 1;
+    if (middle * perFrame <= roomFor(request, middle)) fits = middle;
+    else tooMany = middle;
+  }
+  return fits;
+}
+
+function describe(request: PlanRequest, frames: number, perFrame: number, wanted: number): Plan {
+  const budget = budgetOf(request, perFrame, wanted);
+  return {
+    frames,
+    tokensPerFrame: perFrame,
+    budget,
+    tokensPerFrameBefore: request.P,
+    contextLength: request.contextLength,
+    promptTokens: request.textTokens(frames) + frames * perFrame,
+    maxNewTokens: request.maxNewTokens,
+    reason: reasonOf(request, frames, perFrame, wanted),
+  };
+}
+
+function budgetOf(request: PlanRequest, perFrame: number, wanted: number): TokenBudget | null {
+  if (request.compression === 'none') return null;
+  if (request.compression !== 'auto') return request.compression;
+  return perFrame === wanted ? request.defaultBudget : splitBudget(perFrame);
+}
+
+function reasonOf(request: PlanRequest, frames: number, perFrame: number, wanted: number): string {
+  const context = `the context of ${request.contextLength} tokens`;
+  const fewer = frames < request.frames ? `${frames} of ${request.frames} frames` : `${frames} frames`;
+  if (request.compression === 'none') return `${fewer} with all ${perFrame} tokens each fit ${context}`;
+  if (request.compression !== 'auto') return `${fewer} with the ${perFrame} tokens asked for fit ${context}`;
+  const tokens = perFrame < wanted ? `${perFrame} instead of ${wanted} tokens` : `${perFrame} tokens`;
+  return `${fewer} with ${tokens} of ${request.P} each fit ${context}`;
+}
+
+function questionTooLong(request: PlanRequest): InputError {
+  const most = request.contextLength - request.maxNewTokens - 1;
+  return new InputError(
+    `the question is too long: with the template and one frame it takes ${request.textTokens(1)} tokens, ` +
+      `${Math.max(most, 0)} fit beside an answer of ${request.maxNewTokens} in ` +
+      `the context of ${request.contextLength}`,
+  );
+}
+
+function doesNotFit(request: PlanRequest, wanted: number): InputError {
+  const { frames, contextLength, maxNewTokens } = request;
+  const room = Math.max(roomFor(request, frames), 0);
+  const perFrame = Math.floor(room / frames);
+  const fewer = mostFrames(request, wanted);
+  const options = [
+    fewer > 0 && fewer < frames ? `${fewer} frames at ${wanted} tokens` : '',
+    perFrame > 0 ? `${frames} frames at ${perFrame} tokens` : '',
+  ].filter(Boolean);
+  return new InputError(
+    `${frames} frames × ${wanted} tokens = ${frames * wanted} visual tokens do not fit: ` +
+      `the context of ${contextLength} leaves ${room} beside ${request.textTokens(frames)} tokens of text ` +
+      `and an answer of ${maxNewTokens}; what would fit: ${options.join(', or ') || 'fewer frames'}`,
+  );
+}

@@ -1,0 +1,182 @@
+import type { CompressedFrame, EncodedFrame, TokenBudget } from './types.js';
+
+export interface CompressOptions {
+  /**
+   * What a contextual token becomes: `sum` (default, as published) adds the mean of the joined tokens to the
+   * target, `mean` takes the average of the target and that mean.
+   */
+  readonly merge?: 'sum' | 'mean';
+}
+
+/**
+ * VisionZip for one frame (arXiv 2412.04467, section 3.2 and appendix A.2).
+ *
+ * In: hidden (N, D), keys (N, K) averaged over heads, scores (P). P = N − 1 means that token 0 is CLS, which
+ * is always kept and counted by `dominant`; P = N means that there is no CLS.
+ * Out: tokens (dominant + contextual, D), the dominant ones first, in raster order.
+ *
+ * Throws a RangeError for a budget the frame cannot give, or arrays whose sizes do not agree.
+ */
+export function compressFrame(
+  frame: EncodedFrame,
+  budget: TokenBudget,
+  options: CompressOptions = {},
+): CompressedFrame {
+  checkShapes(frame);
+  checkBudget(budget, frame.N);
+  const { N, D, hidden } = frame;
+  const T = budget.dominant + budget.contextual;
+
+  // 1. Dominant: CLS, and the patches that get the most attention.
+  const dominantIndices = selectDominant(frame, budget.dominant);
+
+  // 2. Contextual: evenly spaced targets among the rest; every other token joins the most similar one.
+  const remaining = complement(dominantIndices, N);
+  const contextualMembers = groupByKey(frame, remaining, budget.contextual);
+
+  // 3. Out: the dominant as they are, then each target with what joined it.
+  const tokens = new Float32Array(T * D); // (T, D)
+  dominantIndices.forEach((row, t) => {
+    tokens.set(hidden.subarray(row * D, (row + 1) * D), t * D);
+  });
+  contextualMembers.forEach((members, c) => {
+    const out = tokens.subarray((budget.dominant + c) * D, (budget.dominant + c + 1) * D);
+    mergeInto(out, frame, members, options.merge ?? 'sum');
+  });
+  return {
+    index: frame.index,
+    ptsSeconds: frame.ptsSeconds,
+    T,
+    D,
+    tokens,
+    dominantIndices,
+    contextualMembers,
+  };
+}
+
+/** `none`: every patch token, without CLS; the input that the LLaVA family was trained on. */
+export function keepAll(frame: EncodedFrame): CompressedFrame {
+  checkShapes(frame);
+  const { N, D } = frame;
+  const first = N - frame.scores.length;
+  return {
+    index: frame.index,
+    ptsSeconds: frame.ptsSeconds,
+    T: N - first,
+    D,
+    tokens: frame.hidden.slice(first * D),
+    dominantIndices: Array.from({ length: N - first }, (_, patch) => patch + first),
+    contextualMembers: [],
+  };
+}
+
+/** Rows of `hidden`, ascending. A tie goes to the lower index. */
+function selectDominant({ N, scores }: EncodedFrame, dominant: number): number[] {
+  const cls = N - scores.length; // 1 with CLS, else 0
+  const byScore = Array.from(scores, (_, patch) => patch);
+  byScore.sort((a, b) => scores[b]! - scores[a]! || a - b);
+  const rows = byScore.slice(0, dominant - cls).map((patch) => patch + cls);
+  if (cls === 1) rows.push(0);
+  return rows.sort((a, b) => a - b);
+}
+
+/**
+ * The targets are every `max(1, floor(R / contextual))`-th of the R remaining rows. Gives, for each target,
+ * the rows that went into it: itself, then those whose keys are most similar to its key, ascending.
+ */
+function groupByKey(frame: EncodedFrame, remaining: readonly number[], contextual: number): number[][] {
+  if (contextual === 0) return [];
+  const stride = Math.max(1, Math.floor(remaining.length / contextual));
+  const groups = Array.from({ length: contextual }, (_, c) => [remaining[c * stride]!]);
+  const targets = groups.map(([target]) => target!);
+  const isTarget = new Set(targets);
+  const inverseNorms = keyInverseNorms(frame);
+  for (const row of remaining) {
+    if (!isTarget.has(row)) groups[mostSimilar(frame, row, targets, inverseNorms)]!.push(row);
+  }
+  return groups;
+}
+
+/** Which of `targets` has the highest cosine similarity of keys with `row`; a tie goes to the first. */
+function mostSimilar(
+  { keys, K }: EncodedFrame,
+  row: number,
+  targets: readonly number[],
+  inverseNorms: Float64Array,
+): number {
+  let best = 0;
+  let bestCosine = -Infinity;
+  for (let c = 0; c < targets.length; c++) {
+    const target = targets[c]!;
+    let dot = 0;
+    for (let k = 0; k < K; k++) dot += keys[row * K + k]! * keys[target * K + k]!;
+    // The row's own norm is the same for every target, yet a zero key must have cosine 0 with all of them.
+    const cosine = dot * inverseNorms[target]! * inverseNorms[row]!;
+    if (cosine > bestCosine) {
+      bestCosine = cosine;
+      best = c;
+    }
+  }
+  return best;
+}
+
+/** 1 / |key| for each row, and 0 for a key of zero length, so that its cosine is 0. */
+function keyInverseNorms({ keys, N, K }: EncodedFrame): Float64Array {
+  const inverse = new Float64Array(N);
+  for (let row = 0; row < N; row++) {
+    let squares = 0;
+    for (let k = 0; k < K; k++) squares += keys[row * K + k]! ** 2;
+    inverse[row] = squares > 0 ? 1 / Math.sqrt(squares) : 0;
+  }
+  return inverse;
+}
+
+/** out = hidden[target] + mean(hidden[others]); a target that nobody joined stays as it is. */
+function mergeInto(
+  out: Float32Array,
+  { hidden, D }: EncodedFrame,
+  members: readonly number[],
+  merge: 'sum' | 'mean',
+): void {
+  const [target, ...others] = members;
+  const scale = merge === 'mean' && others.length > 0 ? 0.5 : 1;
+  for (let d = 0; d < D; d++) {
+    let sum = 0;
+    for (const row of others) sum += hidden[row * D + d]!;
+    const mean = others.length > 0 ? sum / others.length : 0;
+    out[d] = scale * (hidden[target! * D + d]! + mean);
+  }
+}
+
+/** 0 … N−1 without the rows of an ascending list. */
+function complement(ascending: readonly number[], N: number): number[] {
+  const taken = new Set(ascending);
+  return Array.from({ length: N }, (_, row) => row).filter((row) => !taken.has(row));
+}
+
+/** Throws a RangeError that names the numbers. */
+export function checkBudget({ dominant, contextual }: TokenBudget, N: number): void {
+  if (!Number.isInteger(dominant) || dominant < 1) {
+    throw new RangeError(`\`dominant\` must be a whole number of at least 1, got ${dominant}`);
+  }
+  if (!Number.isInteger(contextual) || contextual < 0) {
+    throw new RangeError(`\`contextual\` must be a whole number of at least 0, got ${contextual}`);
+  }
+  if (dominant + contextual > N) {
+    throw new RangeError(`token budget ${dominant} + ${contextual} exceeds the frame's ${N} tokens`);
+  }
+}
+
+function checkShapes({ N, D, K, hidden, keys, scores }: EncodedFrame): void {
+  if (hidden.length !== N * D) {
+    throw new RangeError(`\`hidden\` must hold ${N} × ${D} = ${N * D} numbers, got ${hidden.length}`);
+  }
+  if (keys.length !== N * K) {
+    throw new RangeError(`\`keys\` must hold ${N} × ${K} = ${N * K} numbers, got ${keys.length}`);
+  }
+  if (scores.length !== N && scores.length !== N - 1) {
+    throw new RangeError(`\`scores\` must hold ${N} numbers, or ${N - 1} with CLS, got ${scores.length}`);
+  }
+  const bad = scores.findIndex((score) => Number.isNaN(score));
+  if (bad >= 0) throw new RangeError(`\`scores\` must be numbers, the one of patch ${bad} is NaN`);
+}

@@ -1,0 +1,65 @@
+import type { EncodedFrame, Frame, PreparedFrame, TokenBudget } from './types.js';
+
+/** The keys and values of everything that was prefilled or generated so far. Never changed in place. */
+export interface KvCache {
+  /** Tokens in the cache. */
+  readonly length: number;
+  /** What the decoder gave as `present.*`; opaque to the pipeline. */
+  readonly tensors: Readonly<Record<string, unknown>>;
+}
+
+/** A part of a chat message: text, or the place of one frame's visual tokens. */
+export type PromptPart = { readonly type: 'text'; readonly text: string } | { readonly type: 'image' };
+
+/**
+ * A loaded vision-language model, as the pipeline sees it: a tower, a projector, an embedding, a decoder and a
+ * tokenizer. Everything is float32 at this border, whatever the graphs use inside.
+ */
+export interface Model {
+  readonly name: string;
+  /** sha256 over the model's files. */
+  readonly digest: string;
+  readonly dtype: string;
+  readonly tower: {
+    readonly cls: boolean;
+    /** Patches of a frame. */
+    readonly P: number;
+    readonly grid: { readonly rows: number; readonly columns: number };
+  };
+  readonly contextLength: number;
+  /** Whether each frame's time is written into the prompt before its tokens. */
+  readonly frameTimes: boolean;
+  readonly defaults: { readonly frames: number; readonly compression: TokenBudget };
+  /** H. */
+  readonly decoderWidth: number;
+  readonly eosTokenIds: readonly number[];
+  readonly imageTokenId: number;
+  readonly imageToken: string;
+  /** Strings that the tokenizer turns into tokens of their own; a question must not hold one. */
+  readonly specialTokens: readonly string[];
+
+  preprocess(frame: Frame): Promise<PreparedFrame>;
+  /** A batch of frames through the vision tower. */
+  encode(frames: readonly PreparedFrame[]): Promise<EncodedFrame[]>;
+  /** tokens (T, D) → (T, H). */
+  project(tokens: Float32Array, T: number, compressed: boolean): Promise<Float32Array>;
+  /** Token ids (S) → (S, H). */
+  embed(ids: readonly number[]): Promise<Float32Array>;
+  /** S embeddings (S, H) after what is in the cache → logits (V) of the last one, and the longer cache. */
+  decode(
+    embeds: Float32Array,
+    S: number,
+    past: KvCache | null,
+  ): Promise<{ logits: Float32Array; cache: KvCache }>;
+
+  /** The model's own chat template around one user message, ready for the answer. */
+  renderChat(parts: readonly PromptPart[]): string;
+  /** Special tokens in the text become their ids; nothing is added. */
+  tokenize(text: string): number[];
+  /** Special tokens are left out. */
+  detokenize(ids: readonly number[]): string;
+
+  /** Milliseconds spent inside ONNX Runtime since the model was loaded. */
+  onnxMs(): number;
+  release(): Promise<void>;
+}

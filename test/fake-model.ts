@@ -1,0 +1,71 @@
+import type { KvCache, Model } from '../src/pipeline/model.js';
+
+/** What the fake decoder was asked, in order. */
+export interface DecodeCall {
+  readonly S: number;
+  readonly before: number;
+  /** First number of each embedding: the token's id, or the visual token's own first number. */
+  readonly rows: readonly number[];
+}
+
+/**
+ * A model with a byte tokenizer and no weights: width 1, an embedding is the token's id, and after each
+ * question the queued reply comes out token for token. Byte 0 is end-of-sequence, 256 the image token.
+ */
+export function fakeModel(replies: readonly string[]): Model & { readonly calls: DecodeCall[] } {
+  const calls: DecodeCall[] = [];
+  const queue = replies.map((reply) => [...new TextEncoder().encode(reply), 0]);
+  let current: number[] = [];
+  const logitsOf = (token: number) => {
+    const logits = new Float32Array(257);
+    logits[token] = 1;
+    return logits;
+  };
+  return {
+    calls,
+    name: 'fake',
+    digest: 'fake',
+    dtype: 'fp32',
+    tower: { cls: true, P: 4, grid: { rows: 2, columns: 2 } },
+    contextLength: 512,
+    frameTimes: true,
+    defaults: { frames: 4, compression: { dominant: 2, contextual: 1 } },
+    decoderWidth: 1,
+    eosTokenIds: [0],
+    imageTokenId: 256,
+    imageToken: '<image>',
+    specialTokens: ['<image>'],
+    preprocess: async ({ index, ptsSeconds, rgb }) => ({
+      index,
+      ptsSeconds,
+      pixelValues: Float32Array.from(rgb.slice(0, 3)),
+    }),
+    encode: async (frames) =>
+      frames.map(({ index, ptsSeconds }) => ({
+        index,
+        ptsSeconds,
+        N: 5,
+        D: 1,
+        K: 1,
+        hidden: Float32Array.of(1000, 1001, 1002, 1003, 1004).map((value) => value + 10 * index),
+        keys: new Float32Array(5).fill(1),
+        scores: Float32Array.of(1, 2, 3, 4),
+      })),
+    project: async (tokens) => tokens,
+    embed: async (ids) => Float32Array.from(ids),
+    decode: async (embeds, S, past: KvCache | null) => {
+      const before = past?.length ?? 0;
+      calls.push({ S, before, rows: [...embeds] });
+      if (past && past.length === calls[0]!.S) current = [...(queue.shift() ?? [0])];
+      return { logits: logitsOf(current.shift() ?? 0), cache: { length: before + S, tensors: {} } };
+    },
+    renderChat: (parts) => parts.map((part) => (part.type === 'text' ? part.text : '<image>')).join(''),
+    tokenize: (text) =>
+      text
+        .split(/(<image>)/)
+        .flatMap((part) => (part === '<image>' ? [256] : [...new TextEncoder().encode(part)])),
+    detokenize: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
+    onnxMs: () => 0,
+    release: async () => {},
+  };
+}

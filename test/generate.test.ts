@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest';
+import { generateAnswer, prefillVideo } from '../src/pipeline/generate.js';
+import { buildPrompt } from '../src/pipeline/prompt.js';
+import type { Generation, VisualTokens } from '../src/pipeline/types.js';
+import { fakeModel } from './fake-model.js';
+
+function visual(index: number, ...embeds: number[]): VisualTokens {
+  return { index, ptsSeconds: index, T: embeds.length, H: 1, embeds: Float32Array.from(embeds) };
+}
+
+async function ask(reply: string, generation: Generation, signal?: AbortSignal) {
+  const model = fakeModel([reply]);
+  const cache = await prefillVideo(model, [72, 256], [visual(0, 1000, 1001)]);
+  const texts: string[] = [];
+  const answer = await generateAnswer(model, 'why?', [63], cache, {
+    generation,
+    signal,
+    onText: (text) => texts.push(text),
+  });
+  return { ...answer, texts, calls: model.calls };
+}
+
+describe('buildPrompt', () => {
+  it('writes the time of each frame before its image token, then the question', () => {
+    const model = fakeModel([]);
+    const { prefix, suffix } = buildPrompt(model, [0, 1.25], ' which? ');
+    expect(model.detokenize(prefix.map((id) => (id === 256 ? 124 : id)))).toBe('0.0s|1.3s|');
+    expect(model.detokenize(suffix)).toBe('which?');
+  });
+
+  it('leaves the times out for a model that was not trained with them', () => {
+    const { prefix } = buildPrompt({ ...fakeModel([]), frameTimes: false }, [0, 1], 'which?');
+    expect(prefix).toEqual([256, 256]);
+  });
+
+  it('refuses a question that holds a special token', () => {
+    expect(() => buildPrompt(fakeModel([]), [0], 'what is <image>?')).toThrow(/special token `<image>`/);
+  });
+
+  it('notices a template that drops frames', () => {
+    const model = { ...fakeModel([]), renderChat: () => 'no picture' };
+    expect(() => buildPrompt(model, [0], 'what?')).toThrow(/must give 1 image tokens, it gave 0/);
+  });
+});
+
+describe('prefillVideo', () => {
+  it('puts the visual tokens of each frame where its image token stands', async () => {
+    const model = fakeModel([]);
+    const cache = await prefillVideo(model, [72, 256, 73, 256], [visual(0, 1000, 1001), visual(1, 2000)]);
+    expect(model.calls).toEqual([{ S: 5, before: 0, rows: [72, 1000, 1001, 73, 2000] }]);
+    expect(cache.length).toBe(5);
+  });
+});
+
+describe('generateAnswer', () => {
+  it('answers until end-of-sequence, one decode step a token', async () => {
+    const { answer, finishReason, newTokens, promptTokens, calls } = await ask(' red', {});
+    expect(answer).toBe('red');
+    expect(finishReason).toBe('stop');
+    expect(newTokens).toBe(5); // four bytes and end-of-sequence
+    expect(promptTokens).toBe(4); // 72, two visual tokens, 63
+    // Prefill of the video, prefill of the question, then the token just picked after all before it.
+    expect(calls.map(({ S, before }) => [S, before])).toEqual([
+      [3, 0],
+      [1, 3],
+      [1, 4],
+      [1, 5],
+      [1, 6],
+      [1, 7],
+    ]);
+  });
+
+  it('stops at `maxNewTokens` and says so', async () => {
+    const { answer, finishReason, newTokens } = await ask('abcdef', { maxNewTokens: 3 });
+    expect([answer, finishReason, newTokens]).toEqual(['abc', 'length', 3]);
+  });
+
+  it('ends before a stop string and never streams a part of it', async () => {
+    const { answer, finishReason, texts } = await ask('one\nQ: two', { stop: ['\nQ:'] });
+    expect(answer).toBe('one');
+    expect(finishReason).toBe('stop');
+    expect(texts.join('')).toBe('one');
+  });
+
+  it('streams what looked like a stop string once it turns out not to be one', async () => {
+    const { answer, texts } = await ask('a\nQb', { stop: ['\nQ:'] });
+    expect(answer).toBe('a\nQb');
+    expect(texts).toEqual(['a', '\nQb']);
+  });
+
+  it('holds half a UTF-8 character back until it is whole', async () => {
+    const { texts, answer } = await ask('né', {});
+    expect(texts).toEqual(['n', 'é']);
+    expect(answer).toBe('né');
+  });
+
+  it('stops between decode steps when aborted', async () => {
+    const controller = new AbortController();
+    controller.abort(new Error('enough'));
+    await expect(ask('abc', {}, controller.signal)).rejects.toThrow('enough');
+  });
+});
