@@ -64,6 +64,17 @@ export type AskJobInput = z.input<typeof askJobSchema>;
 /** A job as it lies in the queue. */
 export type AskJob = z.output<typeof askJobSchema>;
 
+/** Where a running job stands. */
+export const progressSchema = z.strictObject({
+  stage: z.enum(['load', 'probe', 'encode', 'generate']),
+  framesDone: z.int(),
+  framesTotal: z.int(),
+  answersDone: z.int(),
+  answersTotal: z.int(),
+});
+
+export type JobProgress = z.infer<typeof progressSchema>;
+
 const ms = z.number().min(0);
 
 export const timingsSchema = z.strictObject({
@@ -149,9 +160,5 @@ export const failureSchema = z.strictObject({
 export type Failure = z.infer<typeof failureSchema>;
 
 /** The document under `result:<job id>`. */
-export const documentSchema = z.discriminatedUnion('status', [
-  resultSchema,
-  failureSchema.extend({ status: z.literal('failed') }),
-  failureSchema.extend({ status: z.literal('cancelled') }),
-]);
+export const documentSchema = z.discriminatedUnion('status', [resultSchema, failureSchema]);
 export type ResultDocument = z.infer<typeof documentSchema>;

@@ -1,0 +1,235 @@
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { type Job, Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { addressOf, connected, explained, hastyClient, type RedisConnection } from './connection.js';
+import { Documents, failureDocument } from './documents.js';
+import { JobEvents, type WaitOptions } from './events.js';
+import { describeFaults } from './faults.js';
+import { checkMemory, type RedisHealth, readHealth } from './health.js';
+import * as defaults from './options.js';
+import { type AskJob, type AskJobInput, askJobSchema, type ResultDocument } from './schemas.js';
+
+export interface QueueClientOptions {
+  readonly connection: RedisConnection;
+  /** Key prefix in Redis; default `visionzip`. */
+  readonly prefix?: string;
+  /** Name of the queue; default `ask`. */
+  readonly queue?: string;
+  /** How often a job is tried before it fails for good; default 3. */
+  readonly attempts?: number;
+  /** First pause before another attempt, in milliseconds, then doubled; default 1,000. */
+  readonly backoffMs?: number;
+  /** How long the documents are kept that this client writes, in seconds; default 7 days. */
+  readonly retentionSeconds?: number;
+}
+
+/** `finished`: it was already; `unknown`: no job and no document of that id. */
+export type CancelOutcome = 'cancelled' | 'requested' | 'finished' | 'unknown';
+
+export interface QueueStatus {
+  readonly address: string;
+  readonly prefix: string;
+  readonly queue: string;
+  /** Jobs by state: `waiting`, `active`, `delayed`, `completed`, `failed`, and BullMQ's other states. */
+  readonly counts: Readonly<Record<string, number>>;
+  readonly workers: readonly {
+    readonly name: string;
+    readonly address: string;
+    readonly ageSeconds: number;
+  }[];
+  readonly redis: RedisHealth;
+}
+
+/** How old a reading of the server's memory may be when a job is added, in milliseconds. */
+const healthAgeMs = 1_000;
+
+/**
+ * Puts questions about videos into the queue, waits for their answers, and cancels them. Every call fails
+ * within seconds, with one sentence that names the address, where Redis does not answer.
+ */
+export class QueueClient {
+  readonly #address: string;
+  readonly #options: Required<QueueClientOptions>;
+  readonly #keys: defaults.Keys;
+  readonly #redis: Redis;
+  readonly #documents: Documents;
+  readonly #closed = new AbortController();
+  #queue: Queue<AskJob> | undefined;
+  #events: Promise<JobEvents> | undefined;
+  #healthReadAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: QueueClientOptions) {
+    this.#options = {
+      connection: options.connection,
+      prefix: options.prefix ?? defaults.defaultPrefix,
+      queue: options.queue ?? defaults.defaultQueue,
+      attempts: options.attempts ?? defaults.defaultAttempts,
+      backoffMs: options.backoffMs ?? defaults.defaultBackoffMs,
+      retentionSeconds: options.retentionSeconds ?? defaults.defaultRetentionSeconds,
+    };
+    this.#address = addressOf(options.connection);
+    this.#keys = defaults.keysOf(this.#options.prefix, this.#options.queue);
+    this.#redis = hastyClient(options.connection);
+    this.#documents = new Documents(this.#redis, this.#keys, this.#options.retentionSeconds);
+  }
+
+  /**
+   * Enqueues a job and returns its id. With an id of the caller's own it is enqueued once, however often this
+   * is called; one that failed or was cancelled is asked again.
+   *
+   * @throws TypeError for a job that breaks the schema, or an id that stands for another job;
+   *   RedisUnavailableError
+   */
+  async ask(input: AskJobInput, options: { readonly id?: string } = {}): Promise<string> {
+    const parsed = askJobSchema.safeParse(input);
+    if (!parsed.success) throw new TypeError(`the job was refused: ${describeFaults(parsed.error)}`);
+    if (options.id !== undefined) defaults.checkJobId(options.id);
+    return this.#talk(async (queue) => {
+      await this.#checkHealth();
+      if (options.id === undefined) return this.#add(queue, randomUUID(), parsed.data);
+      return this.#addOnce(queue, options.id, parsed.data);
+    });
+  }
+
+  /**
+   * Resolves with the document of a job once it has completed, failed or was cancelled.
+   *
+   * @throws RangeError for an unknown id; a DOMException named `TimeoutError`; the signal's reason;
+   *   RedisUnavailableError where Redis does not answer at the start
+   */
+  async wait(id: string, options: WaitOptions = {}): Promise<ResultDocument> {
+    const early = await this.result(id);
+    if (early) return early;
+    const events = await this.#talk(() => this.#openEvents());
+    const look = async () => (await this.result(id)) ?? (await this.#checkExists(id));
+    const signals = [this.#closed.signal, ...(options.signal ? [options.signal] : [])];
+    return events.until(id, look, { ...options, signal: AbortSignal.any(signals) });
+  }
+
+  /** The document of a finished job; null while it is waiting or running, and for an unknown id. */
+  async result(id: string): Promise<ResultDocument | null> {
+    return this.#talk(async (queue) => {
+      return (await this.#documents.read(id)) ?? this.#documentOfFailure(await queue.getJob(id));
+    });
+  }
+
+  /**
+   * Stops a job. One that waits is removed; one that runs is asked to stop, and its document tells how it ended.
+   */
+  async cancel(id: string): Promise<CancelOutcome> {
+    return this.#talk(async (queue) => {
+      if (await this.result(id)) return 'finished';
+      const job = await queue.getJob(id);
+      if (!job) return 'unknown';
+      if (!(await job.isActive())) {
+        await this.#documents.writeOnce(failureDocument(id, defaults.cancelledReason));
+        if ((await queue.remove(id)) === 1) return 'cancelled';
+        await this.#documents.dropFailure(id); // A worker took it meanwhile.
+      }
+      await this.#redis.set(this.#keys.cancel(id), '1', 'EX', this.#options.retentionSeconds);
+      await this.#redis.publish(this.#keys.cancelChannel, id);
+      return 'requested';
+    });
+  }
+
+  async status(): Promise<QueueStatus> {
+    return this.#talk(async (queue) => {
+      const [counts, workers, redis] = await Promise.all([
+        queue.getJobCounts(),
+        queue.getWorkers(),
+        readHealth(this.#redis),
+      ]);
+      return {
+        address: this.#address,
+        prefix: this.#options.prefix,
+        queue: this.#options.queue,
+        counts,
+        workers: workers.map((worker) => ({
+          name: worker.rawname?.split(':w:')[1] ?? '',
+          address: worker.addr ?? '',
+          ageSeconds: Number(worker.age),
+        })),
+        redis,
+      };
+    });
+  }
+
+  /** Ends the connections; whoever still waits gets an error. */
+  async close(): Promise<void> {
+    this.#closed.abort(new Error('the queue client was closed'));
+    await (await this.#events?.catch(() => undefined))?.close();
+    await this.#queue?.close();
+    this.#redis.disconnect();
+  }
+
+  async #add(queue: Queue<AskJob>, id: string, job: AskJob): Promise<string> {
+    const { attempts, backoffMs } = this.#options;
+    await queue.add(defaults.jobName, job, defaults.jobOptions(id, attempts, backoffMs));
+    return id;
+  }
+
+  async #addOnce(queue: Queue<AskJob>, id: string, data: AskJob): Promise<string> {
+    const document = await this.result(id);
+    const job = await queue.getJob(id);
+    const again = document !== null && document.status !== 'completed';
+    if (job && !again && !isDeepStrictEqual(job.data, data)) {
+      throw new TypeError(`the id ${JSON.stringify(id)} stands for another job; use another id`);
+    }
+    if (document && !again) return id;
+    if (again && !(await this.#documents.dropFailure(id))) return id; // Another caller asked it again.
+    if (again) await this.#redis.del(this.#keys.cancel(id));
+    if (again && job) await queue.remove(id);
+    return this.#add(queue, id, data);
+  }
+
+  /** @returns null @throws RangeError */
+  async #checkExists(id: string): Promise<null> {
+    return this.#talk(async (queue) => {
+      if ((await queue.getJob(id)) || (await this.#documents.read(id))) return null;
+      throw new RangeError(`no job has the id ${JSON.stringify(id)}`);
+    });
+  }
+
+  /**
+   * What stands for a job that failed for good but whose worker wrote no document: it was killed at that
+   * moment, or BullMQ itself gave the job up.
+   */
+  async #documentOfFailure(job: Job | undefined): Promise<ResultDocument | null> {
+    if (!job?.id || !(await job.isFailed())) return null;
+    return this.#documents.writeOnce(failureDocument(job.id, job.failedReason ?? '', job.finishedOn));
+  }
+
+  #openEvents(): Promise<JobEvents> {
+    const { connection, prefix, queue } = this.#options;
+    this.#events ??= JobEvents.open(this.#redis, connection, prefix, queue);
+    this.#events.catch(() => {
+      this.#events = undefined;
+    });
+    return this.#events;
+  }
+
+  async #checkHealth(): Promise<void> {
+    if (Date.now() - this.#healthReadAt < healthAgeMs) return;
+    checkMemory(await readHealth(this.#redis), this.#address);
+    this.#healthReadAt = Date.now();
+  }
+
+  /** Runs commands on a connected client; a break or a full server becomes a sentence with the address. */
+  async #talk<T>(say: (queue: Queue<AskJob>) => Promise<T>): Promise<T> {
+    await connected(this.#redis, this.#address);
+    this.#queue ??= this.#openQueue();
+    try {
+      return await say(this.#queue);
+    } catch (error) {
+      throw explained(this.#address, error);
+    }
+  }
+
+  #openQueue(): Queue<AskJob> {
+    const { prefix, queue: name } = this.#options;
+    const queue = new Queue<AskJob>(name, { connection: this.#redis, prefix });
+    queue.on('error', () => {}); // Told to the caller whose command fails.
+    return queue;
+  }
+}

@@ -1,0 +1,112 @@
+import { Redis, type RedisOptions } from 'ioredis';
+
+/** Where Redis listens: a URL (`redis://`, `rediss://`) or the path of a unix socket. */
+export type RedisConnection = { readonly url: string } | { readonly path: string };
+
+/** How long a server may take to accept a connection and to answer on it, in milliseconds. */
+const connectMs = 3_000;
+const answerMs = 5_000;
+
+/** Redis does not answer, or may not be written to. The message names the address. */
+export class RedisUnavailableError extends Error {
+  override readonly name = 'RedisUnavailableError';
+}
+
+/** The address for a person to read: without user and password. */
+export function addressOf(connection: RedisConnection): string {
+  if ('path' in connection) return connection.path;
+  if (!URL.canParse(connection.url)) return connection.url;
+  const url = new URL(connection.url);
+  url.username = '';
+  url.password = '';
+  return url.toString();
+}
+
+/** Options for a process that waits for Redis, however long it takes: workers, listeners. */
+export function patientOptions(connection: RedisConnection) {
+  return { ...connection, maxRetriesPerRequest: null, retryStrategy: shortly };
+}
+
+/** A client that waits for Redis, however long it takes. */
+export function patientClient(connection: RedisConnection): Redis {
+  const { maxRetriesPerRequest, retryStrategy } = patientOptions(connection);
+  const options: RedisOptions = { maxRetriesPerRequest, retryStrategy };
+  return 'path' in connection
+    ? new Redis({ ...options, path: connection.path })
+    : new Redis(connection.url, options);
+}
+
+/**
+ * A client that fails at once where Redis is gone: nothing is queued up inside it. It connects on its first
+ * use (`connected`) and again by itself after a break.
+ */
+export function hastyClient(connection: RedisConnection): Redis {
+  const options: RedisOptions = {
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 1,
+    connectTimeout: connectMs,
+    retryStrategy: shortly,
+  };
+  const redis =
+    'path' in connection
+      ? new Redis({ ...options, path: connection.path })
+      : new Redis(connection.url, options);
+  redis.on('error', () => {}); // Told to whoever uses the client next, by `connected`.
+  return redis;
+}
+
+/**
+ * Resolves once a hasty client is connected.
+ *
+ * @throws RedisUnavailableError after the first attempt that fails.
+ */
+export async function connected(redis: Redis, address: string): Promise<void> {
+  if (redis.status === 'ready') return;
+  const attempt = nextAttempt(redis);
+  if (redis.status === 'wait') redis.connect().catch(() => {}); // The attempt knows the reason, this does not.
+  try {
+    await attempt;
+  } catch (error) {
+    throw unavailable(address, error);
+  }
+}
+
+/**
+ * The error that a caller shall see: a broken connection and a server that refuses to write become a
+ * RedisUnavailableError with the address, anything else stays what it is.
+ */
+export function explained(address: string, error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof RedisUnavailableError) return error;
+  if (/^(OOM|MISCONF|READONLY|LOADING|NOAUTH|NOPERM|WRONGPASS)\b/.test(error.message)) {
+    return new RedisUnavailableError(`Redis at ${address} refused: ${error.message}`, { cause: error });
+  }
+  const code = 'code' in error ? String(error.code) : '';
+  const broken = /Connection is closed|isn't writeable|max retries per request/.test(error.message);
+  return broken || /^(ECONN|ENOENT|EPIPE|ETIMEDOUT)/.test(code) ? unavailable(address, error) : error;
+}
+
+function unavailable(address: string, error: unknown): RedisUnavailableError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new RedisUnavailableError(`cannot reach Redis at ${address}: ${reason}`, { cause: error });
+}
+
+/** How the attempt to connect ends that is under way, or comes next. */
+function nextAttempt(redis: Redis): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (act: () => void) => {
+      clearTimeout(timer);
+      redis.off('ready', onReady).off('error', onError).off('end', onEnd);
+      act();
+    };
+    const onReady = () => settle(resolve);
+    const onError = (error: Error) => settle(() => reject(error));
+    const onEnd = () => onError(new Error('the connection was closed'));
+    const timer = setTimeout(() => onError(new Error(`no answer within ${answerMs} ms`)), answerMs);
+    redis.on('ready', onReady).on('error', onError).on('end', onEnd);
+  });
+}
+
+function shortly(times: number): number {
+  return Math.min(50 * 2 ** Math.min(times, 5), 1_000);
+}

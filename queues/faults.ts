@@ -1,0 +1,40 @@
+import type { z } from 'zod';
+
+type Issue = z.core.$ZodIssue;
+
+/**
+ * One sentence for what a schema refused: each fault with its place in backticks, joined by "; ".
+ *
+ *     `sampling.frames`: Too small: expected number to be >=1; `colour`: unknown field
+ */
+export function describeFaults(error: z.ZodError): string {
+  return error.issues.flatMap((issue) => describe(issue, [])).join('; ');
+}
+
+function describe(issue: Issue, above: readonly PropertyKey[]): string[] {
+  const path = [...above, ...issue.path];
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => `${place([...path, key])}: unknown field`);
+  }
+  if (issue.code === 'invalid_union') {
+    const closest = issue.errors.find((branch) => branch.every(isDeeper));
+    if (closest) return closest.flatMap((inner) => describe(inner, path));
+    const expected = issue.errors.flatMap((branch) => branch.map((inner) => lowerFirst(inner.message)));
+    return [`${place(path)}: ${[...new Set(expected)].join(', or ')}`];
+  }
+  return [`${place(path)}: ${lowerFirst(issue.message)}`];
+}
+
+/** Whether a branch of a union had the right type and failed on something inside. */
+function isDeeper(issue: Issue): boolean {
+  return issue.path.length > 0 || !['invalid_type', 'invalid_value'].includes(issue.code);
+}
+
+function place(path: readonly PropertyKey[]): string {
+  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+  return text === '' ? 'the job' : `\`${text.replace(/^\./, '')}\``;
+}
+
+function lowerFirst(text: string): string {
+  return text.replace(/^[A-Z](?![A-Z])/, (letter) => letter.toLowerCase()).replace(/^invalid input: /, '');
+}

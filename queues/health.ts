@@ -1,0 +1,37 @@
+import type { Redis } from 'ioredis';
+import { RedisUnavailableError } from './connection.js';
+
+/** Above this share of `maxmemory` no jobs are taken: at the limit itself the workers would stand still. */
+export const memoryLimitShare = 0.8;
+
+/** What matters of a Redis server to a queue. */
+export interface RedisHealth {
+  readonly version: string;
+  readonly usedMemoryBytes: number;
+  /** 0: no limit is set. */
+  readonly maxMemoryBytes: number;
+  /** `noeviction` is the only policy under which no job can vanish. */
+  readonly maxMemoryPolicy: string;
+}
+
+export async function readHealth(redis: Redis): Promise<RedisHealth> {
+  const info = await redis.info();
+  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
+  return {
+    version: field('valkey_version') || field('redis_version'),
+    usedMemoryBytes: Number(field('used_memory')),
+    maxMemoryBytes: Number(field('maxmemory')),
+    maxMemoryPolicy: field('maxmemory_policy'),
+  };
+}
+
+/** @throws RedisUnavailableError where the server has used up its memory but for a fifth. */
+export function checkMemory(health: RedisHealth, address: string): void {
+  const { usedMemoryBytes, maxMemoryBytes } = health;
+  if (maxMemoryBytes === 0 || usedMemoryBytes < memoryLimitShare * maxMemoryBytes) return;
+  const percent = Math.round((100 * usedMemoryBytes) / maxMemoryBytes);
+  throw new RedisUnavailableError(
+    `Redis at ${address} uses ${usedMemoryBytes} of its ${maxMemoryBytes} bytes (${percent} %); ` +
+      `no jobs are taken from ${100 * memoryLimitShare} % on: raise its \`maxmemory\` or wait for results to expire`,
+  );
+}

@@ -1,0 +1,71 @@
+import type { JobsOptions } from 'bullmq';
+
+/** Key prefix of everything that lies in Redis. */
+export const defaultPrefix = 'visionzip';
+/** Name of the queue. */
+export const defaultQueue = 'ask';
+/** How often a job is tried before it fails for good. */
+export const defaultAttempts = 3;
+/** First pause before another attempt, in milliseconds; it doubles from attempt to attempt. */
+export const defaultBackoffMs = 1_000;
+/** How long results, stored answers and job records are kept: 7 days. */
+export const defaultRetentionSeconds = 7 * 24 * 3600;
+/** Largest job in bytes: paths and questions, never pixels. */
+export const jobSizeLimitBytes = 1024 * 1024;
+/** BullMQ's name of our one kind of job. */
+export const jobName = 'ask';
+/** Why a job failed that a user cancelled; its document says `cancelled` by this reason. */
+export const cancelledReason = 'cancelled by request';
+
+/** BullMQ's own keys under `<prefix>:<queue>:`, and ours: a job of that name would overwrite them. */
+const reservedIds = new Set([
+  ...['active', 'wait', 'waiting-children', 'paused', 'id', 'delayed', 'prioritized', 'stalled-check'],
+  ...['completed', 'failed', 'stalled', 'repeat', 'limiter', 'meta', 'events', 'pc', 'marker', 'de'],
+  ...['result', 'cancel'],
+]);
+
+/**
+ * Checks a job id that a caller chose: 1 to 128 letters, digits, ". _ @ -", not a number (BullMQ keeps those
+ * for itself) and not the name of a key of the queue.
+ *
+ * @throws TypeError
+ */
+export function checkJobId(id: string): void {
+  const rule = 'a job id is 1 to 128 letters, digits, ". _ @ -" and not a number';
+  if (!/^[A-Za-z0-9._@-]{1,128}$/.test(id) || /^-?\d+$/.test(id)) {
+    throw new TypeError(`${rule}; got ${JSON.stringify(id)}`);
+  }
+  if (reservedIds.has(id)) throw new TypeError(`the job id ${JSON.stringify(id)} is reserved by the queue`);
+}
+
+/** The options that go with a job into the queue. */
+export function jobOptions(jobId: string, attempts: number, backoffMs: number): JobsOptions {
+  return {
+    jobId,
+    attempts,
+    backoff: { type: 'exponential', delay: backoffMs },
+    sizeLimit: jobSizeLimitBytes,
+    stackTraceLimit: 3,
+  };
+}
+
+/** Where things lie in Redis besides BullMQ's own keys. */
+export interface Keys {
+  /** The document of a finished job. */
+  result(id: string): string;
+  /** Set while a job is asked to stop. */
+  cancel(id: string): string;
+  /** The stored answer to one question about one video, by its content key. */
+  answer(contentKey: string): string;
+  /** Channel on which job ids are published that shall stop. */
+  readonly cancelChannel: string;
+}
+
+export function keysOf(prefix: string, queue: string): Keys {
+  return {
+    result: (id) => `${prefix}:${queue}:result:${id}`,
+    cancel: (id) => `${prefix}:${queue}:cancel:${id}`,
+    answer: (contentKey) => `${prefix}:answer:${contentKey}`,
+    cancelChannel: `${prefix}:${queue}:cancel`,
+  };
+}

@@ -1,0 +1,237 @@
+import { existsSync } from 'node:fs';
+import { availableParallelism, homedir } from 'node:os';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import {
+  defaultAttempts,
+  defaultBackoffMs,
+  defaultPrefix,
+  defaultQueue,
+  defaultRetentionSeconds,
+} from '../queues/options.js';
+import { InputError } from './pipeline/errors.js';
+import { defaultLimits } from './pipeline/source.js';
+import type { Limits } from './pipeline/types.js';
+
+/** Everything that a user may set by the environment. This is the one file that reads it. */
+export interface Settings {
+  /** Null: a private server on a unix socket below `home`. */
+  readonly redisUrl: string | null;
+  readonly home: string;
+  readonly prefix: string;
+  readonly queue: string;
+  readonly videoDirs: readonly string[];
+  readonly modelDirs: readonly string[];
+  readonly concurrency: number;
+  /** ONNX Runtime's threads in each model process. */
+  readonly threads: number;
+  readonly deadlineMs: number;
+  readonly abortGraceMs: number;
+  readonly drainMs: number;
+  readonly retentionSeconds: number;
+  readonly attempts: number;
+  readonly backoffMs: number;
+  readonly lockMs: number;
+  readonly stalledCheckMs: number;
+  readonly maxStalledCount: number;
+  readonly maxStartedAttempts: number;
+  readonly limits: Limits;
+  readonly logLevel: string;
+}
+
+/** A variable of the environment, for documentation. */
+export interface SettingsVariable {
+  readonly name: string;
+  readonly meaning: string;
+  readonly default: string;
+}
+
+const minuteMs = 60_000;
+const cores = availableParallelism();
+
+const name = z.string().regex(/^[A-Za-z0-9_.{}-]+$/, 'expected letters, digits and "_ . - { }"');
+const url = z
+  .string()
+  .regex(/^rediss?:\/\//, 'expected a URL that begins with redis:// or rediss://')
+  .refine((text) => URL.canParse(text), 'expected a URL such as redis://127.0.0.1:6379');
+const folders = z.string().transform((text) =>
+  text
+    .split(delimiter)
+    .filter((folder) => folder !== '')
+    .map((folder) => resolve(folder)),
+);
+
+function whole(least: number, most = Number.MAX_SAFE_INTEGER) {
+  const range = most === Number.MAX_SAFE_INTEGER ? `from ${least} up` : `from ${least} to ${most}`;
+  const expected = `expected a whole number ${range}`;
+  return z
+    .string()
+    .regex(/^\d{1,16}$/, expected)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, expected);
+}
+
+/** setTimeout's largest delay. */
+const ms = whole(1, 2 ** 31 - 1);
+
+interface Variable<T> {
+  readonly schema: z.ZodType<T, string>;
+  readonly meaning: string;
+  /** As the documentation has it, where it is not simply `fallback`. */
+  readonly shown?: string;
+  readonly fallback: T;
+}
+
+function variable<T>(
+  schema: z.ZodType<T, string>,
+  fallback: T,
+  meaning: string,
+  shown?: string,
+): Variable<T> {
+  return { schema, fallback, meaning, shown };
+}
+
+const variables = {
+  REDIS_URL: variable<string | null>(
+    url,
+    null,
+    'Redis server that producers and workers share',
+    'a private server on a unix socket below `VISIONZIP_HOME`',
+  ),
+  VISIONZIP_HOME: variable<string | null>(
+    z
+      .string()
+      .min(1)
+      .transform((folder) => resolve(folder)),
+    null,
+    'folder of the private Redis server',
+    '`$XDG_STATE_HOME/visionzip` or `~/.local/state/visionzip`',
+  ),
+  VISIONZIP_PREFIX: variable(name, defaultPrefix, 'prefix of every key in Redis'),
+  VISIONZIP_QUEUE: variable(name, defaultQueue, 'name of the queue'),
+  VISIONZIP_VIDEO_DIRS: variable<string[] | null>(
+    folders,
+    null,
+    `folders below which jobs may name videos, separated by "${delimiter}"`,
+    'the current folder',
+  ),
+  VISIONZIP_MODEL_DIRS: variable<string[] | null>(
+    folders,
+    null,
+    `folders in which models lie, separated by "${delimiter}"`,
+    "the package's own `models`",
+  ),
+  VISIONZIP_CONCURRENCY: variable(whole(1, 64), 1, 'jobs at a time; each takes a model process of its own'),
+  VISIONZIP_THREADS: variable<number | null>(
+    whole(1, 1024),
+    null,
+    'threads of ONNX Runtime in each model process',
+    'cores / concurrency',
+  ),
+  VISIONZIP_DEADLINE_MS: variable(ms, 30 * minuteMs, 'a job is stopped and fails after this time'),
+  VISIONZIP_ABORT_GRACE_MS: variable(
+    ms,
+    5_000,
+    'a model process that does not stop is killed after this time',
+  ),
+  VISIONZIP_DRAIN_MS: variable(ms, minuteMs, 'how long a worker told to stop lets its jobs finish'),
+  VISIONZIP_RETENTION_SECONDS: variable(
+    whole(1, 10 * 365 * 24 * 3600),
+    defaultRetentionSeconds,
+    'how long results, stored answers and job records are kept',
+  ),
+  VISIONZIP_ATTEMPTS: variable(whole(1, 100), defaultAttempts, 'how often a job is tried'),
+  VISIONZIP_BACKOFF_MS: variable(ms, defaultBackoffMs, 'first pause before another attempt; it doubles'),
+  VISIONZIP_LOCK_MS: variable(
+    whole(100, 2 ** 31 - 1),
+    10_000,
+    "how long a worker's claim on a job holds unrenewed",
+  ),
+  VISIONZIP_STALLED_CHECK_MS: variable(ms, 5_000, 'how often a worker looks for jobs whose worker died'),
+  VISIONZIP_MAX_STALLED_COUNT: variable(whole(0), 1_000, 'how often a job may lose its worker'),
+  VISIONZIP_MAX_STARTED_ATTEMPTS: variable(whole(1), 10, 'how often a job may be started at all'),
+  VISIONZIP_MAX_BYTES: variable(whole(1), defaultLimits.maxBytes, 'largest video file'),
+  VISIONZIP_MAX_SECONDS: variable(whole(1), defaultLimits.maxSeconds, 'longest video'),
+  VISIONZIP_MAX_PIXELS: variable(whole(1), defaultLimits.maxPixels, 'largest frame, width × height'),
+  VISIONZIP_DECODE_TIMEOUT_MS: variable(
+    ms,
+    defaultLimits.decodeTimeoutMs,
+    'the decoder is killed after this time',
+  ),
+  VISIONZIP_LOG_LEVEL: variable<string>(
+    z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    'info',
+    "the worker's log: fatal, error, warn, info, debug, trace or silent",
+  ),
+};
+
+type Variables = typeof variables;
+type Values = { [Name in keyof Variables]: Variables[Name]['fallback'] };
+
+/** The variables with their meaning and default, in the order of the documentation. */
+export const settingsVariables: readonly SettingsVariable[] = Object.entries(variables).map(
+  ([name, { meaning, shown, fallback }]) => ({ name, meaning, default: shown ?? `\`${fallback}\`` }),
+);
+
+/**
+ * The settings as the environment has them; a variable that is unset or empty means its default.
+ *
+ * @throws InputError that names each wrong variable, what was expected and what was found.
+ */
+export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
+  const values = readVariables(env);
+  const concurrency = values.VISIONZIP_CONCURRENCY;
+  return {
+    redisUrl: values.REDIS_URL,
+    home: values.VISIONZIP_HOME ?? join(env.XDG_STATE_HOME || join(homedir(), '.local/state'), 'visionzip'),
+    prefix: values.VISIONZIP_PREFIX,
+    queue: values.VISIONZIP_QUEUE,
+    videoDirs: values.VISIONZIP_VIDEO_DIRS ?? [process.cwd()],
+    modelDirs: values.VISIONZIP_MODEL_DIRS ?? [join(packageRoot(), 'models')],
+    concurrency,
+    threads: values.VISIONZIP_THREADS ?? Math.max(1, Math.floor(cores / concurrency)),
+    deadlineMs: values.VISIONZIP_DEADLINE_MS,
+    abortGraceMs: values.VISIONZIP_ABORT_GRACE_MS,
+    drainMs: values.VISIONZIP_DRAIN_MS,
+    retentionSeconds: values.VISIONZIP_RETENTION_SECONDS,
+    attempts: values.VISIONZIP_ATTEMPTS,
+    backoffMs: values.VISIONZIP_BACKOFF_MS,
+    lockMs: values.VISIONZIP_LOCK_MS,
+    stalledCheckMs: values.VISIONZIP_STALLED_CHECK_MS,
+    maxStalledCount: values.VISIONZIP_MAX_STALLED_COUNT,
+    maxStartedAttempts: values.VISIONZIP_MAX_STARTED_ATTEMPTS,
+    limits: {
+      maxBytes: values.VISIONZIP_MAX_BYTES,
+      maxSeconds: values.VISIONZIP_MAX_SECONDS,
+      maxPixels: values.VISIONZIP_MAX_PIXELS,
+      decodeTimeoutMs: values.VISIONZIP_DECODE_TIMEOUT_MS,
+    },
+    logLevel: values.VISIONZIP_LOG_LEVEL,
+  };
+}
+
+function readVariables(env: NodeJS.ProcessEnv): Values {
+  const faults: string[] = [];
+  const entries = Object.entries(variables).map(([name, { schema, fallback }]) => {
+    const text = env[name];
+    if (text === undefined || text === '') return [name, fallback];
+    const parsed = schema.safeParse(text);
+    if (!parsed.success) faults.push(`${name}: ${parsed.error.issues[0]!.message}, got ${shown(name, text)}`);
+    return [name, parsed.data];
+  });
+  if (faults.length > 0) throw new InputError(faults.join('; '));
+  return Object.fromEntries(entries) as Values;
+}
+
+/** A URL may hold a password. */
+function shown(name: string, text: string): string {
+  return JSON.stringify(name === 'REDIS_URL' ? text.replace(/\/\/[^@/]*@/, '//…@') : text);
+}
+
+/** The folder with package.json, above the source and the compiled file alike. */
+function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return folder;
+}

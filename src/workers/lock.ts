@@ -1,0 +1,66 @@
+import { randomUUID } from 'node:crypto';
+import { link, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+
+const pollMs = 20;
+
+/**
+ * Runs `work` while this process alone holds the lock file. The lock of a process that died is taken over; one
+ * that is held is waited for.
+ *
+ * @throws Error after `waitMs`.
+ */
+export async function withLock<T>(file: string, waitMs: number, work: () => Promise<T>): Promise<T> {
+  const claim = `${process.pid} ${randomUUID()}`;
+  const own = `${file}.${claim.replace(' ', '.')}`;
+  await writeFile(own, claim);
+  try {
+    for (const end = Date.now() + waitMs; !(await taken(own, file)); await pause(pollMs)) {
+      const holder = await contentOf(file);
+      if (holder !== null && !isAlive(Number.parseInt(holder, 10))) await discard(file, holder, own);
+      if (Date.now() > end) throw new Error(`the lock ${file} is still held by process ${holder}`);
+    }
+  } finally {
+    await unlink(own);
+  }
+  try {
+    return await work();
+  } finally {
+    await unlink(file);
+  }
+}
+
+/** Whether a process of this number runs on this machine. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** A hard link appears with its content, and only where nothing is. */
+async function taken(own: string, file: string): Promise<boolean> {
+  return link(own, file).then(() => true, unless('EEXIST', false));
+}
+
+/** Moves a dead process's lock away; if another process was faster, its fresh lock goes back. */
+async function discard(file: string, dead: string, own: string): Promise<void> {
+  const aside = `${own}.stale`;
+  const moved = await rename(file, aside).then(() => true, unless('ENOENT', false));
+  if (!moved) return;
+  if ((await contentOf(aside)) !== dead) await taken(aside, file);
+  await unlink(aside);
+}
+
+async function contentOf(file: string): Promise<string | null> {
+  return readFile(file, 'utf8').catch(unless('ENOENT', null));
+}
+
+function unless<T>(code: string, value: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code !== code) throw error;
+    return value;
+  };
+}

@@ -1,0 +1,69 @@
+import {
+  addressOf,
+  checkMemory,
+  connected,
+  explained,
+  hastyClient,
+  type RedisConnection,
+  RedisUnavailableError,
+  readHealth,
+} from '../../queues/index.js';
+import type { Settings } from '../settings.js';
+import { socketOf, startPrivateRedis, stopPrivateRedis } from './private-redis.js';
+
+type Where = Pick<Settings, 'redisUrl' | 'home'>;
+
+export interface EnsuredRedis {
+  readonly connection: RedisConnection;
+  /** For a person to read. */
+  readonly address: string;
+  /** Whether this call started the server. */
+  readonly started: boolean;
+}
+
+/** Where Redis is, by the settings alone; nothing is started or asked. */
+export function connectionOf({ redisUrl, home }: Where): RedisConnection {
+  return redisUrl === null ? { path: socketOf(home) } : { url: redisUrl };
+}
+
+/**
+ * The server of `REDIS_URL` where that is set; else a private one on a unix socket below the home folder, which
+ * is started unless it runs.
+ *
+ * @throws RedisUnavailableError where no server is installed or it does not start.
+ */
+export async function ensureRedis(settings: Where): Promise<EnsuredRedis> {
+  const connection = connectionOf(settings);
+  const started = settings.redisUrl === null && (await startPrivateRedis(settings.home));
+  return { connection, address: addressOf(connection), started };
+}
+
+/** Ends the private server. @returns false where none runs, and where `REDIS_URL` names another one. */
+export async function stopRedis({ redisUrl, home }: Where): Promise<boolean> {
+  return redisUrl === null && stopPrivateRedis(home);
+}
+
+/**
+ * Checks that the server answers, never throws jobs away, and has memory left.
+ *
+ * @throws RedisUnavailableError
+ */
+export async function checkRedis(connection: RedisConnection): Promise<void> {
+  const address = addressOf(connection);
+  const redis = hastyClient(connection);
+  try {
+    await connected(redis, address);
+    const health = await readHealth(redis).catch((error: unknown) => {
+      throw explained(address, error);
+    });
+    if (health.maxMemoryPolicy !== '' && health.maxMemoryPolicy !== 'noeviction') {
+      throw new RedisUnavailableError(
+        `Redis at ${address} has the \`maxmemory-policy\` ${health.maxMemoryPolicy}, under which jobs and ` +
+          'results can vanish; expected noeviction: CONFIG SET maxmemory-policy noeviction',
+      );
+    }
+    checkMemory(health, address);
+  } finally {
+    redis.disconnect();
+  }
+}
