@@ -1,0 +1,188 @@
+import type { Readable } from 'node:stream';
+import { type DecodeRun, type DecodeStrategy, planRuns, selectExpression } from './decode-plan.js';
+import { InputError } from './errors.js';
+import { Deadline, openRawVideo, type RawVideo } from './ffmpeg.js';
+import type { OpenedVideo } from './source.js';
+import type { Frame } from './types.js';
+
+export interface DecodeOptions {
+  /** The decoder is killed when it has let us wait this long altogether, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  /** Default `auto`. */
+  readonly strategy?: DecodeStrategy;
+}
+
+/** Decoder processes at work at the same time: one is read, the next fills its pipe meanwhile. */
+const RUNS_AT_ONCE = 2;
+
+/**
+ * Decodes the wanted frames, in order, upright, as RGB with 8 bit. Frames come through pipes as they are asked for, so memory
+ * does not grow with the video; leaving the loop early ends the decoders. Each frame is known by its time, not by
+ * counting: a frame that the decoder cannot give (a damaged or truncated file) is missed, where ffmpeg's exit code is 0.
+ *
+ * @param indices positions in `video.ptsSeconds`, strictly ascending.
+ * @throws InputError when a frame is missing or the decoder runs into its deadline; FfmpegError for what is wrong with the
+ *   machine; the signal's reason.
+ */
+export async function* decodeFrames(
+  video: OpenedVideo,
+  indices: readonly number[],
+  options: DecodeOptions,
+): AsyncGenerator<Frame> {
+  checkIndices(video, indices);
+  const deadline = new Deadline(options.timeoutMs);
+  const plan = planRuns(video, indices, options.strategy ?? 'auto');
+  const queue = plan.map((run) => ({ run, reader: null as Promise<FrameReader> | null }));
+  let position = 0;
+  try {
+    for (const [i, { run }] of queue.entries()) {
+      for (const entry of queue.slice(i, i + RUNS_AT_ONCE)) {
+        entry.reader ??= startReader(video, entry.run, deadline, options.signal);
+        // A failure counts when its turn comes.
+        entry.reader.catch(() => {});
+      }
+      for await (const rgb of readRun(video, run, queue[i]!.reader!, deadline, options.signal)) {
+        const ptsSeconds = video.ptsSeconds[indices[position]!]!;
+        const { width, height } = video.info;
+        yield { index: position++, ptsSeconds, width, height, rgb };
+      }
+      queue[i]!.reader = null;
+    }
+  } finally {
+    await Promise.all(queue.map(async ({ reader }) => (await reader?.catch(() => null))?.stop()));
+  }
+}
+
+function checkIndices({ ptsSeconds }: OpenedVideo, indices: readonly number[]): void {
+  indices.forEach((index, i) => {
+    const ascending = i === 0 || index > indices[i - 1]!;
+    if (Number.isInteger(index) && index >= 0 && index < ptsSeconds.length && ascending) return;
+    throw new RangeError(
+      `frame indices must ascend and lie between 0 and ${ptsSeconds.length - 1}, got ${index} at place ${i}`,
+    );
+  });
+}
+
+/** The frames of one run. Where seeking landed too late, the rest is decoded from the beginning instead. */
+async function* readRun(
+  video: OpenedVideo,
+  run: DecodeRun,
+  started: Promise<FrameReader>,
+  deadline: Deadline,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  let reader = await started;
+  let seek = run.seek;
+  try {
+    for (const [i, index] of run.indices.entries()) {
+      let rgb = await reader.read(index);
+      if (rgb === null && seek) {
+        await reader.stop();
+        seek = false;
+        reader = await startReader(video, { indices: run.indices.slice(i), seek }, deadline, signal);
+        rgb = await reader.read(index);
+      }
+      if (rgb === null) throw reader.missing(index);
+      yield rgb;
+    }
+  } finally {
+    await reader.stop();
+  }
+}
+
+interface FrameReader {
+  /** The pixels of a frame, (height, width, 3); null when the decoder does not give it. */
+  read(index: number): Promise<Uint8Array | null>;
+  missing(index: number): InputError;
+  stop(): Promise<void>;
+}
+
+async function startReader(
+  video: OpenedVideo,
+  run: DecodeRun,
+  deadline: Deadline,
+  signal?: AbortSignal,
+): Promise<FrameReader> {
+  const { width, height, streamIndex, path } = video.info;
+  const raw = await openRawVideo(video.media, {
+    ...{ deadline, signal, streamIndex, width, height },
+    seekSeconds: run.seek ? seekTime(video, run.indices[0]!) : null,
+    select: selectExpression(run.indices.map((index) => timeRange(video.ptsSeconds, index))),
+  });
+  const next = frameStream(raw, width * height * 3);
+  let ahead: { micros: number; rgb: Uint8Array } | null = null;
+  return {
+    read: async (index) => {
+      const [from, to] = timeRange(video.ptsSeconds, index);
+      for (;;) {
+        ahead ??= await deadline.during(next(), () => raw.expire());
+        signal?.throwIfAborted();
+        if (ahead === null) {
+          await raw.succeed();
+          return null;
+        }
+        if (ahead.micros > to) return null;
+        const { micros, rgb } = ahead;
+        ahead = null;
+        // A second frame at the time of the last one is passed over.
+        if (micros >= from) return rgb;
+      }
+    },
+    missing: (index) => {
+      const time = video.ptsSeconds[index]!;
+      const message =
+        `${JSON.stringify(path)}: the frame at ${time} seconds cannot be decoded: ` +
+        'the video is damaged or truncated';
+      return new InputError(message, { cause: raw.failure(message) });
+    },
+    stop: () => raw.stop(),
+  };
+}
+
+/** Pairs frames with their times. Ends with null; the rest of a frame that was cut off does not count. */
+function frameStream(raw: RawVideo, frameBytes: number) {
+  const chunks = chunksOf(raw.pixels);
+  return async () => {
+    const rgb = await chunks(frameBytes);
+    if (rgb === null) return null;
+    const time = await raw.times.next();
+    return time.done ? null : { micros: time.value, rgb };
+  };
+}
+
+/** Reads exact numbers of bytes from a stream; null at its end. */
+function chunksOf(stream: Readable): (count: number) => Promise<Uint8Array | null> {
+  const iterator = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  let chunk: Buffer = Buffer.alloc(0);
+  return async (count) => {
+    const bytes = new Uint8Array(count);
+    for (let filled = 0; filled < count; ) {
+      if (chunk.length === 0) {
+        const { done, value } = await iterator.next();
+        if (done) return null;
+        chunk = value;
+      }
+      const part = chunk.subarray(0, count - filled);
+      bytes.set(part, filled);
+      filled += part.length;
+      chunk = chunk.subarray(part.length);
+    }
+    return bytes;
+  };
+}
+
+/** From halfway after the frame before to halfway before the frame after, in microseconds. */
+function timeRange(ptsSeconds: Float64Array, index: number): [number, number] {
+  const micros = (i: number) => Math.round(ptsSeconds[i]! * 1e6);
+  const half = (from: number, to: number) => Math.max(0, Math.floor((micros(to) - micros(from) - 1) / 2));
+  const before = index > 0 ? half(index - 1, index) : 1000;
+  const after = index < ptsSeconds.length - 1 ? half(index, index + 1) : 1000;
+  return [micros(index) - before, micros(index) + after];
+}
+
+/** A little after the frame, so that rounding does not fall to the keyframe before; counted from the container's start. */
+function seekTime({ ptsSeconds, startSeconds }: OpenedVideo, index: number): number {
+  const [, to] = timeRange(ptsSeconds, index);
+  return Math.max(0, (ptsSeconds[index]! + to / 1e6) / 2 - startSeconds);
+}

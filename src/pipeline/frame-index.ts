@@ -1,0 +1,121 @@
+import { InputError } from './errors.js';
+import { type Media, probeLines, type RunOptions } from './ffmpeg.js';
+import type { Probe } from './probe.js';
+import type { Limits } from './types.js';
+
+/** The times of all frames that a player shows. */
+export interface FrameIndex {
+  /** Strictly ascending, in seconds. */
+  readonly ptsSeconds: Float64Array;
+  /** Positions in `ptsSeconds` of the frames at which decoding can start. */
+  readonly keyframes: Uint32Array;
+  readonly durationSeconds: number;
+  readonly fps: number;
+}
+
+/** Four hours at 125 frames a second. More packets than this are not read. */
+export const MAX_FRAMES = 1_800_000;
+
+interface Entry {
+  readonly pts: number;
+  readonly duration: number;
+  readonly key: boolean;
+}
+
+/**
+ * Lists the frames without decoding them, by the packets: of these an edit list may hide some (flag D), and
+ * what comes before the first keyframe cannot be decoded. Where packets are not frames, ffprobe decodes all.
+ *
+ * @throws InputError for a video without frames, a truncated one, and one over the limits.
+ */
+export async function indexFrames(
+  media: Media,
+  probe: Probe,
+  limits: Limits,
+  options: RunOptions,
+): Promise<FrameIndex> {
+  const packets = probe.packetsAreFrames ? await readEntries(media, probe, limits, options, 'packet') : null;
+  const entries = packets ?? (await readEntries(media, probe, limits, options, 'frame'));
+  if (entries === null || entries.length === 0) {
+    throw new InputError(`${JSON.stringify(media.path)} holds no frame: its video is 0 seconds long`);
+  }
+  return buildIndex(entries);
+}
+
+/** @returns null when an entry has no time. */
+async function readEntries(
+  media: Media,
+  { streamIndex }: Probe,
+  limits: Limits,
+  options: RunOptions,
+  kind: 'packet' | 'frame',
+): Promise<Entry[] | null> {
+  const fields =
+    kind === 'packet'
+      ? 'packet=pts_time,duration_time,flags'
+      : 'frame=key_frame,best_effort_timestamp_time,pkt_duration_time,duration_time';
+  const args = ['-select_streams', String(streamIndex), '-of', 'compact=p=0', '-show_entries', fields];
+  const lines = probeLines(media, args, options);
+  const entries: Entry[] = [];
+  let started = false;
+  try {
+    for (;;) {
+      const { done, value } = await lines.next();
+      if (done) {
+        refuseTruncated(media, value);
+        return entries;
+      }
+      const entry = parseEntry(value);
+      if (!entry) continue;
+      started ||= entry.key;
+      if (!started || entry.hidden) continue;
+      if (Number.isNaN(entry.pts)) return null;
+      entries.push(entry);
+      if (entries.length > MAX_FRAMES) {
+        throw new InputError(`${JSON.stringify(media.path)} holds more than ${MAX_FRAMES} frames`);
+      }
+      const seconds = entry.pts - entries[0]!.pts;
+      if (seconds > limits.maxSeconds) {
+        throw new InputError(
+          `${JSON.stringify(media.path)} is longer than the limit of ${limits.maxSeconds} seconds`,
+        );
+      }
+    }
+  } finally {
+    await lines.return('');
+  }
+}
+
+function parseEntry(line: string): (Entry & { hidden: boolean }) | null {
+  const fields = new Map(line.split('|').map((field) => field.split('=', 2) as [string, string]));
+  const flags = fields.get('flags') ?? '';
+  const keyFrame = fields.get('key_frame');
+  if (!fields.has('flags') && keyFrame === undefined) return null;
+  const time = fields.get('pts_time') ?? fields.get('best_effort_timestamp_time');
+  return {
+    pts: Number.parseFloat(time ?? ''),
+    duration: Number.parseFloat(fields.get('duration_time') ?? fields.get('pkt_duration_time') ?? ''),
+    key: flags.includes('K') || keyFrame === '1',
+    hidden: flags.includes('D'),
+  };
+}
+
+function refuseTruncated(media: Media, stderr: string): void {
+  if (!/partial file|File ended prematurely/.test(stderr)) return;
+  throw new InputError(`${JSON.stringify(media.path)} is truncated: it ends in the middle of its video`);
+}
+
+/** Sorts by time; of frames at one time the first stays, and none comes before the first keyframe. */
+function buildIndex(entries: readonly Entry[]): FrameIndex {
+  const firstKey = entries[0]!.key ? entries[0]!.pts : Number.NEGATIVE_INFINITY;
+  const sorted = entries.filter((entry) => entry.pts >= firstKey).sort((a, b) => a.pts - b.pts);
+  const frames = sorted.filter((entry, i) => i === 0 || entry.pts > sorted[i - 1]!.pts);
+  const ptsSeconds = Float64Array.from(frames, (frame) => frame.pts);
+  const keyframes = frames.flatMap((frame, i) => (frame.key || i === 0 ? [i] : []));
+  const last = frames.at(-1)!;
+  const span = last.pts - frames[0]!.pts;
+  const gap = frames.length > 1 ? span / (frames.length - 1) : 0;
+  const durationSeconds = span + (last.duration > 0 ? last.duration : gap);
+  const fps = durationSeconds > 0 ? frames.length / durationSeconds : 0;
+  return { ptsSeconds, keyframes: Uint32Array.from(keyframes), durationSeconds, fps };
+}

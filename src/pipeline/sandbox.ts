@@ -1,0 +1,202 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { open, realpath } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The two programs that read untrusted video. */
+export interface DecoderPrograms {
+  /** Name on PATH or absolute path; default `ffmpeg`. */
+  readonly ffmpeg: string;
+  /** Name on PATH or absolute path; default `ffprobe`. */
+  readonly ffprobe: string;
+}
+
+/** What one run of a decoder may use. */
+export interface ProcessLimits {
+  /** Address space in bytes. */
+  readonly memoryBytes: number;
+  /** Processor time in seconds: ends a decoder whose parent is gone and can no longer kill it. */
+  readonly cpuSeconds: number;
+}
+
+/** How decoders are started on this machine. */
+export interface Sandbox {
+  /** For people: which fence is around the decoder. */
+  readonly description: string;
+  /** The command line that runs `program` with `args` inside the sandbox. */
+  wrap(program: keyof DecoderPrograms, args: readonly string[], limits: ProcessLimits): string[];
+  /** The environment of the decoder; undefined means this process's own. */
+  readonly env: NodeJS.ProcessEnv | undefined;
+}
+
+/** Name under which a decoder opens the file that it gets as its standard input. */
+export const INPUT_DESCRIPTOR = 'file:/dev/fd/0';
+
+const PROBE_LIMITS: ProcessLimits = { memoryBytes: 2 ** 30, cpuSeconds: 30 };
+const PROBE_TIMEOUT_MS = 10_000;
+
+/**
+ * Finds the tightest sandbox that works here, by really decoding something in it: bubblewrap (no network, no
+ * files but the system's libraries, dies with this process), else prlimit with a parent-death signal, else
+ * prlimit, else nothing. A decoder gets an empty environment wherever that works.
+ *
+ * @throws Error when ffmpeg is missing or older than 5.1.
+ */
+export async function findSandbox(programs: DecoderPrograms): Promise<Sandbox> {
+  const found = await locate(programs);
+  for (const candidate of await candidates(found)) {
+    const outcome = await tryOut(candidate);
+    if (outcome.ok) {
+      requireVersion(outcome.stderr);
+      return candidate;
+    }
+    // A program that hangs here would hang in each of them; the deadlines of real runs end it.
+    if (outcome.timedOut) break;
+  }
+  return bare(found);
+}
+
+async function candidates(programs: DecoderPrograms): Promise<Sandbox[]> {
+  const [bwrap, prlimit, setpriv] = await Promise.all(['bwrap', 'prlimit', 'setpriv'].map(which));
+  const limited = (limits: ProcessLimits) => (prlimit ? [prlimit, ...prlimitArgs(limits), '--'] : []);
+  const sandbox = (description: string, prefix: (limits: ProcessLimits) => string[]): Sandbox => ({
+    description,
+    wrap: (program, args, limits) => [...prefix(limits), programs[program], ...args],
+    env: {},
+  });
+  const list: Sandbox[] = [];
+  if (bwrap) {
+    const fence = [bwrap, ...bwrapArgs(programs), '--'];
+    list.push(
+      sandbox(`bubblewrap without network${prlimit ? ', prlimit' : ''}`, (limits) => [
+        ...fence,
+        ...limited(limits),
+      ]),
+    );
+  }
+  if (setpriv) {
+    const dieWithParent = [setpriv, '--pdeathsig', 'KILL', '--no-new-privs', '--'];
+    list.push(
+      sandbox(`${prlimit ? 'prlimit, ' : ''}parent-death signal`, (limits) => [
+        ...dieWithParent,
+        ...limited(limits),
+      ]),
+    );
+  }
+  if (prlimit) list.push(sandbox('prlimit', limited));
+  return list;
+}
+
+function bare(programs: DecoderPrograms): Sandbox {
+  return {
+    description: 'none (neither bubblewrap nor prlimit works here)',
+    wrap: (program, args) => [programs[program], ...args],
+    env: undefined,
+  };
+}
+
+function prlimitArgs({ memoryBytes, cpuSeconds }: ProcessLimits): string[] {
+  return [
+    `--as=${Math.ceil(memoryBytes)}`,
+    `--cpu=${Math.ceil(cpuSeconds)}`,
+    '--nofile=64',
+    '--fsize=0',
+    '--core=0',
+  ];
+}
+
+/** Only the system's libraries are visible, read-only; the video itself comes as an open file. */
+function bwrapArgs(programs: DecoderPrograms): string[] {
+  const elsewhere = Object.values(programs)
+    .map((program: string) => dirname(program))
+    .filter((folder) => !folder.startsWith('/usr/'));
+  const folders = ['/lib', '/lib64', '/bin', '/etc/alternatives', '/etc/ld.so.cache', ...new Set(elsewhere)];
+  return [
+    ...['--unshare-all', '--die-with-parent', '--new-session', '--clearenv', '--cap-drop', 'ALL'],
+    ...['--ro-bind', '/usr', '/usr'],
+    ...folders.flatMap((folder) => ['--ro-bind-try', folder, folder]),
+    ...['--proc', '/proc', '--dev', '/dev'],
+  ];
+}
+
+/** Decodes twelve bytes of this very file as a 2×2 picture. */
+async function tryOut(sandbox: Sandbox): Promise<Outcome> {
+  const args = ['-nostdin', '-f', 'rawvideo', '-video_size', '2x2', '-pixel_format', 'rgb24'];
+  const output = ['-frames:v', '1', '-f', 'null', '-'];
+  const command = sandbox.wrap('ffmpeg', [...args, '-i', INPUT_DESCRIPTOR, ...output], PROBE_LIMITS);
+  const file = await open(fileURLToPath(import.meta.url), 'r');
+  try {
+    return await runOnce(command, file.fd, sandbox.env);
+  } finally {
+    await file.close();
+  }
+}
+
+function requireVersion(banner: string): void {
+  const [, major, minor] = /^ffmpeg version n?(\d+)\.(\d+)/m.exec(banner) ?? [];
+  if (major === undefined || Number(major) > 5 || (major === '5' && Number(minor) >= 1)) return;
+  throw new Error(`ffmpeg 5.1 or newer is needed, this is ${major}.${minor}`);
+}
+
+async function locate(programs: DecoderPrograms): Promise<DecoderPrograms> {
+  const [ffmpeg, ffprobe] = await Promise.all([which(programs.ffmpeg), which(programs.ffprobe)]);
+  if (ffmpeg && ffprobe) return { ffmpeg, ffprobe };
+  const missing = [ffmpeg ? [] : [programs.ffmpeg], ffprobe ? [] : [programs.ffprobe]].flat();
+  throw new Error(
+    `${missing.join(' and ')} not found on PATH: install ffmpeg, for example with apt-get install ffmpeg`,
+  );
+}
+
+/** Real path of a program, or null. The shell looks it up, so that PATH is not read here. */
+async function which(program: string): Promise<string | null> {
+  const { ok, stdout } = await runOnce(['/bin/sh', '-c', 'command -v -- "$0"', program]);
+  if (!ok) return null;
+  return await realpath(stdout.trim()).catch(() => null);
+}
+
+interface Outcome {
+  readonly ok: boolean;
+  readonly timedOut: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command to its end or to its deadline, and leaves nothing of its process group behind. */
+function runOnce(command: readonly string[], stdin?: number, env?: NodeJS.ProcessEnv): Promise<Outcome> {
+  const child = spawn(command[0]!, command.slice(1), {
+    stdio: [stdin ?? 'ignore', 'pipe', 'pipe'],
+    detached: true,
+    env,
+  });
+  const output = { stdout: '', stderr: '' };
+  child.stdout?.on('data', (data: Buffer) => {
+    output.stdout += data.toString();
+  });
+  child.stderr?.on('data', (data: Buffer) => {
+    output.stderr += data.toString();
+  });
+  return new Promise((resolve) => {
+    let timedOut = false;
+    const timer = setTimeout(() => {
+      timedOut = true;
+      killGroup(child);
+    }, PROBE_TIMEOUT_MS);
+    const end = (ok: boolean) => {
+      clearTimeout(timer);
+      resolve({ ok, timedOut, ...output });
+    };
+    child.once('error', () => end(false));
+    child.once('close', (code) => end(code === 0));
+  });
+}
+
+/** SIGKILL for a child and everything that it started; the child must have been spawned detached. */
+export function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch (error) {
+    // The whole group has ended by itself.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
