@@ -1,0 +1,68 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { InputError } from '../pipeline/errors.js';
+
+/** The one file that knows ONNX Runtime. */
+export { Tensor };
+
+/** A loaded graph. Counts the time spent inside ONNX Runtime. */
+export class Session {
+  #ms = 0;
+
+  private constructor(
+    readonly file: string,
+    readonly inner: InferenceSession,
+  ) {}
+
+  /**
+   * Loads a graph for the CPU. Throws an InputError, naming the file, where ONNX Runtime cannot read it or an
+   * input or output is missing.
+   */
+  static async load(
+    file: string,
+    threads: number,
+    wants: { inputs: string[]; outputs: string[] },
+  ): Promise<Session> {
+    let inner: InferenceSession;
+    try {
+      inner = await InferenceSession.create(file, {
+        executionProviders: ['cpu'],
+        intraOpNumThreads: threads,
+        interOpNumThreads: 1,
+        graphOptimizationLevel: 'all',
+      });
+    } catch (error) {
+      throw new InputError(`${file} is no graph that ONNX Runtime can load: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+    requireNames(file, 'input', wants.inputs, inner.inputNames);
+    requireNames(file, 'output', wants.outputs, inner.outputNames);
+    return new Session(file, inner);
+  }
+
+  /** Blocks the thread while ONNX Runtime works; the event loop turns once before. */
+  async run(feeds: Record<string, Tensor>): Promise<Record<string, Tensor>> {
+    await new Promise((resolve) => setImmediate(resolve));
+    const started = performance.now();
+    try {
+      return (await this.inner.run(feeds)) as Record<string, Tensor>;
+    } finally {
+      this.#ms += performance.now() - started;
+    }
+  }
+
+  /** Milliseconds inside ONNX Runtime so far. */
+  get ms(): number {
+    return this.#ms;
+  }
+
+  release(): Promise<void> {
+    return this.inner.release();
+  }
+}
+
+function requireNames(file: string, kind: string, wanted: string[], found: readonly string[]): void {
+  const missing = wanted.filter((name) => !found.includes(name));
+  if (missing.length === 0) return;
+  throw new InputError(`${file} must have the ${kind} ${missing.join(', ')}, it has ${found.join(', ')}`);
+}
