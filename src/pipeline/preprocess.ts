@@ -1,0 +1,161 @@
+import { z } from 'zod';
+import { resizeRgb } from './image.js';
+import type { Resample } from './resample.js';
+import type { Frame, PreparedFrame } from './types.js';
+
+const edge = z.int().positive();
+const sizeSchema = z.union([
+  edge,
+  z.object({ shortest_edge: edge }),
+  z.object({ height: edge, width: edge }),
+]);
+const channels = z.tuple([z.number(), z.number(), z.number()]);
+
+/**
+ * What counts of a preprocessor_config.json as CLIPImageProcessor and SiglipImageProcessor write it; the rest is
+ * passed over, since published files carry much else.
+ */
+export const preprocessorConfigSchema = z.looseObject({
+  image_processor_type: z.string().default('CLIPImageProcessor'),
+  do_resize: z.boolean().default(true),
+  size: sizeSchema,
+  /** Pillow's filter: 1 Lanczos, 2 bilinear, 3 bicubic. */
+  resample: z.union([z.literal(1), z.literal(2), z.literal(3)]).default(3),
+  /** Default: whether there is a `crop_size`. */
+  do_center_crop: z.boolean().nullish(),
+  crop_size: z.union([edge, z.object({ height: edge, width: edge })]).nullish(),
+  /** Pads to a square with the mean colour, but for LlavaImageProcessor alone: elsewhere the name means batches. */
+  do_pad: z.boolean().nullish(),
+  do_rescale: z.boolean().default(true),
+  rescale_factor: z.number().default(1 / 255),
+  do_normalize: z.boolean().default(true),
+  image_mean: channels,
+  image_std: channels,
+});
+export type PreprocessorConfig = z.infer<typeof preprocessorConfigSchema>;
+
+/** Turns frames into what the tower reads. */
+export interface Preprocessor {
+  /** Size of the tower's input, in pixels. */
+  readonly width: number;
+  readonly height: number;
+  preprocess(frame: Frame): Promise<PreparedFrame>;
+  /** The tower's picture before it is normalised: (height, width, 3), for people to look at. */
+  pixels(frame: Frame): Promise<Uint8Array>;
+}
+
+/**
+ * The steps of transformers' CLIPImageProcessor in its order: pad, resize, centre crop, rescale, normalise; height and
+ * width move behind the channels.
+ *
+ * @throws RangeError for a configuration whose result would not have one size.
+ */
+export function createPreprocessor(config: PreprocessorConfig): Preprocessor {
+  const target = targetSize(config);
+  const { width, height } = target;
+  const tables = lookupTables(config);
+  const pixels = async (frame: Frame) => {
+    const square = padsToSquare(config) ? padToSquare(frame, config.image_mean) : frame;
+    const [newWidth, newHeight] = resizedSize(config, square.width, square.height);
+    const left = Math.floor((newWidth - width) / 2);
+    const top = Math.floor((newHeight - height) / 2);
+    const kind: Resample = config.resample;
+    const region = { left, top, width, height };
+    return await resizeRgb(square.rgb, square.width, square.height, newWidth, newHeight, kind, region);
+  };
+  return {
+    width,
+    height,
+    pixels,
+    preprocess: async (frame) => {
+      const pixelValues = channelsFirst(await pixels(frame), tables);
+      return { index: frame.index, ptsSeconds: frame.ptsSeconds, pixelValues };
+    },
+  };
+}
+
+/** Both edges after everything; checked against what resizing leaves. */
+function targetSize(config: PreprocessorConfig): { width: number; height: number } {
+  if (!config.do_resize) throw new RangeError('`do_resize` false is not supported: frames differ in size');
+  const fixed = fixedSize(config);
+  const crops = config.do_center_crop ?? config.crop_size != null;
+  if (!crops) {
+    if (fixed) return fixed;
+    throw new RangeError('`size` with `shortest_edge` needs `do_center_crop`: frames would differ in size');
+  }
+  if (config.crop_size == null) throw new RangeError('`do_center_crop` needs a `crop_size`');
+  const crop =
+    typeof config.crop_size === 'number'
+      ? { width: config.crop_size, height: config.crop_size }
+      : config.crop_size;
+  const least = fixed ?? { width: shortestEdge(config), height: shortestEdge(config) };
+  if (crop.width <= least.width && crop.height <= least.height) return crop;
+  throw new RangeError(
+    `\`crop_size\` ${crop.width} × ${crop.height} exceeds the resized ${least.width} × ${least.height}`,
+  );
+}
+
+/** Null where `size` names the shortest edge. A single number means that for CLIP, and a square elsewhere. */
+function fixedSize({ size, image_processor_type }: PreprocessorConfig) {
+  if (typeof size === 'number') {
+    return image_processor_type.startsWith('CLIP') ? null : { width: size, height: size };
+  }
+  return 'height' in size ? size : null;
+}
+
+function shortestEdge({ size }: PreprocessorConfig): number {
+  if (typeof size === 'number') return size;
+  return 'shortest_edge' in size ? size.shortest_edge : Math.min(size.width, size.height);
+}
+
+/** Width and height after resizing: the long edge is rounded down, as transformers does. */
+function resizedSize(config: PreprocessorConfig, width: number, height: number): [number, number] {
+  const fixed = fixedSize(config);
+  if (fixed) return [fixed.width, fixed.height];
+  const short = shortestEdge(config);
+  const long = Math.trunc((short * Math.max(width, height)) / Math.min(width, height));
+  return width <= height ? [short, long] : [long, short];
+}
+
+function padsToSquare({ do_pad, image_processor_type }: PreprocessorConfig): boolean {
+  return do_pad === true && image_processor_type.startsWith('LlavaImageProcessor');
+}
+
+/** LLaVA's expand2square: the frame in the middle of a square of the mean colour. */
+function padToSquare({ rgb, width, height }: Frame, mean: readonly number[]) {
+  const side = Math.max(width, height);
+  if (width === height) return { rgb, width, height };
+  const colour = mean.map((value) => Math.trunc(value * 255));
+  const out = new Uint8Array(side * side * 3);
+  for (let i = 0; i < out.length; i++) out[i] = colour[i % 3]!;
+  const left = Math.floor((side - width) / 2);
+  const top = Math.floor((side - height) / 2);
+  for (let y = 0; y < height; y++) {
+    out.set(rgb.subarray(y * width * 3, (y + 1) * width * 3), ((top + y) * side + left) * 3);
+  }
+  return { rgb: out, width: side, height: side };
+}
+
+/** For each channel the normalised value of each of the 256 levels, in float32 arithmetic as numpy does it. */
+function lookupTables(config: PreprocessorConfig): Float32Array[] {
+  const scale = config.do_rescale ? config.rescale_factor : 1;
+  return config.image_mean.map((mean, channel) => {
+    const std = config.image_std[channel]!;
+    return Float32Array.from({ length: 256 }, (_, level) => {
+      const value = Math.fround(level * scale);
+      return config.do_normalize ? Math.fround(value - Math.fround(mean)) / Math.fround(std) : value;
+    });
+  });
+}
+
+/** (H, W, 3) to (3, H, W). */
+function channelsFirst(rgb: Uint8Array, [red, green, blue]: readonly Float32Array[]): Float32Array {
+  const plane = rgb.length / 3;
+  const out = new Float32Array(rgb.length);
+  for (let i = 0, at = 0; i < plane; i++) {
+    out[i] = red![rgb[at++]!]!;
+    out[plane + i] = green![rgb[at++]!]!;
+    out[2 * plane + i] = blue![rgb[at++]!]!;
+  }
+  return out;
+}
