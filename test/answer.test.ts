@@ -1,0 +1,139 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { answerVideo } from '../src/pipeline/answer.js';
+import { InputError } from '../src/pipeline/errors.js';
+import { defaultLimits } from '../src/pipeline/source.js';
+import type { AnswerRequest, CompressedFrame, Progress } from '../src/pipeline/types.js';
+import { fakeModel } from './fake-model.js';
+
+/* The real stages around a scripted model: 4 patches and CLS a frame, a byte tokenizer, context 512. */
+
+let folder: string;
+let clip: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'visionzip-answer-'));
+  clip = join(folder, 'clip.mp4');
+  const source = ['-f', 'lavfi', '-i', 'testsrc2=size=64x64:rate=10:duration=2'];
+  execFileSync('ffmpeg', ['-v', 'error', ...source, '-pix_fmt', 'yuv420p', clip]);
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function request(more: Partial<AnswerRequest> = {}): AnswerRequest {
+  return {
+    video: clip,
+    questions: ['What is it?'],
+    sampling: {},
+    compression: 'auto',
+    generation: {},
+    limits: defaultLimits,
+    ...more,
+  };
+}
+
+describe('answerVideo', () => {
+  it('answers several questions on a video that is prefilled once', async () => {
+    const model = fakeModel(['a test', 'no']);
+    const outcome = await answerVideo(model, request({ questions: ['What is it?', 'Is it real?'] }));
+    expect(outcome.answers.map(({ answer }) => answer)).toEqual(['a test', 'no']);
+    const [video] = model.calls;
+    expect(model.calls.filter(({ before }) => before === 0)).toHaveLength(1);
+    expect(model.calls.filter(({ before }) => before === video!.S)).toHaveLength(2);
+  });
+
+  it('takes equally spaced frames with their true times, and writes the times into the prompt', async () => {
+    const model = fakeModel(['yes']);
+    const { frames } = await answerVideo(model, request());
+    // linspace(0, 19, 4), rounded down: 0, 6, 12, 19 of 20 frames at 10 a second.
+    expect(frames.map(({ ptsSeconds }) => ptsSeconds)).toEqual([0, 0.6, 1.2, 1.9]);
+    const text = String.fromCharCode(...model.calls[0]!.rows.filter((row) => row < 256));
+    expect(text).toBe('0.0s0.6s1.2s1.9s');
+  });
+
+  it('puts the dominant, then the contextual tokens of each frame into the prompt', async () => {
+    const model = fakeModel(['yes']);
+    const { tokens, plan } = await answerVideo(model, request());
+    // Scores 1, 2, 3, 4: CLS and row 4 are dominant; rows 1, 2, 3 merge into row 1: 1001 + (1002 + 1003) / 2.
+    const visual = model.calls[0]!.rows.filter((row) => row >= 1000);
+    expect(visual.slice(0, 3)).toEqual([1000, 1004, 2003.5]);
+    expect(tokens).toEqual({ before: 16, after: 12 });
+    expect(plan.promptTokens).toBe(model.calls[0]!.S + 'What is it?'.length);
+  });
+
+  it('sends every patch token and no CLS without compression', async () => {
+    const model = fakeModel(['yes']);
+    const { tokens } = await answerVideo(model, request({ compression: 'none' }));
+    const visual = model.calls[0]!.rows.filter((row) => row >= 1000);
+    expect(visual.slice(0, 4)).toEqual([1001, 1002, 1003, 1004]);
+    expect(tokens).toEqual({ before: 16, after: 16 });
+  });
+
+  it('reports its progress, each frame with what was kept of it, and the text as it comes', async () => {
+    const progress: Progress[] = [];
+    const kept: CompressedFrame[] = [];
+    const texts: string[] = [];
+    await answerVideo(fakeModel(['ab']), request(), {
+      onProgress: (step) => progress.push(step),
+      onFrame: (frame, compressed) => {
+        expect(frame.index).toBe(compressed.index);
+        kept.push(compressed);
+      },
+      onText: (_, text) => texts.push(text),
+    });
+    expect([...new Set(progress.map(({ stage }) => stage))]).toEqual(['probe', 'encode', 'generate']);
+    expect(progress.at(-1)).toMatchObject({ framesDone: 4, framesTotal: 4, answersDone: 1, answersTotal: 1 });
+    expect(kept.map(({ dominantIndices }) => dominantIndices)).toEqual(Array(4).fill([0, 4]));
+    expect(texts.join('')).toBe('ab');
+  });
+
+  it('fits frames that nobody asked for into the context', async () => {
+    const model = { ...fakeModel(['yes']), contextLength: 110 };
+    const { plan, frames } = await answerVideo(model, request({ generation: { maxNewTokens: 64 } }));
+    // 110 − 64 − 11 for the question leaves 35; a frame takes 4 bytes of time and 3 tokens.
+    expect(plan.frames).toBe(4);
+    const tight = { ...fakeModel(['yes']), contextLength: 100 };
+    const fewer = await answerVideo(tight, request({ generation: { maxNewTokens: 64 } }));
+    expect(fewer.plan.frames).toBe(3);
+    expect(fewer.frames).toHaveLength(3);
+    expect(frames).toHaveLength(4);
+  });
+
+  it('refuses what cannot fit, before anything is decoded', async () => {
+    const model = fakeModel([]);
+    const many = request({
+      sampling: { frames: 20 },
+      compression: 'none',
+      generation: { maxNewTokens: 400 },
+    });
+    await expect(answerVideo(model, many)).rejects.toThrow(
+      /20 frames × 4 tokens.*do not fit.*what would fit/,
+    );
+    const long = request({ questions: ['why '.repeat(200)] });
+    await expect(answerVideo(model, long)).rejects.toThrow(InputError);
+    expect(model.calls).toEqual([]);
+  });
+
+  it('stops when aborted, with the reason', async () => {
+    const controller = new AbortController();
+    const stopping = answerVideo(
+      fakeModel(['never']),
+      request(),
+      { onFrame: () => controller.abort(new Error('enough')) },
+      controller.signal,
+    );
+    await expect(stopping).rejects.toThrow('enough');
+  });
+
+  it('accounts for the time of each stage', async () => {
+    const { timings } = await answerVideo(fakeModel(['yes']), request());
+    for (const stage of ['probeMs', 'decodeMs', 'preprocessMs', 'firstTokenMs'] as const) {
+      expect(timings[stage]).toBeGreaterThan(0);
+    }
+    expect(timings.totalMs).toBeGreaterThanOrEqual(timings.firstTokenMs);
+    expect(timings.queueMs).toBe(0);
+  });
+});
