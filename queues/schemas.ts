@@ -18,6 +18,9 @@ export const samplingSchema = z
   .refine((s) => s.frames === undefined || s.fps === undefined, {
     message: 'give `frames` or `fps`, not both',
   })
+  .refine((s) => s.maxFrames === undefined || s.fps !== undefined, {
+    message: '`maxFrames` bounds `fps`, which is not given: use `frames`',
+  })
   .refine(
     (s) => s.startSeconds === undefined || s.endSeconds === undefined || s.startSeconds < s.endSeconds,
     {

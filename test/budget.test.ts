@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type PlanRequest, planTokens, splitBudget } from '../src/pipeline/budget.js';
+import { InputError } from '../src/pipeline/errors.js';
 
 /** 144 patches and CLS, 5 tokens of text a frame, 20 for template and question. */
 const request: PlanRequest = {
@@ -79,7 +80,7 @@ describe('planTokens', () => {
 
   it("refuses a budget above the frame's tokens", () => {
     expect(() => planTokens({ ...request, compression: { dominant: 140, contextual: 6 } })).toThrow(
-      "token budget 140 + 6 exceeds the frame's 145 tokens",
+      new InputError("token budget 140 + 6 exceeds the frame's 145 tokens"),
     );
   });
 

@@ -36,11 +36,11 @@ export function splitBudget(total: number): TokenBudget {
  * Fits frames and tokens a frame into the context. Explicit settings win. What is left open gives way in this
  * order: the tokens of a frame down to 8 (`auto` compression), then the number of frames.
  *
- * Throws an InputError that says what would fit, and a RangeError for a budget above the frame's tokens.
+ * Throws an InputError that says what would fit, or that a budget is above the frame's tokens.
  */
 export function planTokens(request: PlanRequest): Plan {
   const { compression, frames, framesAreExplicit } = request;
-  if (typeof compression === 'object') checkBudget(compression, request.N);
+  if (typeof compression === 'object') requireBudget(compression, request.N);
   if (roomFor(request, 1) < 1) throw questionTooLong(request);
 
   const wanted = tokensWanted(request);
@@ -51,6 +51,15 @@ export function planTokens(request: PlanRequest): Plan {
     throw doesNotFit(request, wanted);
   }
   return describe(request, fitting, perFrame, wanted);
+}
+
+/** A budget that a frame cannot give is the asker's fault, so an InputError. */
+function requireBudget(budget: TokenBudget, N: number): void {
+  try {
+    checkBudget(budget, N);
+  } catch (error) {
+    throw new InputError((error as Error).message, { cause: error });
+  }
 }
 
 /** Tokens a frame when there is room. */
