@@ -1,0 +1,201 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import Table from 'cli-table3';
+import pc from 'picocolors';
+import { QueueClient } from '../queues/index.js';
+import type { AskJobInput, Result } from '../queues/schemas.js';
+import { formatMs } from '../src/cli/format.js';
+import { createProgressBar } from '../src/cli/progress.js';
+import { summaryLines } from '../src/cli/report.js';
+import { readSettings, type Settings } from '../src/settings.js';
+import { ensureRedis, stopRedis } from '../src/workers/redis.js';
+import { makeClips } from './clips/make.js';
+
+/*
+ * The whole way once, in a folder of its own: a private Redis, a worker process, a clip made from a seed, its questions
+ * through the queue. Prints each answer beside the truth, and where the tokens and the time went. Everything it started
+ * is stopped and removed again, however it ends.
+ */
+
+const usage = `Usage: npm run demo -- [--seed S] [--keep]
+
+  --seed S  seed of the clip (default: 1)
+  --keep    leave the clip where it is, and print where`;
+
+interface ClipQuestion {
+  readonly video: string;
+  readonly question: string;
+  readonly answer: string;
+}
+
+/** What happens when the demo is over, last started first stopped. */
+type Cleanup = (() => void | Promise<void>)[];
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: 'string', default: '1' },
+      keep: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help) return console.log(usage);
+  if (!/^\d+$/.test(values.seed)) throw new RangeError(`\`--seed\` is a whole number, got ${values.seed}`);
+  const cleanup: Cleanup = [];
+  const interrupted = new AbortController();
+  process.on('SIGINT', () => interrupted.abort(new Error('interrupted')));
+  process.on('SIGTERM', () => interrupted.abort(new Error('interrupted')));
+  try {
+    await demonstrate(Number(values.seed), values.keep ?? false, cleanup, interrupted.signal);
+  } finally {
+    for (const step of cleanup.reverse()) await step();
+  }
+}
+
+async function demonstrate(
+  seed: number,
+  keep: boolean,
+  cleanup: Cleanup,
+  signal: AbortSignal,
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'visionzip-demo-'));
+  if (!keep) cleanup.push(() => rmSync(folder, { recursive: true, force: true }));
+
+  await makeClips({ seed, count: 1, out: folder });
+  const questions = readQuestions(folder);
+  const video = join(folder, questions[0]!.video);
+  step(`made a clip from seed ${seed}${keep ? `: ${video}` : ''}`);
+  signal.throwIfAborted();
+
+  const settings = readSettings({ VISIONZIP_HOME: join(folder, 'home'), VISIONZIP_VIDEO_DIRS: folder });
+  const { connection, address } = await ensureRedis(settings);
+  cleanup.push(async () => {
+    await stopRedis(settings);
+    rmSync(settings.home, { recursive: true, force: true });
+  });
+  step(`started a Redis server of its own at ${address}`);
+  const worker = startWorker(settings);
+  cleanup.push(() => stopWorker(worker));
+  step(`started a worker, process ${worker.pid}`);
+
+  const client = new QueueClient({ connection });
+  cleanup.push(() => client.close());
+  const job = { video, questions: questions.map(({ question }) => question) };
+  const ended = once(worker, 'exit').then(() => {
+    throw new Error('the worker has ended');
+  });
+  ended.catch(() => {});
+  const ask = (input: AskJobInput) => Promise.race([answer(client, input, signal), ended]);
+
+  const result = await ask(job);
+  printAnswers(questions, result);
+  console.log(summaryLines(result)[0]);
+  const uncompressed = await ask({ ...job, compression: 'none' });
+  printTimings(result, uncompressed);
+  const again = await ask(job);
+  step(
+    again.cached
+      ? `asked the same again: answered from what was stored, in ${formatMs(again.timings.totalMs)}`
+      : 'asked the same again: computed again',
+  );
+}
+
+function readQuestions(folder: string): ClipQuestion[] {
+  const lines = readFileSync(join(folder, 'questions.jsonl'), 'utf8').trim().split('\n');
+  return lines.map((line) => JSON.parse(line));
+}
+
+/** The worker as a user starts it, with the settings of the demo in its environment. */
+function startWorker({ home, videoDirs }: Settings): ChildProcess {
+  const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
+  const environment = [
+    'REDIS_URL=',
+    `VISIONZIP_HOME=${home}`,
+    `VISIONZIP_VIDEO_DIRS=${videoDirs.join(':')}`,
+    'VISIONZIP_LOG_LEVEL=warn',
+  ];
+  return spawn('env', [...environment, process.execPath, main, 'worker'], { stdio: ['ignore', 2, 2] });
+}
+
+/** Asks it to end, and kills it where it has not ended after ten seconds. */
+async function stopWorker(worker: ChildProcess): Promise<void> {
+  if (worker.exitCode !== null || worker.signalCode !== null) return;
+  const killer = setTimeout(() => worker.kill('SIGKILL'), 10_000);
+  const exited = once(worker, 'exit');
+  worker.kill('SIGTERM');
+  await exited;
+  clearTimeout(killer);
+}
+
+async function answer(client: QueueClient, job: AskJobInput, signal: AbortSignal): Promise<Result> {
+  const bar = createProgressBar();
+  try {
+    const id = await client.ask(job);
+    const document = await client.wait(id, { signal, onProgress: (progress) => bar.update(progress) });
+    if (document.status === 'completed') return document;
+    throw new Error(`the job ${document.status}: ${document.error}`);
+  } finally {
+    bar.clear();
+  }
+}
+
+function printAnswers(questions: readonly ClipQuestion[], result: Result): void {
+  const table = plainTable(['', 'question', 'answer', 'truth']);
+  let right = 0;
+  for (const [i, { question, answer: truth }] of questions.entries()) {
+    const { answer } = result.answers[i]!;
+    const isRight = normal(answer) === normal(truth);
+    if (isRight) right++;
+    table.push([isRight ? pc.green('✓') : pc.red('✗'), question, answer, truth]);
+  }
+  console.log(`\n${table}\n`);
+  console.log(`${right} of ${questions.length} answers are right.`);
+}
+
+/** Case and a final full stop do not count. */
+function normal(text: string): string {
+  return text.trim().toLowerCase().replace(/\.$/, '');
+}
+
+function printTimings(compressed: Result, none: Result): void {
+  const table = plainTable(['where the time went', 'VisionZip', 'no compression']);
+  const row = (name: string, value: (result: Result) => string) =>
+    table.push([name, value(compressed), value(none)]);
+  row('frames × tokens', ({ plan }) => `${plan.frames} × ${plan.tokensPerFrame}`);
+  row('prompt tokens', ({ plan }) => String(plan.promptTokens));
+  const stages = [
+    'queue',
+    'probe',
+    'decode',
+    'preprocess',
+    'encode',
+    'compress',
+    'project',
+    'prefill',
+    'generate',
+  ] as const;
+  for (const stage of stages) row(stage, ({ timings }) => formatMs(timings[`${stage}Ms`]));
+  row('first token after', ({ timings }) => formatMs(timings.firstTokenMs));
+  row('whole job', ({ timings }) => formatMs(timings.totalMs));
+  row('inside ONNX Runtime', ({ timings }) => formatMs(timings.onnxMs));
+  console.log(`\n${table}`);
+  console.log(pc.dim('Decode, preprocess and encode overlap. The first job also loads the model.\n'));
+}
+
+function plainTable(head: string[]) {
+  return new Table({ head, style: { head: [], border: [] } });
+}
+
+function step(text: string): void {
+  console.log(pc.dim(`· ${text}`));
+}
+
+main().catch((error: Error) => {
+  console.error(`demo: ${error.message}`);
+  process.exitCode = 1;
+});

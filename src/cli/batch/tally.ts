@@ -1,0 +1,46 @@
+import type { SingleBar } from 'cli-progress';
+import { formatMs, plural } from '../format.js';
+import { startBar } from '../progress.js';
+import type { RowOutcome } from './output.js';
+
+/** Counts the rows of a batch, with a bar on a terminal and a closing line on standard error. */
+export class Tally {
+  completed = 0;
+  failed = 0;
+  private bar: SingleBar | null = null;
+  private startedAt = 0;
+
+  /** @param skipped rows that were in the output already */
+  constructor(
+    private readonly rows: number,
+    private readonly skipped: number,
+  ) {}
+
+  begin(): void {
+    this.startedAt = performance.now();
+    if (process.stderr.isTTY && this.skipped < this.rows) this.bar = startBar('rows', this.rows);
+    this.bar?.update(this.skipped);
+  }
+
+  add(outcome: RowOutcome): void {
+    if (outcome.status === 'completed') this.completed++;
+    else this.failed++;
+    const label = this.failed > 0 ? `rows, ${this.failed} failed` : 'rows';
+    this.bar?.update(this.skipped + this.completed + this.failed, { label });
+  }
+
+  end(): void {
+    this.bar?.stop();
+    const { completed, failed, skipped, waiting } = this.counts();
+    const parts = [`${completed} answered`, `${failed} failed`];
+    if (skipped > 0) parts.push(`${skipped} there before`);
+    if (waiting > 0) parts.push(`${waiting} not reached`);
+    const spent = formatMs(performance.now() - this.startedAt);
+    process.stderr.write(`${plural(this.rows, 'row')}: ${parts.join(', ')} in ${spent}\n`);
+  }
+
+  counts() {
+    const { rows, skipped, completed, failed } = this;
+    return { rows, skipped, completed, failed, waiting: rows - skipped - completed - failed };
+  }
+}

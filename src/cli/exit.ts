@@ -1,0 +1,36 @@
+/** What the exit code of every command means. */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  redis: 3,
+  cancelled: 4,
+  interrupted: 130,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** Printed below the help of each command. */
+export const EXIT_HELP = `Exit codes:
+  0    done
+  1    the job failed, or there is no such job
+  2    the command line or a setting is wrong
+  3    Redis cannot be reached
+  4    the job was cancelled, or is not finished in time
+  130  interrupted`;
+
+/** An error whose exit code is known; the message is all that its reader needs. */
+export class CliError extends Error {
+  override readonly name = 'CliError';
+  constructor(
+    readonly exitCode: ExitCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+export function usageError(message: string): CliError {
+  return new CliError(EXIT.usage, message);
+}

@@ -1,0 +1,38 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readModelFolder } from '../../model/folder.js';
+import { writePng } from '../../pipeline/image.js';
+import type { Model } from '../../pipeline/model.js';
+import { createPreprocessor } from '../../pipeline/preprocess.js';
+import type { AnswerListeners, CompressedFrame } from '../../pipeline/types.js';
+import { drawPatches, type PatchMap } from '../draw.js';
+
+/** Writes each frame, as the tower sees it and with the kept patches marked, into a folder. */
+export async function frameSaver(
+  folder: string,
+  modelFolder: string,
+  model: Model,
+): Promise<NonNullable<AnswerListeners['onFrame']>> {
+  await mkdir(folder, { recursive: true });
+  const preprocessor = createPreprocessor((await readModelFolder(modelFolder)).preprocessor);
+  return async (frame, compressed) => {
+    const { width, height } = preprocessor;
+    const picture = drawPatches(
+      { width, height, rgb: await preprocessor.pixels(frame) },
+      patchMap(compressed, model.tower),
+    );
+    const name = `frame-${String(frame.index).padStart(4, '0')}-${frame.ptsSeconds.toFixed(3)}s.png`;
+    await writePng(join(folder, name), picture.rgb, picture.width, picture.height);
+  };
+}
+
+/** Rows of the tower's output as patches: with a CLS token at 0, patch p is row p + 1. */
+function patchMap({ dominantIndices, contextualMembers }: CompressedFrame, tower: Model['tower']): PatchMap {
+  const patches = (rows: readonly number[]) =>
+    rows.map((row) => (tower.cls ? row - 1 : row)).filter((patch) => patch >= 0);
+  return {
+    ...tower.grid,
+    dominant: new Set(patches(dominantIndices)),
+    contextual: contextualMembers.map(patches),
+  };
+}

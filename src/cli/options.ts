@@ -1,0 +1,127 @@
+import { resolve } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { z } from 'zod';
+import { type AskJob, type AskJobInput, askJobSchema } from '../../queues/schemas.js';
+import { usageError } from './exit.js';
+
+/** What the options of a question come to. Times in seconds; what is not given is left to the model. */
+export interface JobOptions {
+  readonly frames?: number;
+  readonly fps?: number;
+  readonly maxFrames?: number;
+  readonly start?: number;
+  readonly end?: number;
+  readonly compression?: AskJob['compression'];
+  readonly maxNewTokens?: number;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly seed?: number;
+  readonly stop?: string[];
+  readonly model: string;
+}
+
+/** The settings of a job: everything but its video and its questions. */
+export type JobSettings = Omit<AskJobInput, 'video' | 'questions'>;
+
+/** Adds the options that say how a video is sampled, compressed and answered. */
+export function addJobOptions(command: Command, modelHelp: string): Command {
+  return command
+    .option('--frames <n>', "number of frames, equally spaced (default: the model's)", wholeNumber)
+    .option('--fps <n>', 'frames a second of video, instead of --frames', decimal)
+    .option('--max-frames <n>', 'upper bound with --fps', wholeNumber)
+    .option('--start <time>', 'from this time of the video: seconds, m:ss or h:mm:ss', time)
+    .option('--end <time>', 'up to this time of the video', time)
+    .option(
+      '--compression <how>',
+      'auto (what fits the context), none, or dominant+contextual tokens a frame such as 14+3 (default: auto)',
+      compression,
+    )
+    .option('--max-new-tokens <n>', 'upper bound of an answer in tokens (default: 64)', wholeNumber)
+    .option('--temperature <n>', 'above 0 samples the answer (default: 0, greedy)', decimal)
+    .option('--top-k <n>', 'sample among the k likeliest tokens', wholeNumber)
+    .option('--top-p <n>', 'sample among the likeliest tokens that reach this share', decimal)
+    .option('--seed <n>', 'makes sampling repeatable', wholeNumber)
+    .option('--stop <text>', 'end the answer before this text; may be repeated', collect)
+    .addOption(new Option('--model <name>', modelHelp).default('nano'));
+}
+
+/** The options as a job's settings; fields that were not given are left out. */
+export function jobSettings(options: JobOptions): JobSettings {
+  const sampling = {
+    frames: options.frames,
+    fps: options.fps,
+    maxFrames: options.maxFrames,
+    startSeconds: options.start,
+    endSeconds: options.end,
+  };
+  const generation = {
+    maxNewTokens: options.maxNewTokens,
+    temperature: options.temperature,
+    topK: options.topK,
+    topP: options.topP,
+    seed: options.seed,
+    stop: options.stop,
+  };
+  return {
+    sampling: given(sampling),
+    generation: given(generation),
+    compression: options.compression ?? 'auto',
+    model: options.model,
+  };
+}
+
+/** A whole job, checked against the contract. Throws a usage error that names the option at fault. */
+export function buildJob(video: string, questions: string[], settings: JobSettings): AskJob {
+  const parsed = askJobSchema.safeParse({ video: resolve(video), questions, ...settings });
+  if (parsed.success) return parsed.data;
+  throw usageError(describeIssue(parsed.error));
+}
+
+const OPTION_NAMES: Record<string, string> = {
+  startSeconds: '--start',
+  endSeconds: '--end',
+};
+
+/** The first issue of a job that breaks the contract, in the words of the command line. */
+export function describeIssue(error: z.ZodError): string {
+  const issue = error.issues[0]!;
+  const field = issue.path.findLast((part) => typeof part === 'string');
+  if (field === undefined || field === 'video' || field === 'questions') return issue.message;
+  const option = OPTION_NAMES[field] ?? `--${field.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+  return `${option}: ${issue.message}`;
+}
+
+function given<T extends object>(fields: T): Partial<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+export function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError(`expected a whole number, got "${text}"`);
+  return Number(text);
+}
+
+export function decimal(text: string): number {
+  if (!/^(\d+\.?\d*|\.\d+)$/.test(text)) throw new InvalidArgumentError(`expected a number, got "${text}"`);
+  return Number(text);
+}
+
+function time(text: string): number {
+  const match = /^(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d+)?)$/.exec(text);
+  if (!match) {
+    throw new InvalidArgumentError(`expected seconds, m:ss or h:mm:ss, got "${text}"`);
+  }
+  const [, hours = '0', minutes = '0', seconds] = match;
+  return Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
+}
+
+function compression(text: string): AskJob['compression'] {
+  if (text === 'auto' || text === 'none') return text;
+  const match = /^(\d+)\+(\d+)$/.exec(text);
+  if (match) return { dominant: Number(match[1]), contextual: Number(match[2]) };
+  throw new InvalidArgumentError(`expected auto, none or dominant+contextual such as 14+3, got "${text}"`);
+}
+
+function collect(text: string, previous: string[] = []): string[] {
+  return [...previous, text];
+}

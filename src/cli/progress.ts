@@ -1,0 +1,51 @@
+import { SingleBar } from 'cli-progress';
+import type { Progress } from '../pipeline/types.js';
+
+/** Shows where a job stands. Does nothing where standard error is no terminal. */
+export interface ProgressBar {
+  update(progress: Progress): void;
+  /** Wipes the bar off the terminal; a later update draws it again. */
+  clear(): void;
+}
+
+const LABELS: Record<Progress['stage'], string> = {
+  load: 'loading the model',
+  probe: 'looking at the video',
+  encode: 'frames',
+  generate: 'answers',
+};
+
+export function createProgressBar(isWanted = process.stderr.isTTY === true): ProgressBar {
+  if (!isWanted) return { update: () => {}, clear: () => {} };
+  let bar: SingleBar | null = null;
+  return {
+    update(progress) {
+      const isGenerating = progress.stage === 'generate';
+      const done = isGenerating ? progress.answersDone : progress.framesDone;
+      const total = isGenerating ? progress.answersTotal : progress.framesTotal;
+      const label = LABELS[progress.stage];
+      bar ??= startBar(label);
+      bar.setTotal(Math.max(total, 1));
+      bar.update(done, { label });
+    },
+    clear() {
+      bar?.stop();
+      bar = null;
+    },
+  };
+}
+
+/** A bar on standard error that leaves nothing behind. */
+export function startBar(label: string, total = 1): SingleBar {
+  const bar = new SingleBar({
+    format: '{bar} {value}/{total} {label}',
+    stream: process.stderr,
+    barsize: 30,
+    hideCursor: true,
+    clearOnComplete: true,
+    barCompleteChar: '█',
+    barIncompleteChar: '░',
+  });
+  bar.start(total, 0, { label });
+  return bar;
+}

@@ -1,0 +1,130 @@
+import type { Command } from 'commander';
+import { CliError, EXIT, EXIT_HELP, type ExitCode } from './exit.js';
+import { messageOf } from './format.js';
+
+/** What every command gets besides its own arguments. */
+export interface Context {
+  /** Standard output carries exactly one JSON document. */
+  readonly json: boolean;
+  /** Aborted by Ctrl-C, by SIGTERM, and when the reader of standard output has gone. */
+  readonly signal: AbortSignal;
+  /** The JSON document of a command with `--json`; ignored without. */
+  document(value: unknown): void;
+}
+
+/** What a command returns: its exit code, 0 where it returns nothing. */
+// biome-ignore lint/suspicious/noConfusingVoidType: commands without a verdict simply end
+type Outcome = ExitCode | void;
+
+interface CommonOptions {
+  readonly json?: boolean;
+  readonly debug?: boolean;
+}
+
+/** Why the signal of a command was aborted, and so how the process ends. */
+class Interruption extends Error {
+  override readonly name = 'AbortError';
+  constructor(
+    message: string,
+    readonly exitCode: ExitCode,
+  ) {
+    super(message);
+  }
+}
+
+/** Adds `--json`, `--debug` and the exit codes, the options that every command has. */
+export function addCommonOptions(command: Command, examples: readonly string[]): Command {
+  const lines = examples.map((example) => `  $ visionzip ${example}`).join('\n');
+  return command
+    .option('--json', 'print one JSON document on standard output, and nothing else')
+    .option('--debug', 'show where an error was thrown')
+    .addHelpText('after', `\nExamples:\n${lines}\n\n${EXIT_HELP}`);
+}
+
+/**
+ * Wraps the body of a command: signals, errors and exit codes are handled here and nowhere else. Every error becomes
+ * one line on standard error, and with `--json` also `{"error", "exitCode"}` on standard output unless the command
+ * has printed its document already. With `handlesSignals` false the body minds SIGINT and SIGTERM itself.
+ */
+export function command<Args extends unknown[]>(
+  body: (context: Context, ...args: Args) => Promise<Outcome>,
+  { handlesSignals = true } = {},
+): (...args: Args) => Promise<void> {
+  return async (...args) => {
+    const options = args.find(isOptions) ?? {};
+    const printer = new Printer(options.json ?? false);
+    const interruption = listenForInterruption(handlesSignals);
+    try {
+      process.exitCode =
+        (await body(
+          { json: printer.json, signal: interruption.signal, document: printer.document },
+          ...args,
+        )) ?? EXIT.ok;
+    } catch (thrown) {
+      const error = interruption.signal.aborted ? interruption.signal.reason : thrown;
+      process.exitCode = exitCodeOf(error);
+      if (process.exitCode !== EXIT.ok) printer.error(error, options.debug ?? false);
+    } finally {
+      interruption.release();
+    }
+  };
+}
+
+/** Reports an error that was found before a command's body began. */
+export function failBeforehand(error: unknown, argv: readonly string[]): void {
+  process.exitCode = exitCodeOf(error);
+  new Printer(argv.includes('--json')).error(error, argv.includes('--debug'));
+}
+
+/** Commander passes the arguments, the options and the command; the options are the only plain object. */
+function isOptions(argument: unknown): argument is CommonOptions {
+  return (
+    typeof argument === 'object' && argument !== null && Object.getPrototypeOf(argument) === Object.prototype
+  );
+}
+
+class Printer {
+  private printed = false;
+  constructor(readonly json: boolean) {}
+
+  readonly document = (value: unknown): void => {
+    if (!this.json) return;
+    if (this.printed) throw new Error('a command prints one JSON document');
+    this.printed = true;
+    process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  };
+
+  error(error: unknown, debug: boolean): void {
+    const message = messageOf(error);
+    process.stderr.write(`visionzip: ${message}\n`);
+    if (debug && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+    if (!this.printed) this.document({ error: message, exitCode: process.exitCode });
+  }
+}
+
+function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof CliError || error instanceof Interruption) return error.exitCode;
+  // By its name: the class itself would load the Redis client into commands that do without.
+  const isRedis = error instanceof Error && error.name === 'RedisUnavailableError';
+  return isRedis ? EXIT.redis : EXIT.failed;
+}
+
+/** The first SIGINT or SIGTERM aborts the signal, a second ends the process at once. */
+function listenForInterruption(handlesSignals: boolean): { signal: AbortSignal; release(): void } {
+  const controller = new AbortController();
+  const onSignal = () => {
+    if (controller.signal.aborted) process.exit(EXIT.interrupted);
+    controller.abort(new Interruption('interrupted', EXIT.interrupted));
+  };
+  const onOutputError = () =>
+    controller.abort(new Interruption('the reader of the output has gone', EXIT.ok));
+  if (handlesSignals) process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  process.stdout.on('error', onOutputError);
+  return {
+    signal: controller.signal,
+    release: () => {
+      process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+      process.stdout.off('error', onOutputError);
+    },
+  };
+}

@@ -1,0 +1,196 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { AskJob } from '../queues/index.js';
+import { cli, documentOf, startCli } from './support/cli.js';
+import { FakeWorker, type Verdict } from './support/fake-worker.js';
+import { freshQueue, useRedis } from './support/redis.js';
+
+const redis = useRedis();
+let env: Record<string, string>;
+let worker: FakeWorker | null = null;
+let folder: string;
+
+beforeEach(() => {
+  env = { VISIONZIP_HOME: redis.home, VISIONZIP_QUEUE: freshQueue() };
+  folder = mkdtempSync(join(tmpdir(), 'visionzip-cli-batch-'));
+});
+afterEach(async () => {
+  await worker?.close();
+  worker = null;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Answers each question with itself in capitals. */
+const capitals = (job: AskJob): Verdict => ({
+  answers: job.questions.map((question) => question.toUpperCase()),
+});
+
+function work(verdict: (job: AskJob) => Verdict): FakeWorker {
+  worker = new FakeWorker(redis.connection, env.VISIONZIP_QUEUE!, verdict);
+  return worker;
+}
+
+function writeRows(...rows: (readonly [video: string, question: string])[]): void {
+  const lines = rows.map(([video, question], id) => JSON.stringify({ id, video, question }));
+  writeFileSync(join(folder, 'rows.jsonl'), `${lines.join('\n')}\n`);
+}
+
+function batch(...args: string[]) {
+  return [
+    'batch',
+    join(folder, 'rows.jsonl'),
+    '--out',
+    join(folder, 'out.jsonl'),
+    '--in-flight',
+    '1',
+    ...args,
+  ];
+}
+
+/** The rows of the output by their id, a line each. */
+function output(): Record<string, unknown>[] {
+  return readFileSync(join(folder, 'out.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+    .sort((a, b) => a.id - b.id);
+}
+
+describe('visionzip batch', () => {
+  it('answers the rows about one video in one job, and carries their fields through', async () => {
+    const taken = work(capitals);
+    writeRows(['a.mp4', 'one'], ['b.mp4', 'two'], ['a.mp4', 'three'], ['a.mp4', 'one']);
+    const run = await cli(batch('--json'), env);
+    expect(run.code).toBe(0);
+    expect(documentOf(run)).toEqual({
+      rows: 4,
+      skipped: 0,
+      completed: 4,
+      failed: 0,
+      waiting: 0,
+      jobs: 2,
+      out: join(folder, 'out.jsonl'),
+    });
+    expect(taken.jobs.map(({ video, questions }) => [video, questions])).toEqual([
+      [join(folder, 'a.mp4'), ['one', 'three']],
+      [join(folder, 'b.mp4'), ['two']],
+    ]);
+    expect(output()).toEqual(
+      [
+        [0, 'a.mp4', 'one'],
+        [1, 'b.mp4', 'two'],
+        [2, 'a.mp4', 'three'],
+        [3, 'a.mp4', 'one'],
+      ].map(([id, video, question]) => ({
+        id,
+        video,
+        question,
+        prediction: String(question).toUpperCase(),
+        status: 'completed',
+        batch: expect.objectContaining({ row: id }),
+      })),
+    );
+  });
+
+  it('goes on after a kill -9 without asking anything again', async () => {
+    writeRows(['a.mp4', 'one'], ['b.mp4', 'two'], ['c.mp4', 'three']);
+    const first = work((job) => (job.video.endsWith('b.mp4') ? 'never' : capitals(job)));
+    const { child, ended } = startCli(batch(), env);
+    await first.took(2); // With one job in flight, the first row was written before the second was asked.
+    child.kill('SIGKILL');
+    await ended;
+    await first.close();
+    expect(output().map(({ id }) => id)).toEqual([0]);
+
+    env.VISIONZIP_QUEUE = freshQueue();
+    const second = work(capitals);
+    const run = await cli(batch('--json'), env);
+    expect(documentOf(run)).toMatchObject({ rows: 3, skipped: 1, completed: 2 });
+    expect(second.jobs.map(({ questions }) => questions)).toEqual([['two'], ['three']]);
+    expect(output().map(({ prediction }) => prediction)).toEqual(['ONE', 'TWO', 'THREE']);
+  });
+
+  it('cancels what is under way on Ctrl-C, ends with exit code 130, and goes on later', async () => {
+    writeRows(['a.mp4', 'one'], ['b.mp4', 'two']);
+    const first = work((job) => (job.video.endsWith('b.mp4') ? 'never' : capitals(job)));
+    const { child, ended } = startCli(batch('--json'), env);
+    await first.took(2);
+    child.kill('SIGINT');
+    const run = await ended;
+    expect(run.code).toBe(130);
+    expect(run.stderr).toContain('2 rows: 1 answered, 0 failed, 1 not reached');
+    expect(documentOf(run)).toEqual({ error: 'interrupted', exitCode: 130 });
+    expect(output().map(({ id }) => id)).toEqual([0]);
+  });
+
+  it('has nothing to do, and needs no Redis, when all rows are there', async () => {
+    writeRows(['a.mp4', 'one']);
+    work(capitals);
+    await cli(batch(), env);
+    const { code, stderr } = await cli(batch(), { REDIS_URL: 'redis://127.0.0.1:1' });
+    expect([code, stderr]).toEqual([
+      0,
+      expect.stringContaining('1 row: 0 answered, 0 failed, 1 there before'),
+    ]);
+  });
+
+  it('makes a row of what fails, ends with exit code 1, and tries it again the next time', async () => {
+    writeRows(['a.mp4', 'one'], ['broken.mp4', 'two'], ['a.mp4', ' ']);
+    const first = work((job) =>
+      job.video.endsWith('broken.mp4') ? { error: 'it is broken' } : capitals(job),
+    );
+    const run = await cli(batch('--json'), env);
+    expect(run.code).toBe(1);
+    expect(documentOf(run)).toMatchObject({ completed: 1, failed: 2 });
+    expect(output().map(({ status, prediction, error }) => [status, prediction, error])).toEqual([
+      ['completed', 'ONE', undefined],
+      ['failed', null, 'it is broken'],
+      ['failed', null, 'the question is empty'],
+    ]);
+    expect((await cli(batch('--keep-failed'), env)).code).toBe(0);
+    await first.close();
+
+    env.VISIONZIP_QUEUE = freshQueue();
+    work(capitals);
+    expect((await cli(batch(), env)).code).toBe(1);
+    expect(output().map(({ prediction }) => prediction)).toEqual(['ONE', 'TWO', null]);
+  });
+
+  it('finds the one question that fails the job of its video', async () => {
+    const questions = ['one', 'two', 'very long', 'four', 'five'];
+    writeRows(...questions.map((question): [string, string] => ['a.mp4', question]));
+    work((job) =>
+      job.questions.includes('very long') ? { error: 'the question is too long' } : capitals(job),
+    );
+    expect((await cli(batch(), env)).code).toBe(1);
+    expect(output().map(({ prediction, error }) => prediction ?? error)).toEqual([
+      'ONE',
+      'TWO',
+      'the question is too long',
+      'FOUR',
+      'FIVE',
+    ]);
+  });
+
+  it('asks no more of a video that cannot be read than once', async () => {
+    writeRows(['a.mp4', 'one'], ['a.mp4', 'two'], ['a.mp4', 'three']);
+    const taken = work(() => ({ error: 'no such file' }));
+    await cli(batch(), env);
+    expect(taken.jobs).toHaveLength(1);
+    expect(output().map(({ error }) => error)).toEqual(['no such file', 'no such file', 'no such file']);
+  });
+
+  it('keeps several jobs in flight, and no more than it is told', async () => {
+    writeRows(['a.mp4', 'one'], ['b.mp4', 'two'], ['c.mp4', 'three']);
+    const { child, ended, stderrHas } = startCli(batch('--in-flight', '2'), env);
+    await stderrHas('no worker listens');
+    const counts = async () => documentOf(await cli(['status', '--json'], env)).counts as { waiting: number };
+    while ((await counts()).waiting < 2);
+    expect((await counts()).waiting).toBe(2);
+    child.kill('SIGINT');
+    expect((await ended).code).toBe(130);
+    expect((await counts()).waiting).toBe(0); // They were cancelled.
+  });
+});

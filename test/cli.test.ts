@@ -1,0 +1,157 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cli, documentOf, startCli } from './support/cli.js';
+
+const commands = ['ask', 'enqueue', 'result', 'cancel', 'status', 'batch', 'worker', 'redis', 'dashboard'];
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'visionzip-cli-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('the help', () => {
+  it.each(commands)('of %s has examples, its options and the exit codes', async (name) => {
+    const { code, stdout, stderr } = await cli([name, '--help']);
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toContain(`Usage: visionzip ${name}`);
+    expect(stdout).toContain(`$ visionzip ${name}`);
+    expect(stdout).toContain('--json');
+    expect(stdout).toContain('130  interrupted');
+  });
+
+  it('of the whole names every command', async () => {
+    const { code, stdout } = await cli(['--help']);
+    expect(code).toBe(0);
+    for (const name of commands) expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
+  });
+
+  it('comes on standard error, with exit code 2, where there is no command', async () => {
+    const { code, stdout, stderr } = await cli([]);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain('Usage: visionzip');
+  });
+});
+
+describe('a wrong command line', () => {
+  it.each([
+    [['frobnicate'], "unknown command 'frobnicate'"],
+    [['ask'], "missing required argument 'video'"],
+    [['ask', 'clip.mp4'], "missing required argument 'question'"],
+    [['ask', 'clip.mp4', 'What?', '--colour'], "unknown option '--colour'"],
+    [['ask', 'clip.mp4', 'What?', '--frames', 'few'], 'expected a whole number, got "few"'],
+    [['ask', 'clip.mp4', 'What?', '--frames', '0'], '--frames: '],
+    [['ask', 'clip.mp4', 'What?', '--frames', '4', '--fps', '1'], 'give `frames` or `fps`, not both'],
+    [['ask', 'clip.mp4', 'What?', '--start', '9', '--end', '8'], '`startSeconds` must be below `endSeconds`'],
+    [['ask', 'clip.mp4', 'What?', '--start', '1:2:3:4'], 'expected seconds, m:ss or h:mm:ss, got "1:2:3:4"'],
+    [['ask', 'clip.mp4', 'What?', '--compression', '14'], 'expected auto, none or dominant+contextual'],
+    [['ask', 'clip.mp4', 'What?', '--temperature', '-1'], 'expected a number, got "-1"'],
+    [['ask', 'clip.mp4', 'What?', '--top-p', '1.5'], '--top-p: '],
+    [['ask', 'clip.mp4', ' '], 'the question is empty'],
+    [
+      ['ask', 'clip.mp4', 'What?', '--model', './nowhere'],
+      '--model: expected the folder of a prepared model',
+    ],
+    [['enqueue', 'clip.mp4', 'What?', '--model', './nano'], '--model: a model is named by its folder'],
+    [['enqueue', 'clip.mp4', 'What?', '--timeout', '5'], '--timeout goes with --wait'],
+    [['batch', 'rows.jsonl'], "required option '--out <file>' not specified"],
+    [['batch', 'nowhere.jsonl', '--out', 'out.jsonl'], 'cannot read the rows: ENOENT'],
+    [['redis', '--stop', '--status'], 'give --stop or --status, not both'],
+    [['dashboard', '--port', '70000'], '--port'],
+  ])('%j is refused in one line, with exit code 2', async (args, sentence) => {
+    const { code, stdout, stderr } = await cli(args, { VISIONZIP_HOME: folder }, folder);
+    expect(stderr).toContain(sentence);
+    expect(stderr).toMatch(/^visionzip: [^\n]+\n$/);
+    expect([code, stdout]).toEqual([2, '']);
+  });
+
+  it('leaves one JSON document with --json', async () => {
+    const run = await cli(['ask', 'clip.mp4', 'What?', '--frames', 'few', '--json']);
+    expect(run.code).toBe(2);
+    expect(documentOf(run)).toEqual({
+      error: expect.stringContaining('expected a whole number'),
+      exitCode: 2,
+    });
+  });
+
+  it('shows where it was found with --debug', async () => {
+    const { stderr } = await cli(['ask', 'clip.mp4', ' ', '--debug']);
+    expect(stderr).toMatch(/^visionzip: the question is empty\n/);
+    expect(stderr).toContain('    at ');
+  });
+
+  it('includes a wrong setting', async () => {
+    const run = await cli(['status', '--json'], { VISIONZIP_THREADS: 'many' });
+    expect(run.code).toBe(2);
+    expect(documentOf(run).error).toContain('VISIONZIP_THREADS: expected a whole number');
+  });
+
+  it('includes a batch whose output is its input', async () => {
+    const rows = join(folder, 'rows.jsonl');
+    writeFileSync(rows, '{"video":"a.mp4","question":"What?"}\n');
+    const { code, stderr } = await cli(['batch', rows, '--out', rows]);
+    expect([code, stderr]).toEqual([2, `visionzip: --out must not be the input file ${rows}\n`]);
+  });
+});
+
+describe('where Redis cannot be reached', () => {
+  const rows = () => {
+    const file = join(folder, 'unreachable.jsonl');
+    writeFileSync(file, '{"video":"a.mp4","question":"What?"}\n');
+    return file;
+  };
+
+  it.each([
+    ['enqueue', () => ['clip.mp4', 'What?']],
+    ['enqueue', () => ['clip.mp4', 'What?', '--wait']],
+    ['result', () => ['some-id']],
+    ['cancel', () => ['some-id']],
+    ['status', () => []],
+    ['batch', () => [rows(), '--out', join(folder, 'out.jsonl')]],
+    ['redis', () => ['--status']],
+  ])('%s fails at once with exit code 3', async (name, args) => {
+    // Nothing listens on port 1.
+    const run = await cli([name, ...args(), '--json'], { REDIS_URL: 'redis://127.0.0.1:1' });
+    expect(run.code).toBe(3);
+    expect(documentOf(run)).toEqual({
+      error: expect.stringContaining('cannot reach Redis at redis://127.0.0.1:1'),
+      exitCode: 3,
+    });
+  });
+
+  it('batch keeps its promise that nothing is lost', async () => {
+    const { stderr } = await cli(['batch', rows(), '--out', join(folder, 'kept.jsonl')], {
+      REDIS_URL: 'redis://127.0.0.1:1',
+    });
+    expect(stderr).toContain('1 row: 0 answered, 0 failed, 1 not reached');
+  });
+});
+
+describe('visionzip redis', () => {
+  it('starts a private server, finds it again and stops it', async () => {
+    const env = { VISIONZIP_HOME: join(folder, 'home') };
+    const address = join(folder, 'home/redis/s');
+    expect((await cli(['redis', '--status'], env)).code).toBe(3);
+    expect(documentOf(await cli(['redis', '--json'], env))).toEqual({ address, started: true });
+    expect(documentOf(await cli(['redis', '--json'], env))).toEqual({ address, started: false });
+    expect(await cli(['redis', '--status'], env)).toEqual({ code: 0, stdout: `${address}\n`, stderr: '' });
+    expect(documentOf(await cli(['redis', '--stop', '--json'], env))).toEqual({ stopped: true });
+    expect(documentOf(await cli(['redis', '--stop', '--json'], env))).toEqual({ stopped: false });
+  });
+
+  it("does not stop another's server", async () => {
+    const { code, stderr } = await cli(['redis', '--stop'], { REDIS_URL: 'redis://127.0.0.1:1' });
+    expect([code, stderr]).toEqual([2, expect.stringContaining('it is not stopped')]);
+  });
+});
+
+describe('standard output', () => {
+  it('may be closed by its reader', async () => {
+    const { child, ended } = startCli(['ask', '--help']);
+    child.stdout!.destroy();
+    const { code, stderr } = await ended;
+    expect([code, stderr]).toEqual([0, '']);
+  });
+});

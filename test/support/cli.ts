@@ -1,0 +1,67 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
+
+export interface CliRun {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A command under way. */
+export interface RunningCli {
+  readonly child: ChildProcess;
+  readonly ended: Promise<CliRun>;
+  /** Resolves once the error output holds this text. */
+  stderrHas(text: string): Promise<void>;
+}
+
+/** Starts the compiled command line as a process of its own, with no settings but those given. */
+export function startCli(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  cwd?: string,
+): RunningCli {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(REDIS_URL|VISIONZIP_|FORCE_COLOR)/.test(name),
+  );
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd,
+    env: { ...Object.fromEntries(inherited), NO_COLOR: '1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const stdout: Buffer[] = [];
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
+  const ended = once(child, 'close').then(([code]) => ({
+    code: code as number | null,
+    stdout: Buffer.concat(stdout).toString(),
+    stderr,
+  }));
+  return {
+    child,
+    ended,
+    async stderrHas(text) {
+      while (!stderr.includes(text)) await Promise.race([once(child.stderr, 'data'), failAtEnd(ended, text)]);
+    },
+  };
+}
+
+async function failAtEnd(ended: Promise<CliRun>, text: string): Promise<never> {
+  const { code, stderr } = await ended;
+  throw new Error(`ended with ${code} before "${text}": ${stderr}`);
+}
+
+export function cli(args: readonly string[], env?: Record<string, string>, cwd?: string): Promise<CliRun> {
+  return startCli(args, env, cwd).ended;
+}
+
+/** The one JSON document on standard output; throws where there is anything else. */
+export function documentOf({ stdout }: CliRun): Record<string, unknown> {
+  return JSON.parse(stdout);
+}

@@ -1,0 +1,113 @@
+import { EventEmitter, on } from 'node:events';
+import { Worker } from 'bullmq';
+import {
+  type AskJob,
+  Documents,
+  defaultPrefix,
+  defaultRetentionSeconds,
+  keysOf,
+  patientClient,
+  patientOptions,
+  type RedisConnection,
+  type ResultDocument,
+} from '../../queues/index.js';
+
+/** How the fake worker ends a job; `never` keeps it under way. */
+export type Verdict = { readonly answers: readonly string[] } | { readonly error: string } | 'never';
+
+/** A worker without a model: the same queue and documents, its verdicts scripted, its jobs recorded. */
+export class FakeWorker {
+  readonly jobs: AskJob[] = [];
+  readonly #seen = new EventEmitter();
+  readonly #worker: Worker<AskJob>;
+  readonly #close: () => void;
+
+  constructor(connection: RedisConnection, queue: string, verdict: (job: AskJob) => Verdict) {
+    const redis = patientClient(connection);
+    const documents = new Documents(redis, keysOf(defaultPrefix, queue), defaultRetentionSeconds);
+    this.#worker = new Worker<AskJob>(
+      queue,
+      async (job) => {
+        this.jobs.push(job.data);
+        this.#seen.emit('job', this.jobs.length);
+        const ending = verdict(job.data);
+        if (ending === 'never') return new Promise(() => {});
+        await documents.writeOnce(documentOf(job.id!, job.data, ending));
+      },
+      { connection: patientOptions(connection), prefix: defaultPrefix },
+    );
+    this.#close = () => redis.disconnect();
+  }
+
+  /** Resolves once so many jobs were taken. */
+  async took(count: number): Promise<void> {
+    if (this.jobs.length >= count) return;
+    for await (const [seen] of on(this.#seen, 'job')) if (seen >= count) return;
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.close(true);
+    this.#close();
+  }
+}
+
+function documentOf(id: string, job: AskJob, verdict: Exclude<Verdict, 'never'>): ResultDocument {
+  const finishedAt = '2026-01-01T00:00:00.000Z';
+  if ('error' in verdict) return { id, status: 'failed', error: verdict.error, finishedAt };
+  return {
+    id,
+    status: 'completed',
+    cached: false,
+    video: {
+      path: job.video,
+      digest: 'd',
+      sizeBytes: 1,
+      codec: 'h264',
+      durationSeconds: 4,
+      fps: 8,
+      width: 192,
+      height: 192,
+    },
+    answers: job.questions.map((question, i) => ({
+      question,
+      answer: verdict.answers[i]!,
+      finishReason: 'stop',
+      promptTokens: 300,
+      newTokens: 1,
+      prefillMs: 10,
+      generateMs: 1,
+      cached: false,
+    })),
+    plan: {
+      frames: 16,
+      tokensPerFrame: 17,
+      budget: { dominant: 14, contextual: 3 },
+      tokensPerFrameBefore: 144,
+      contextLength: 2048,
+      promptTokens: 300,
+      maxNewTokens: 64,
+      reason: 'it fits',
+    },
+    tokens: { before: 2304, after: 272 },
+    frames: [{ index: 0, ptsSeconds: 0 }],
+    timings: {
+      queueMs: 1,
+      probeMs: 1,
+      decodeMs: 1,
+      preprocessMs: 1,
+      encodeMs: 1,
+      compressMs: 1,
+      projectMs: 1,
+      prefillMs: 1,
+      generateMs: 1,
+      totalMs: 1500,
+      firstTokenMs: 1,
+      onnxMs: 1,
+      tokensPerSecond: 1,
+      framesPerSecond: 1,
+    },
+    model: { name: 'nano', digest: 'd', dtype: 'fp32' },
+    settings: { sampling: job.sampling, compression: job.compression, generation: job.generation },
+    finishedAt,
+  };
+}
