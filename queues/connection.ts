@@ -63,6 +63,7 @@ export function hastyClient(connection: RedisConnection): Redis {
  */
 export async function connected(redis: Redis, address: string): Promise<void> {
   if (redis.status === 'ready') return;
+  if (redis.status === 'end') throw unavailable(address, new Error('the client was closed'));
   const attempt = nextAttempt(redis);
   if (redis.status === 'wait') redis.connect().catch(() => {}); // The attempt knows the reason, this does not.
   try {

@@ -31,7 +31,7 @@ describe('the private Redis', () => {
       'noeviction',
       '0',
     ]);
-    await expect(checkRedis(connection)).resolves.toBeUndefined();
+    await expect(checkRedis(connection)).resolves.toMatchObject({ maxMemoryPolicy: 'noeviction' });
   });
 
   it('is adopted where it runs', async () => {
@@ -94,16 +94,10 @@ describe('the private Redis', () => {
     );
   });
 
-  it('is refused by a worker when it could throw jobs away or is nearly full', async () => {
+  it('is refused when it could throw jobs away', async () => {
     const { connection, address } = await ensureRedis(settings());
     await withRedis(address, (redis) => redis.config('SET', 'maxmemory-policy', 'allkeys-lru'));
     await expect(checkRedis(connection)).rejects.toThrow('expected noeviction');
-    await withRedis(address, async (redis) => {
-      await redis.config('SET', 'maxmemory-policy', 'noeviction');
-      const used = Number(/used_memory:(\d+)/.exec(await redis.info('memory'))![1]);
-      await redis.config('SET', 'maxmemory', Math.round(used / 0.85));
-    });
-    await expect(checkRedis(connection)).rejects.toThrow(/uses \d+ of its \d+ bytes \(8\d %\)/);
   });
 });
 

@@ -1,10 +1,10 @@
 import {
   addressOf,
-  checkMemory,
   connected,
   explained,
   hastyClient,
   type RedisConnection,
+  type RedisHealth,
   RedisUnavailableError,
   readHealth,
 } from '../../queues/index.js';
@@ -44,11 +44,12 @@ export async function stopRedis({ redisUrl, home }: Where): Promise<boolean> {
 }
 
 /**
- * Checks that the server answers, never throws jobs away, and has memory left.
+ * Checks that the server answers and never throws jobs away. Whether it has memory left is checked where a job
+ * is added: a worker is to start on a full server, too, since it empties the queue.
  *
  * @throws RedisUnavailableError
  */
-export async function checkRedis(connection: RedisConnection): Promise<void> {
+export async function checkRedis(connection: RedisConnection): Promise<RedisHealth> {
   const address = addressOf(connection);
   const redis = hastyClient(connection);
   try {
@@ -62,7 +63,7 @@ export async function checkRedis(connection: RedisConnection): Promise<void> {
           'results can vanish; expected noeviction: CONFIG SET maxmemory-policy noeviction',
       );
     }
-    checkMemory(health, address);
+    return health;
   } finally {
     redis.disconnect();
   }

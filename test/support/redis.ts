@@ -9,6 +9,7 @@ import { ensureRedis, stopRedis } from '../../src/workers/redis.js';
 /** A private Redis server in a home folder of its own, for the tests of one file. */
 export interface TestRedis {
   home: string;
+  socket: string;
   connection: RedisConnection;
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -17,9 +18,12 @@ export interface TestRedis {
 export function useRedis(): TestRedis {
   const redis: TestRedis = {
     home: '',
+    socket: '',
     connection: { path: '' },
     start: async () => {
-      redis.connection = (await ensureRedis({ redisUrl: null, home: redis.home })).connection;
+      const { connection, address } = await ensureRedis({ redisUrl: null, home: redis.home });
+      redis.connection = connection;
+      redis.socket = address;
     },
     stop: async () => {
       await stopRedis({ redisUrl: null, home: redis.home });
@@ -36,7 +40,7 @@ export function useRedis(): TestRedis {
   return redis;
 }
 
-/** A queue that no other test uses. */
+/** A name for a queue, or a prefix, that no other test uses. */
 export function freshQueue(): string {
   return `test-${randomUUID().slice(0, 8)}`;
 }

@@ -1,0 +1,142 @@
+import type { AskJob, Result } from '../../queues/index.js';
+import type { AnswerOutcome, Timings } from '../pipeline/types.js';
+import type { Settings } from '../settings.js';
+import type { Catalog, CatalogModel } from './catalog.js';
+import type { FileDigests } from './digest.js';
+import { buildResult } from './document.js';
+import { ModelProcess, type RunOptions } from './model-process.js';
+import { type AnswerStore, contentKey, isRepeatable, type StoredAnswer } from './store.js';
+
+export interface AnswererParts {
+  readonly settings: Pick<Settings, 'threads' | 'limits' | 'abortGraceMs'>;
+  readonly catalog: Catalog;
+  readonly digests: FileDigests;
+  readonly store: AnswerStore;
+  /** The compiled file that a model process runs; default the real one. */
+  readonly modelEntry?: string;
+}
+
+export interface Ask {
+  readonly id: string;
+  readonly job: AskJob;
+  /** Real path of the video. */
+  readonly path: string;
+  readonly queueMs: number;
+}
+
+/** An answer, and whether it was stored before. */
+interface Found extends StoredAnswer {
+  readonly cached: boolean;
+}
+
+/**
+ * Answers jobs: what is stored by its content key, the rest in a model process. It has as many processes as it
+ * is given jobs at a time.
+ */
+export class Answerer {
+  readonly #parts: AnswererParts;
+  readonly #idle: ModelProcess[] = [];
+  readonly #all = new Set<ModelProcess>();
+
+  constructor(parts: AnswererParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws InputError, the signal's reason, and whatever goes wrong on the way. */
+  async answer(ask: Ask, options: RunOptions): Promise<Result> {
+    const { catalog, digests, settings } = this.#parts;
+    const started = performance.now();
+    const model = await catalog.find(ask.job.model);
+    const videoDigest = await digests.of(ask.path, settings.limits.maxBytes, options.signal);
+    const keys = keysOf(ask.job, videoDigest, model);
+    const found = await this.#stored(keys);
+    const missing = [...keys.keys()].filter((question) => !found.has(question));
+    let outcome: AnswerOutcome | null = null;
+    if (missing.length > 0) {
+      outcome = await this.#run(ask, model, missing, options);
+      if ((await digests.of(ask.path, settings.limits.maxBytes, options.signal)) !== videoDigest) {
+        throw new Error(`${ask.path} changed while it was read`);
+      }
+      await this.#store(keys, outcome, found);
+    }
+    const answers = ask.job.questions.map((question) => found.get(question)!);
+    const { plan, tokens, frames, video } = outcome ?? answers[0]!.run;
+    const timings = outcome?.timings ?? lookupOnly(performance.now() - started);
+    return buildResult({
+      ...{ id: ask.id, job: ask.job, videoDigest, model, queueMs: ask.queueMs },
+      outcome: {
+        ...{ plan, tokens, frames, timings },
+        video: { ...video, path: ask.path },
+        answers: answers.map(({ answer }) => answer),
+      },
+      cached: answers.map(({ cached }) => cached),
+    });
+  }
+
+  /** Kills the model processes, whatever they do. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#all].map((process) => process.close()));
+  }
+
+  async #stored(keys: ReadonlyMap<string, string | null>): Promise<Map<string, Found>> {
+    const found = new Map<string, Found>();
+    const asked = [...keys].filter((entry): entry is [string, string] => entry[1] !== null);
+    const stored = await this.#parts.store.read(asked.map(([, key]) => key));
+    stored.forEach((answer, i) => {
+      if (answer) found.set(asked[i]![0], { ...answer, cached: true });
+    });
+    return found;
+  }
+
+  /** Adds the answers to `found`: where another worker was faster, the ones that it stored. */
+  async #store(keys: ReadonlyMap<string, string | null>, outcome: AnswerOutcome, found: Map<string, Found>) {
+    const { video, plan, tokens, frames } = outcome;
+    const run = { video, plan, tokens, frames };
+    for (const answer of outcome.answers) {
+      const key = keys.get(answer.question);
+      const own = { answer, run };
+      const standing = key ? await this.#parts.store.writeOnce(key, own) : own;
+      found.set(answer.question, { ...standing, cached: false });
+    }
+  }
+
+  async #run(
+    { job, path }: Ask,
+    model: CatalogModel,
+    questions: readonly string[],
+    options: RunOptions,
+  ): Promise<AnswerOutcome> {
+    const { threads, limits, abortGraceMs } = this.#parts.settings;
+    const { sampling, compression, generation } = job;
+    const process = this.#idle.pop() ?? new ModelProcess({ abortGraceMs, entry: this.#parts.modelEntry });
+    this.#all.add(process);
+    try {
+      const request = { video: path, questions, sampling, compression, generation, limits };
+      const order = { modelDir: model.dir, modelDigest: model.digest, threads, request };
+      return await process.run(order, options);
+    } finally {
+      this.#idle.push(process);
+    }
+  }
+}
+
+/** The content key of each different question; null where answers are not to be stored. */
+function keysOf(job: AskJob, videoDigest: string, model: CatalogModel): Map<string, string | null> {
+  const repeatable = isRepeatable(job.generation);
+  const keyOf = (question: string) => (repeatable ? contentKey({ videoDigest, model, question, job }) : null);
+  return new Map(job.questions.map((question) => [question, keyOf(question)]));
+}
+
+/** The timings of a job for which nothing was computed. */
+function lookupOnly(totalMs: number): Timings {
+  const stages = { probeMs: 0, decodeMs: 0, preprocessMs: 0, encodeMs: 0, compressMs: 0, projectMs: 0 };
+  const model = {
+    prefillMs: 0,
+    generateMs: 0,
+    firstTokenMs: 0,
+    onnxMs: 0,
+    tokensPerSecond: 0,
+    framesPerSecond: 0,
+  };
+  return { queueMs: 0, ...stages, ...model, totalMs };
+}

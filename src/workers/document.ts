@@ -1,0 +1,36 @@
+import { type AskJob, type Result, resultSchema } from '../../queues/schemas.js';
+import type { AnswerOutcome } from '../pipeline/types.js';
+
+export interface ResultParts {
+  readonly id: string;
+  readonly job: Pick<AskJob, 'sampling' | 'compression' | 'generation'>;
+  readonly outcome: AnswerOutcome;
+  /** sha256 of the video file, hex: see FileDigests. */
+  readonly videoDigest: string;
+  readonly model: { readonly name: string; readonly digest: string; readonly dtype: string };
+  /** From enqueue to the start of the attempt, in milliseconds; default 0: there was no queue. */
+  readonly queueMs?: number;
+  /** For each answer whether it was stored before and nothing was computed for it; default none. */
+  readonly cached?: readonly boolean[];
+}
+
+/** The document of a completed job: the same from a worker and from a command without a queue. */
+export function buildResult(parts: ResultParts): Result {
+  const { id, job, outcome, videoDigest, model, queueMs = 0, cached = [] } = parts;
+  const { path, sizeBytes, codec, durationSeconds, fps, width, height } = outcome.video;
+  const answers = outcome.answers.map((answer, i) => ({ ...answer, cached: cached[i] ?? false }));
+  return resultSchema.parse({
+    id,
+    status: 'completed',
+    cached: answers.every((answer) => answer.cached),
+    video: { path, digest: videoDigest, sizeBytes, codec, durationSeconds, fps, width, height },
+    answers,
+    plan: outcome.plan,
+    tokens: outcome.tokens,
+    frames: outcome.frames,
+    timings: { ...outcome.timings, queueMs },
+    model: { name: model.name, digest: model.digest, dtype: model.dtype },
+    settings: { sampling: job.sampling, compression: job.compression, generation: job.generation },
+    finishedAt: new Date().toISOString(),
+  });
+}

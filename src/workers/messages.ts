@@ -1,0 +1,31 @@
+import type { AnswerOutcome, AnswerRequest, Progress } from '../pipeline/types.js';
+
+/** A job for a model process. */
+export interface ModelOrder {
+  /** The model's folder, and the digest of what lies in it: another digest means loading anew. */
+  readonly modelDir: string;
+  readonly modelDigest: string;
+  /** Threads of ONNX Runtime. */
+  readonly threads: number;
+  readonly request: AnswerRequest;
+}
+
+/** An error on its way between processes. */
+export interface SentError {
+  readonly name: string;
+  readonly message: string;
+  readonly code?: string;
+  /** A fault of the input: running the job again cannot help. */
+  readonly isInputError: boolean;
+}
+
+/** What a model process is told. One run at a time; its number keeps late messages apart from the next. */
+export type ToModel =
+  | { readonly type: 'run'; readonly run: number; readonly order: ModelOrder }
+  | { readonly type: 'abort'; readonly run: number };
+
+/** What a model process says. Each run ends with one `done` or one `failed`. */
+export type FromModel =
+  | { readonly type: 'progress'; readonly run: number; readonly progress: Progress }
+  | { readonly type: 'done'; readonly run: number; readonly outcome: AnswerOutcome }
+  | { readonly type: 'failed'; readonly run: number; readonly error: SentError };

@@ -1,0 +1,89 @@
+/**
+ * The entry of a model process: it loads a model on demand, keeps it, and answers one job after the other.
+ *
+ * ONNX Runtime blocks the thread for as long as a run takes, so `abort` and `disconnect` are heard between
+ * runs. It leads a process group of its own, to which ffmpeg belongs: when the worker is gone, the whole group
+ * ends with it.
+ */
+import { loadModel } from '../model/load.js';
+import { answerVideo } from '../pipeline/answer.js';
+import { InputError } from '../pipeline/errors.js';
+import type { Model } from '../pipeline/model.js';
+import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
+
+interface Loaded {
+  readonly key: string;
+  readonly model: Model;
+}
+
+let loaded: Loaded | null = null;
+let current: { readonly run: number; readonly controller: AbortController } | null = null;
+
+process.on('message', (message: ToModel) => {
+  if (message.type === 'run') void answer(message.run, message.order);
+  else if (current?.run === message.run) current.controller.abort(new Error('the run was aborted'));
+});
+process.on('disconnect', endGroup);
+process.on('unhandledRejection', (reason) => {
+  const code = (reason as NodeJS.ErrnoException | null)?.code ?? '';
+  if (code === 'EPIPE' || code.startsWith('ERR_IPC_')) endGroup();
+  throw reason;
+});
+
+async function answer(run: number, order: ModelOrder): Promise<void> {
+  const controller = new AbortController();
+  current = { run, controller };
+  try {
+    const model = await modelOf(order, run);
+    controller.signal.throwIfAborted();
+    const onProgress = (progress: Extract<FromModel, { type: 'progress' }>['progress']) =>
+      say({ type: 'progress', run, progress });
+    const outcome = await answerVideo(model, order.request, { onProgress }, controller.signal);
+    say({ type: 'done', run, outcome });
+  } catch (error) {
+    say({ type: 'failed', run, error: sent(error) });
+  } finally {
+    current = null;
+  }
+}
+
+async function modelOf({ modelDir, modelDigest, threads, request }: ModelOrder, run: number): Promise<Model> {
+  const key = keyOf(modelDir, modelDigest, threads);
+  if (loaded?.key === key) return loaded.model;
+  const answersTotal = request.questions.length;
+  const progress = { stage: 'load' as const, framesDone: 0, framesTotal: 0, answersDone: 0, answersTotal };
+  say({ type: 'progress', run, progress });
+  const before = loaded;
+  loaded = null;
+  await before?.model.release();
+  const model = await loadModel(modelDir, { threads });
+  loaded = { key: keyOf(modelDir, model.digest, threads), model };
+  if (loaded.key === key) return model;
+  throw new Error(
+    `the model in ${modelDir} changed: expected the digest ${modelDigest}, got ${model.digest}`,
+  );
+}
+
+function keyOf(dir: string, digest: string, threads: number): string {
+  return JSON.stringify([dir, digest, threads]);
+}
+
+function say(message: FromModel): void {
+  process.send?.(message);
+}
+
+function sent(error: unknown): SentError {
+  if (!(error instanceof Error)) return { name: 'Error', message: String(error), isInputError: false };
+  const code = 'code' in error ? String(error.code) : undefined;
+  return { name: error.name, message: error.message, code, isInputError: error instanceof InputError };
+}
+
+/** Ends this process and whatever it started. */
+function endGroup(): never {
+  try {
+    process.kill(-process.pid, 'SIGKILL');
+  } catch {
+    // It leads no group: nobody forked it the way ModelProcess does.
+  }
+  process.exit(1);
+}

@@ -1,0 +1,151 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { InputError } from '../pipeline/errors.js';
+import type { AnswerOutcome, Progress } from '../pipeline/types.js';
+import { compiledEntry } from './entry.js';
+import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
+
+export interface ModelProcessOptions {
+  /** How long an aborted run may take to stop before its process is killed, in milliseconds. */
+  readonly abortGraceMs: number;
+  /** The compiled file that the process runs; default `model-child.js`. */
+  readonly entry?: string;
+}
+
+export interface RunOptions {
+  readonly signal?: AbortSignal;
+  onProgress?(progress: Progress): void;
+}
+
+/** The model process ended in the middle of a run. Another attempt gets a new one. */
+export class ModelProcessError extends Error {
+  override readonly name = 'ModelProcessError';
+}
+
+/** How much of a process's error output goes into the message when it dies. */
+const stderrTail = 2_000;
+
+/**
+ * A process that holds a model loaded and runs one job at a time. It is started with the first job, and again
+ * with the next one after it died or was killed. It leads a process group, so that killing it leaves no ffmpeg
+ * behind.
+ */
+export class ModelProcess {
+  readonly #options: ModelProcessOptions;
+  #child: Child | null = null;
+  #runs = 0;
+
+  constructor(options: ModelProcessOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Answers one job. An aborted run is asked to stop first and killed after the grace period; either way the
+   * promise is rejected only once it has stopped.
+   *
+   * @throws the signal's reason; InputError and other errors as the pipeline threw them; ModelProcessError
+   */
+  async run(order: ModelOrder, { signal, onProgress }: RunOptions = {}): Promise<AnswerOutcome> {
+    signal?.throwIfAborted();
+    if (!this.#child?.isRunning) this.#child = this.#start();
+    const child = this.#child;
+    const run = ++this.#runs;
+    let killer: NodeJS.Timeout | undefined;
+    const onAbort = () => {
+      child.tell({ type: 'abort', run });
+      killer = setTimeout(() => child.kill(), this.#options.abortGraceMs);
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      child.tell({ type: 'run', run, order });
+      return await child.ended(run, onProgress);
+    } catch (error) {
+      throw signal?.aborted ? signal.reason : error;
+    } finally {
+      clearTimeout(killer);
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Kills the process, whatever it does. Resolves once it is gone. */
+  async close(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child?.isRunning) child.kill();
+    await child?.gone;
+  }
+
+  #start(): Child {
+    return new Child(this.#options.entry ?? compiledEntry('model-child.js', import.meta.url));
+  }
+}
+
+/** One process, from its start to its end. */
+class Child {
+  /** Resolves once the process has ended and its error output is read. */
+  readonly gone: Promise<void>;
+  readonly #process: ChildProcess;
+  #stderr = '';
+
+  constructor(entry: string) {
+    // Without this process's own flags (an inspector's port, a test runner's loader).
+    this.#process = fork(entry, [], { detached: true, execArgv: [], stdio: ['ignore', 2, 'pipe', 'ipc'] });
+    this.#process.on('error', () => {}); // Such as a message to a process that has just died: `close` tells.
+    this.#process.stderr?.on('data', (chunk: Buffer) => {
+      process.stderr.write(chunk);
+      this.#stderr = (this.#stderr + chunk.toString()).slice(-stderrTail);
+    });
+    this.#process.once('exit', () => this.kill()); // What it started and left behind.
+    this.gone = new Promise((resolve) => this.#process.once('close', () => resolve()));
+  }
+
+  get isRunning(): boolean {
+    return this.#process.connected && this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  tell(message: ToModel): void {
+    if (this.#process.connected) this.#process.send(message);
+  }
+
+  /** How the run ends: its outcome, the error it sent, or the process's death. */
+  ended(run: number, onProgress?: (progress: Progress) => void): Promise<AnswerOutcome> {
+    return new Promise((resolve, reject) => {
+      const settle = (act: () => void) => {
+        this.#process.off('message', onMessage).off('close', onClose);
+        act();
+      };
+      const onClose = () => settle(() => reject(this.#death()));
+      const onMessage = (message: FromModel) => {
+        if (message.run !== run) return;
+        if (message.type === 'progress') onProgress?.(message.progress);
+        else if (message.type === 'done') settle(() => resolve(message.outcome));
+        else settle(() => reject(received(message.error)));
+      };
+      this.#process.on('message', onMessage).on('close', onClose);
+    });
+  }
+
+  /** Kills the process group. */
+  kill(): void {
+    const { pid } = this.#process;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+
+  #death(): ModelProcessError {
+    const { exitCode, signalCode } = this.#process;
+    const how = signalCode === null ? `ended with exit code ${exitCode}` : `was killed by ${signalCode}`;
+    const last = this.#stderr.trimEnd();
+    return new ModelProcessError(
+      `the model process ${how}${last === '' ? '' : `; its last words:\n${last}`}`,
+    );
+  }
+}
+
+function received({ name, message, code, isInputError }: SentError): Error {
+  const error = isInputError ? new InputError(message) : Object.assign(new Error(message), { name });
+  return code === undefined ? error : Object.assign(error, { code });
+}

@@ -1,0 +1,145 @@
+import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import {
+  type AskJob,
+  askJobSchema,
+  cancelledReason,
+  type Documents,
+  describeFaults,
+  type Keys,
+  type Result,
+  type ResultDocument,
+} from '../../queues/index.js';
+import { InputError } from '../pipeline/errors.js';
+import { resolveBelow } from '../pipeline/source.js';
+import type { Progress } from '../pipeline/types.js';
+import type { Settings } from '../settings.js';
+import type { Answerer } from './answerer.js';
+import { latestOnly } from './latest.js';
+
+/** What BullMQ keeps of a completed job; the document lies under `result:<job id>`. */
+export interface JobSummary {
+  readonly cached: boolean;
+  readonly answers: readonly string[];
+}
+
+/** Why an attempt is stopped from outside. */
+export class Stop extends Error {
+  override readonly name = 'Stop';
+  constructor(
+    readonly why: 'cancelled' | 'deadline' | 'shutdown',
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export interface ProcessorParts {
+  readonly settings: Pick<Settings, 'videoDirs' | 'deadlineMs'>;
+  readonly redis: Redis;
+  readonly keys: Keys;
+  readonly documents: Documents;
+  readonly answerer: Answerer;
+  readonly logger: Logger;
+}
+
+/**
+ * What a worker does with a job: one attempt. It decides what is retried: a fault of the input, a cancelled
+ * job and a missed deadline are not; a worker that shuts down puts the job back; anything else is.
+ */
+export class Processor {
+  readonly #parts: ProcessorParts;
+  readonly #running = new Map<string, AbortController>();
+
+  constructor(parts: ProcessorParts) {
+    this.#parts = parts;
+  }
+
+  /** Stops the attempt at a job, if one runs here. */
+  stop(id: string, stop: Stop): void {
+    this.#running.get(id)?.abort(stop);
+  }
+
+  stopAll(stop: Stop): void {
+    for (const controller of this.#running.values()) controller.abort(stop);
+  }
+
+  /** Stops what was cancelled while this worker could not hear it. */
+  async stopCancelled(): Promise<void> {
+    for (const id of this.#running.keys()) {
+      if (await this.#isCancelled(id)) this.stop(id, cancelled());
+    }
+  }
+
+  readonly process = async (job: Job<unknown, JobSummary>, token?: string): Promise<JobSummary> => {
+    const id = job.id!;
+    const { deadlineMs } = this.#parts.settings;
+    const controller = new AbortController();
+    this.#running.set(id, controller);
+    const late = new Stop('deadline', `the job was stopped at its deadline of ${deadlineMs} ms`);
+    const timer = setTimeout(() => controller.abort(late), deadlineMs);
+    try {
+      return summaryOf(await this.#documentOf(job, id, controller.signal));
+    } catch (error) {
+      throw await this.#verdict(error, job, token);
+    } finally {
+      clearTimeout(timer);
+      this.#running.delete(id);
+    }
+  };
+
+  /** The document that stands for the job: from an earlier attempt that was killed in between, or a new one. */
+  async #documentOf(job: Job<unknown>, id: string, signal: AbortSignal): Promise<ResultDocument> {
+    const { documents, logger } = this.#parts;
+    const standing = await documents.read(id);
+    if (standing) return standing;
+    if (await this.#isCancelled(id)) throw cancelled();
+    const result = await this.#answer(job, id, signal);
+    const { cached, answers, timings, tokens, frames, model } = result;
+    const line = { job: id, attempt: job.attemptsStarted, cached, questions: answers.length };
+    logger.info({ ...line, frames: frames.length, tokens, model: model.name, timings }, 'job answered');
+    return documents.writeOnce(result);
+  }
+
+  async #answer(job: Job<unknown>, id: string, signal: AbortSignal): Promise<Result> {
+    const queueMs = Math.max(0, Date.now() - job.timestamp);
+    const parsed = askJobSchema.safeParse(job.data);
+    if (!parsed.success) throw new InputError(`the job was refused: ${describeFaults(parsed.error)}`);
+    const data: AskJob = parsed.data;
+    const path = await resolveBelow(data.video, this.#parts.settings.videoDirs);
+    const progress = latestOnly((update: Progress) => job.updateProgress({ ...update }));
+    try {
+      const ask = { id, job: data, path, queueMs };
+      return await this.#parts.answerer.answer(ask, { signal, onProgress: progress.send });
+    } finally {
+      await progress.idle();
+    }
+  }
+
+  /** The error that BullMQ shall see. */
+  async #verdict(error: unknown, job: Job, token?: string): Promise<unknown> {
+    const { logger } = this.#parts;
+    const reason = error instanceof Error ? error.message : String(error);
+    logger.warn({ job: job.id, attempt: job.attemptsStarted, reason }, 'attempt failed');
+    if (error instanceof InputError) return new UnrecoverableError(error.message);
+    if (!(error instanceof Stop)) return error;
+    if (error.why !== 'shutdown') return new UnrecoverableError(error.message);
+    await job.moveToWait(token); // Another worker takes it at once, and no attempt is used up.
+    return new WaitingError();
+  }
+
+  async #isCancelled(id: string): Promise<boolean> {
+    return (await this.#parts.redis.exists(this.#parts.keys.cancel(id))) === 1;
+  }
+}
+
+export function cancelled(): Stop {
+  return new Stop('cancelled', cancelledReason);
+}
+
+/** @throws UnrecoverableError for a job that had ended otherwise before. */
+function summaryOf(document: ResultDocument): JobSummary {
+  if (document.status !== 'completed') throw new UnrecoverableError(document.error);
+  return { cached: document.cached, answers: document.answers.map(({ answer }) => answer) };
+}

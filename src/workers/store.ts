@@ -1,0 +1,98 @@
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { type AskJob, answerSchema, type Keys, resultSchema } from '../../queues/index.js';
+import type { Answer, AnswerOutcome, Generation } from '../pipeline/types.js';
+
+/** Part of every content key: raised whenever the pipeline would answer differently than before. */
+export const pipelineVersion = 1;
+
+/** All that an answer depends on. */
+export interface ContentKeyParts {
+  /** sha256 of the video file, hex. */
+  readonly videoDigest: string;
+  readonly model: { readonly digest: string; readonly dtype: string };
+  readonly question: string;
+  readonly job: Pick<AskJob, 'sampling' | 'compression' | 'generation'>;
+}
+
+/** sha256 over canonical JSON, hex: equal for equal content, however its fields are ordered. */
+export function contentKey({ videoDigest, model, question, job }: ContentKeyParts): string {
+  const { sampling, compression, generation } = job;
+  const { digest, dtype } = model;
+  const content = {
+    pipelineVersion,
+    videoDigest,
+    digest,
+    dtype,
+    question,
+    sampling,
+    compression,
+    generation,
+  };
+  return createHash('sha256').update(JSON.stringify(content, sortKeys)).digest('hex');
+}
+
+/** Sampling without a seed gives another answer each time: it is neither stored nor looked up. */
+export function isRepeatable({ temperature = 0, seed }: Generation): boolean {
+  return temperature === 0 || seed !== undefined;
+}
+
+/** An answer as it is stored, with what its run says of the video and of how it was fitted into the context. */
+export interface StoredAnswer {
+  readonly answer: Answer;
+  readonly run: Pick<AnswerOutcome, 'video' | 'plan' | 'tokens' | 'frames'>;
+}
+
+const { plan, tokens, frames, video } = resultSchema.shape;
+const storedSchema = z.object({
+  answer: answerSchema.omit({ cached: true }),
+  run: z.object({
+    plan,
+    tokens,
+    frames,
+    video: video.omit({ digest: true }).extend({
+      streamIndex: z.int(),
+      container: z.string(),
+      rotation: z.number(),
+      isStill: z.boolean(),
+    }),
+  }),
+});
+
+/**
+ * The answers by their content keys. The first one written for a key stays until its time is up, and is what
+ * every job gets: so two workers that computed the same question cannot answer differently.
+ */
+export class AnswerStore {
+  readonly #redis: Redis;
+  readonly #keys: Keys;
+  readonly #retentionSeconds: number;
+
+  constructor(redis: Redis, keys: Keys, retentionSeconds: number) {
+    this.#redis = redis;
+    this.#keys = keys;
+    this.#retentionSeconds = retentionSeconds;
+  }
+
+  /** In the order of the content keys; null where nothing is stored. */
+  async read(contentKeys: readonly string[]): Promise<(StoredAnswer | null)[]> {
+    if (contentKeys.length === 0) return [];
+    const texts = await this.#redis.mget(contentKeys.map((key) => this.#keys.answer(key)));
+    return texts.map((text) => (text === null ? null : storedSchema.parse(JSON.parse(text))));
+  }
+
+  /** Stores the answer unless there is one, and returns the one that stands. */
+  async writeOnce(contentKey: string, stored: StoredAnswer): Promise<StoredAnswer> {
+    const key = this.#keys.answer(contentKey);
+    const written = await this.#redis.set(key, JSON.stringify(stored), 'EX', this.#retentionSeconds, 'NX');
+    if (written === 'OK') return stored;
+    const [standing] = await this.read([contentKey]);
+    return standing ?? stored;
+  }
+}
+
+function sortKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

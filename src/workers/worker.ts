@@ -1,0 +1,216 @@
+import { hostname } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Job, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { type Logger, pino } from 'pino';
+import {
+  Documents,
+  failureDocument,
+  type Keys,
+  keysOf,
+  patientClient,
+  patientOptions,
+  type RedisConnection,
+} from '../../queues/index.js';
+import type { Settings } from '../settings.js';
+import { Answerer } from './answerer.js';
+import { Catalog } from './catalog.js';
+import { FileDigests } from './digest.js';
+import { cancelled, type JobSummary, Processor, Stop } from './processor.js';
+import { checkRedis, ensureRedis } from './redis.js';
+import { AnswerStore } from './store.js';
+
+export interface WorkerOptions {
+  /** The compiled file that a model process runs; default the real one. */
+  readonly modelEntry?: string;
+}
+
+/** How long saying good-bye to Redis may take beyond the limits of the jobs, in milliseconds. */
+const farewellMs = 5_000;
+
+/**
+ * Starts a worker. It survives breaks of Redis from then on.
+ *
+ * @throws RedisUnavailableError where Redis cannot be reached or is not fit for a queue.
+ */
+export async function startWorker(
+  settings: Settings,
+  logger: Logger,
+  options: WorkerOptions = {},
+): Promise<AskWorker> {
+  const { connection, address } = await ensureRedis(settings);
+  await checkRedis(connection);
+  const worker = new AskWorker(settings, logger, connection, options);
+  await worker.start();
+  const { queue, concurrency, threads, videoDirs } = settings;
+  logger.info({ address, queue, concurrency, threads, videoDirs }, 'worker started');
+  return worker;
+}
+
+/**
+ * Runs a worker until SIGTERM or SIGINT, and lets it finish its jobs within the drain limit. A second signal
+ * ends this process at once: the jobs in hand are taken up by other workers.
+ */
+export async function runWorker(settings: Settings): Promise<void> {
+  const logger = pino(
+    { name: 'visionzip-worker', level: settings.logLevel },
+    pino.destination({ fd: 2, sync: true }),
+  );
+  const worker = await startWorker(settings, logger);
+  let signals = 0;
+  await new Promise<void>((resolve, reject) => {
+    const onSignal = (signal: string) => {
+      signals += 1;
+      if (signals === 1) {
+        logger.info({ signal, drainMs: settings.drainMs }, 'stopping: running jobs may finish');
+        worker.close().then(resolve, reject);
+      } else {
+        logger.warn({ signal }, 'stopping at once');
+        void worker.kill().then(() => process.exit(1));
+      }
+    };
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  });
+}
+
+/**
+ * BullMQ on one side, model processes on the other. Nothing heavy runs in this process, so that the locks of
+ * its jobs are renewed in time.
+ */
+export class AskWorker {
+  readonly #settings: Settings;
+  readonly #logger: Logger;
+  readonly #keys: Keys;
+  readonly #redis: Redis;
+  readonly #subscriber: Redis;
+  readonly #documents: Documents;
+  readonly #answerer: Answerer;
+  readonly #processor: Processor;
+  readonly #worker: Worker<unknown, JobSummary>;
+  /** Documents on their way to Redis. */
+  readonly #writing = new Set<Promise<void>>();
+  #closing: Promise<void> | null = null;
+
+  constructor(
+    settings: Settings,
+    logger: Logger,
+    connection: RedisConnection,
+    { modelEntry }: WorkerOptions,
+  ) {
+    const keys = keysOf(settings.prefix, settings.queue);
+    const redis = patientClient(connection);
+    const documents = new Documents(redis, keys, settings.retentionSeconds);
+    const store = new AnswerStore(redis, keys, settings.retentionSeconds);
+    const catalog = new Catalog(settings.modelDirs);
+    const answerer = new Answerer({ settings, catalog, digests: new FileDigests(), store, modelEntry });
+    this.#settings = settings;
+    this.#logger = logger;
+    this.#keys = keys;
+    this.#redis = redis;
+    this.#subscriber = patientClient(connection);
+    this.#documents = documents;
+    this.#answerer = answerer;
+    this.#processor = new Processor({ settings, redis, keys, documents, answerer, logger });
+    this.#worker = new Worker<unknown, JobSummary>(settings.queue, this.#processor.process, {
+      connection: patientOptions(connection),
+      ...workerOptions(settings),
+    });
+    this.#logBreaks();
+  }
+
+  /** Begins to take jobs, once it can hear that one is cancelled. */
+  async start(): Promise<void> {
+    this.#subscriber.on('message', (_channel, id) => this.#processor.stop(id, cancelled()));
+    await this.#subscriber.subscribe(this.#keys.cancelChannel);
+    this.#subscriber.on('ready', () => this.#resubscribe().catch((error) => this.#warn(error)));
+    this.#worker.on('failed', (job) => job && this.#keepFailure(job));
+    this.#worker.on('stalled', (id) => {
+      this.#logger.warn({ job: id }, 'the worker of this job died; it runs again');
+    });
+    this.#worker.run().catch((error) => this.#warn(error));
+  }
+
+  /**
+   * Takes no more jobs, lets those in hand finish within the drain limit, and puts the rest back into the queue.
+   * Resolves within that limit, the grace of a model process and some seconds, also without Redis.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Kills the model processes at once. Their jobs are taken up by others once the locks run out. */
+  async kill(): Promise<void> {
+    await this.#answerer.close();
+  }
+
+  async #close(): Promise<void> {
+    const { drainMs, abortGraceMs } = this.#settings;
+    const stop = new Stop('shutdown', 'the worker is shutting down');
+    const limit = setTimeout(() => this.#processor.stopAll(stop), drainMs);
+    const drained = this.#worker.close().then(() => Promise.all(this.#writing));
+    await Promise.race([drained, pause(drainMs + abortGraceMs + farewellMs, null, { ref: false })]);
+    clearTimeout(limit);
+    await this.#answerer.close();
+    void this.#worker.disconnect().catch(() => {}); // Closed already, unless Redis is gone.
+    this.#redis.disconnect();
+    this.#subscriber.disconnect();
+    this.#logger.info('worker stopped');
+  }
+
+  /** After a break: what was cancelled meanwhile is looked up, once nothing can be missed any more. */
+  async #resubscribe(): Promise<void> {
+    await this.#subscriber.subscribe(this.#keys.cancelChannel);
+    await this.#processor.stopCancelled();
+  }
+
+  /** The document of a job that failed for good outlives BullMQ's record of it. */
+  #keepFailure(job: Job): void {
+    if (!job.id || !job.finishedOn) return; // It will be tried again.
+    const document = failureDocument(job.id, job.failedReason, job.finishedOn);
+    const written = this.#documents
+      .writeOnce(document)
+      .then(
+        () => {},
+        (error) => this.#warn(error),
+      )
+      .finally(() => this.#writing.delete(written));
+    this.#writing.add(written);
+  }
+
+  /** A break is told once, not at each attempt to connect. */
+  #logBreaks(): void {
+    let last = '';
+    const onError = (error: Error) => {
+      if (error.message !== last) this.#warn(error);
+      last = error.message;
+    };
+    this.#worker.on('error', onError);
+    this.#subscriber.on('error', onError);
+    this.#redis.on('error', onError).on('ready', () => {
+      if (last !== '') this.#logger.info('Redis answers again');
+      last = '';
+    });
+  }
+
+  #warn(error: unknown): void {
+    this.#logger.warn({ reason: error instanceof Error ? error.message : String(error) }, 'trouble');
+  }
+}
+
+function workerOptions(settings: Settings) {
+  const kept = { age: settings.retentionSeconds };
+  return {
+    autorun: false,
+    name: `${hostname()}-${process.pid}`,
+    prefix: settings.prefix,
+    concurrency: settings.concurrency,
+    lockDuration: settings.lockMs,
+    stalledInterval: settings.stalledCheckMs,
+    maxStalledCount: settings.maxStalledCount,
+    maxStartedAttempts: settings.maxStartedAttempts,
+    runRetryDelay: 1_000,
+    removeOnComplete: kept,
+    removeOnFail: kept,
+  };
+}

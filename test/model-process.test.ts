@@ -1,0 +1,108 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { InputError } from '../src/pipeline/errors.js';
+import type { Progress } from '../src/pipeline/types.js';
+import { isAlive } from '../src/workers/lock.js';
+import type { ModelOrder } from '../src/workers/messages.js';
+import { ModelProcess } from '../src/workers/model-process.js';
+import { callsOf, type Reply, scriptedChild, writeScript } from './support/script.js';
+
+let dir: string;
+let video: string;
+let model: ModelProcess;
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'visionzip-'));
+  video = join(dir, 'video');
+  model = new ModelProcess({ entry: scriptedChild, abortGraceMs: 200 });
+});
+afterEach(async () => {
+  await model.close();
+  for (const { pid } of callsOf(video)) expect(isAlive(pid)).toBe(false);
+  await rm(dir, { recursive: true, force: true });
+});
+
+/** A run of the next reply. */
+function order(): ModelOrder {
+  const limits = { maxBytes: 1, maxSeconds: 1, maxPixels: 1, decodeTimeoutMs: 1 };
+  const request = {
+    video,
+    questions: ['what?'],
+    sampling: {},
+    compression: 'auto' as const,
+    generation: {},
+    limits,
+  };
+  return { modelDir: '/models/nano', modelDigest: 'abc', threads: 1, request };
+}
+
+const script = (...replies: Reply[]) => writeScript(video, ...replies);
+
+it('answers one run after the other in one process and passes progress on', async () => {
+  script({ text: 'red', progress: 3 }, { text: 'blue' });
+  const seen: Progress[] = [];
+  const first = await model.run(order(), { onProgress: (progress) => seen.push(progress) });
+  const second = await model.run(order());
+  expect([first, second].map(({ answers }) => answers[0]?.answer)).toEqual(['red', 'blue']);
+  expect(seen.map(({ framesDone }) => framesDone)).toEqual([1, 2, 3]);
+  const [one, two] = callsOf(video);
+  expect(one?.pid).toBe(two?.pid);
+});
+
+it('passes errors on with their kind and code', async () => {
+  script({ fail: 'no video', input: true }, { fail: 'odd', code: 'EODD' });
+  const input = await model.run(order()).catch((error: unknown) => error);
+  expect(input).toBeInstanceOf(InputError);
+  expect(input).toMatchObject({ message: 'no video' });
+  const other = await model.run(order()).catch((error: unknown) => error);
+  expect(other).not.toBeInstanceOf(InputError);
+  expect(other).toMatchObject({ message: 'odd', code: 'EODD' });
+});
+
+it('says how a process died, and starts another for the next run', async () => {
+  script({ die: 'SIGKILL' }, { die: 3, stderr: 'out of luck' }, { text: 'red' });
+  await expect(model.run(order())).rejects.toThrow('the model process was killed by SIGKILL');
+  await expect(model.run(order())).rejects.toThrow(
+    'the model process ended with exit code 3; its last words:\nout of luck',
+  );
+  expect((await model.run(order())).answers[0]?.answer).toBe('red');
+  expect(new Set(callsOf(video).map(({ pid }) => pid)).size).toBe(3);
+});
+
+it('starts another process after one was killed between two runs', async () => {
+  script({ text: 'red' });
+  await model.run(order());
+  process.kill(callsOf(video)[0]!.pid, 'SIGKILL');
+  await vi.waitUntil(() => !isAlive(callsOf(video)[0]!.pid));
+  expect((await model.run(order())).answers[0]?.answer).toBe('red');
+});
+
+it('asks an aborted run to stop and keeps the process', async () => {
+  script({ wait: true }, { text: 'red' });
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const onProgress = () => controller.abort(reason);
+  await expect(model.run(order(), { signal: controller.signal, onProgress })).rejects.toBe(reason);
+  expect((await model.run(order())).answers[0]?.answer).toBe('red');
+  const [one, two] = callsOf(video);
+  expect(one?.pid).toBe(two?.pid);
+});
+
+it('kills the whole process group of a run that does not stop', async () => {
+  script({ hang: true }, { text: 'red' });
+  const controller = new AbortController();
+  const onProgress = () => controller.abort(new Error('enough'));
+  await expect(model.run(order(), { signal: controller.signal, onProgress })).rejects.toThrow('enough');
+  const { pid, spawned } = callsOf(video)[0]!;
+  expect(isAlive(pid)).toBe(false);
+  await vi.waitUntil(() => !isAlive(spawned!));
+  expect((await model.run(order())).answers[0]?.answer).toBe('red');
+});
+
+it('does not begin a run whose signal is aborted', async () => {
+  script({ text: 'red' });
+  await expect(model.run(order(), { signal: AbortSignal.abort(new Error('late')) })).rejects.toThrow('late');
+  expect(callsOf(video)).toEqual([]);
+});

@@ -1,0 +1,237 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { AskJobInput, Failure, JobProgress, Result } from '../queues/index.js';
+import { isAlive } from '../src/workers/lock.js';
+import { useRedis } from './support/redis.js';
+import { callsOf } from './support/script.js';
+import { Bench } from './support/worker.js';
+
+const redis = useRedis();
+let bench: Bench;
+
+function open(overrides = {}): Bench {
+  bench = new Bench(redis.home, redis.connection, overrides);
+  return bench;
+}
+
+afterEach(() => bench.close());
+
+async function ask(video: string, questions: string | string[] = 'what?', rest: Partial<AskJobInput> = {}) {
+  return bench.client.ask({ video, questions, ...rest });
+}
+
+async function answered(video: string, questions?: string | string[], rest?: Partial<AskJobInput>) {
+  const document = await bench.client.wait(await ask(video, questions, rest));
+  expect(document.status).toBe('completed');
+  return document as Result;
+}
+
+async function failed(video: string, rest?: Partial<AskJobInput>): Promise<string> {
+  const document = await bench.client.wait(await ask(video, 'what?', rest));
+  expect(document.status).toBe('failed');
+  return (document as Failure).error;
+}
+
+describe('an answer', () => {
+  it('comes with its plan, its frames, its timings and the digests of video and model', async () => {
+    open();
+    await bench.worker();
+    const video = bench.video('a.mp4', { text: 'red' });
+    const result = await answered(video, ['what?', 'which?'], { sampling: { frames: 2 } });
+    expect(result.answers.map(({ question, answer }) => [question, answer])).toEqual([
+      ['what?', 'red'],
+      ['which?', 'red'],
+    ]);
+    expect(result).toMatchObject({ cached: false, tokens: { before: 392, after: 128 }, plan: { frames: 2 } });
+    expect(result.video).toMatchObject({ path: video, digest: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(result.model).toMatchObject({
+      name: 'nano',
+      dtype: 'fp32',
+      digest: expect.stringMatching(/^[0-9a-f]{64}$/),
+    });
+    expect(result.settings.sampling).toEqual({ frames: 2 });
+    expect(result.timings).toMatchObject({ decodeMs: 1, totalMs: 12 });
+    const line = bench.log.find(({ msg }) => msg === 'job answered');
+    expect(line).toMatchObject({ job: result.id, attempt: 1, cached: false, timings: result.timings });
+  });
+
+  it('is told of while it is computed', async () => {
+    open();
+    const gate = join(bench.dir, 'gate');
+    const id = await ask(bench.video('a.mp4', { text: 'red', progress: 3, gate }));
+    const seen: JobProgress[] = [];
+    const onProgress = (progress: JobProgress) => {
+      seen.push(progress);
+      if (progress.framesDone === 3) writeFileSync(gate, '');
+    };
+    const waited = bench.client.wait(id, { onProgress });
+    await bench.worker();
+    expect((await waited).status).toBe('completed');
+    expect(seen.at(-1)).toMatchObject({ stage: 'encode', framesDone: 3, framesTotal: 3 });
+  });
+});
+
+describe('the same question again', () => {
+  it('is answered from the store, also for a copy of the video, and says so', async () => {
+    open();
+    await bench.worker();
+    const first = await answered(bench.video('a.mp4', { text: 'red' }));
+    const copy = bench.video('copy.mp4', { text: 'red' });
+    const again = await answered(copy);
+    expect(again).toMatchObject({ cached: true, video: { path: copy }, timings: { decodeMs: 0, onnxMs: 0 } });
+    expect(again.answers).toEqual(first.answers.map((answer) => ({ ...answer, cached: true })));
+    expect(callsOf(copy)).toEqual([]);
+  });
+
+  it('leaves only the new questions of a job to the model, each once', async () => {
+    open();
+    await bench.worker();
+    const video = bench.video('a.mp4', { text: 'red' }, { text: 'blue' });
+    await answered(video, 'old?');
+    const mixed = await answered(video, ['new?', 'old?', 'new?']);
+    expect(callsOf(video).map(({ questions }) => questions)).toEqual([['old?'], ['new?']]);
+    expect(mixed.answers.map(({ answer, cached }) => [answer, cached])).toEqual([
+      ['blue', false],
+      ['red', true],
+      ['blue', false],
+    ]);
+    expect(mixed.cached).toBe(false);
+  });
+
+  it('is computed anew for other settings, another content, and sampling without a seed', async () => {
+    open();
+    await bench.worker();
+    const video = bench.video('a.mp4', { text: 'red' });
+    await answered(video);
+    await answered(video, 'what?', { compression: 'none' });
+    await answered(video, 'what?', { generation: { temperature: 1 } });
+    await answered(video, 'what?', { generation: { temperature: 1 } });
+    await answered(video, 'what?', { generation: { temperature: 1, seed: 1 } });
+    expect((await answered(video, 'what?', { generation: { temperature: 1, seed: 1 } })).cached).toBe(true);
+    expect(callsOf(video)).toHaveLength(5);
+    bench.video('a.mp4', { text: 'red' }, { text: 'other' });
+    expect((await answered(video)).answers[0]).toMatchObject({ answer: 'other', cached: false });
+  });
+});
+
+describe('a job that cannot be answered', () => {
+  it('fails at once and in words when its input is at fault', async () => {
+    open();
+    await bench.worker();
+    const refused = bench.video('a.mp4', { fail: 'expected a video, got a picture of one', input: true });
+    expect(await failed(refused)).toBe('expected a video, got a picture of one');
+    expect(callsOf(refused)).toHaveLength(1);
+    expect(await failed('/etc/passwd')).toContain('outside the allowed folders');
+    expect(await failed(join(bench.dir, 'none.mp4'))).toContain('does not exist');
+    expect(await failed(join(bench.dir, 'models'))).toContain('is a folder');
+    expect(await failed(bench.video('b.mp4', {}), { model: 'big' })).toContain('got "big"; there is nano');
+  });
+
+  it('fails at once when a producer put something else into the queue', async () => {
+    open();
+    await bench.worker();
+    const { Queue } = await import('bullmq');
+    const { prefix, queue } = bench.settings;
+    const foreign = new Queue(queue, { connection: { path: redis.socket }, prefix });
+    const job = await foreign.add(
+      'ask',
+      { video: 'a.mp4', questions: ['what?'], colour: 'red' },
+      { jobId: 'x', attempts: 3 },
+    );
+    const document = await bench.client.wait(job.id!);
+    await foreign.close();
+    expect(document).toMatchObject({
+      status: 'failed',
+      error: 'the job was refused: `colour`: unknown field',
+    });
+  });
+
+  it('is tried again after other faults, and fails with the last one', async () => {
+    open();
+    await bench.worker();
+    const video = bench.video('a.mp4', { fail: 'first' }, { die: 'SIGKILL' }, { text: 'red' });
+    expect((await answered(video)).answers[0]?.answer).toBe('red');
+    const hopeless = bench.video('b.mp4', { die: 7 });
+    expect(await failed(hopeless)).toBe('the model process ended with exit code 7');
+    expect(callsOf(hopeless)).toHaveLength(3);
+  });
+
+  it('is stopped at the deadline, for good, and the next one runs', async () => {
+    open({ deadlineMs: 400 });
+    await bench.worker();
+    const video = bench.video('a.mp4', { hang: true });
+    expect(await failed(video)).toBe('the job was stopped at its deadline of 400 ms');
+    const [call] = callsOf(video);
+    expect(callsOf(video)).toHaveLength(1);
+    await vi.waitUntil(() => !isAlive(call!.pid) && !isAlive(call!.spawned!));
+    await answered(bench.video('b.mp4', { text: 'red' }));
+  });
+});
+
+describe('cancelling', () => {
+  it('stops a running job, which is not tried again, and can be asked again', async () => {
+    open();
+    await bench.worker();
+    const video = bench.video('a.mp4', { wait: true }, { text: 'red' });
+    const id = await bench.client.ask({ video, questions: 'what?' }, { id: 'stop-me' });
+    const document = await bench.client.wait(id, {
+      onProgress: async () => expect(await bench.client.cancel(id)).toBe('requested'),
+    });
+    expect(document).toMatchObject({ status: 'cancelled', error: 'cancelled by request' });
+    expect(callsOf(video)).toHaveLength(1);
+    expect(await bench.client.cancel(id)).toBe('finished');
+    await bench.client.ask({ video, questions: 'what?' }, { id });
+    expect(await bench.client.wait(id)).toMatchObject({ status: 'completed' });
+  });
+
+  it('is heard by a worker that takes the job up after another one died with it', async () => {
+    open();
+    const video = bench.video('a.mp4', { text: 'red' });
+    const id = await ask(video);
+    const { prefix, queue } = bench.settings;
+    await withRedis((client) => client.set(`${prefix}:${queue}:cancel:${id}`, '1'));
+    await bench.worker();
+    expect(await bench.client.wait(id)).toMatchObject({ status: 'cancelled' });
+    expect(callsOf(video)).toEqual([]);
+  });
+});
+
+describe('a worker that is told to stop', () => {
+  it('lets its job finish', async () => {
+    open();
+    const gate = join(bench.dir, 'gate');
+    const video = bench.video('a.mp4', { text: 'red', gate });
+    const id = await ask(video);
+    const worker = await bench.worker();
+    await vi.waitUntil(() => callsOf(video).length === 1);
+    const closed = worker.close();
+    writeFileSync(gate, '');
+    await closed;
+    expect(await bench.client.result(id)).toMatchObject({ status: 'completed' });
+    expect(isAlive(callsOf(video)[0]!.pid)).toBe(false);
+  });
+
+  it('puts a job back that takes longer than the drain limit, without using up an attempt', async () => {
+    open({ attempts: 1, drainMs: 50 });
+    const video = bench.video('a.mp4', { hang: true }, { text: 'red' });
+    const id = await ask(video);
+    const worker = await bench.worker();
+    await vi.waitUntil(() => callsOf(video).length === 1);
+    await worker.close();
+    expect(await bench.client.result(id)).toBeNull();
+    expect((await bench.client.status()).counts).toMatchObject({ waiting: 1, active: 0 });
+    await bench.worker();
+    expect(await bench.client.wait(id)).toMatchObject({ status: 'completed' });
+  });
+});
+
+async function withRedis<T>(use: (client: Redis) => Promise<T>): Promise<T> {
+  const client = new Redis(redis.socket);
+  try {
+    return await use(client);
+  } finally {
+    client.disconnect();
+  }
+}
