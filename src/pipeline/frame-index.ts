@@ -69,12 +69,13 @@ async function readEntries(
       if (!entry) continue;
       started ||= entry.key;
       if (!started || entry.hidden) continue;
-      if (Number.isNaN(entry.pts)) return null;
-      entries.push(entry);
+      const timed = Number.isNaN(entry.pts) && kind === 'frame' ? continued(entry, entries) : entry;
+      if (Number.isNaN(timed.pts)) return null;
+      entries.push(timed);
       if (entries.length > MAX_FRAMES) {
         throw new InputError(`${JSON.stringify(media.path)} holds more than ${MAX_FRAMES} frames`);
       }
-      const seconds = entry.pts - entries[0]!.pts;
+      const seconds = timed.pts - entries[0]!.pts;
       if (seconds > limits.maxSeconds) {
         throw new InputError(
           `${JSON.stringify(media.path)} is longer than the limit of ${limits.maxSeconds} seconds`,
@@ -84,6 +85,15 @@ async function readEntries(
   } finally {
     await lines.return('');
   }
+}
+
+/** A decoded frame without a time comes when the one before it ends: so ffmpeg counts on as well. */
+function continued(entry: Entry, before: readonly Entry[]): Entry {
+  const last = before.at(-1);
+  const previous = before.at(-2);
+  if (!last) return { ...entry, pts: 0 };
+  const duration = last.duration > 0 ? last.duration : last.pts - (previous?.pts ?? Number.NaN);
+  return { ...entry, pts: last.pts + duration };
 }
 
 function parseEntry(line: string): (Entry & { hidden: boolean }) | null {

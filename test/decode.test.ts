@@ -1,0 +1,216 @@
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { decodeFrames } from '../src/pipeline/decode.js';
+import { planRuns, selectExpression } from '../src/pipeline/decode-plan.js';
+import { sampleFrames } from '../src/pipeline/sample.js';
+import { defaultLimits, openVideo } from '../src/pipeline/source.js';
+import type { Frame } from '../src/pipeline/types.js';
+import {
+  decodersAlive,
+  ffmpeg,
+  h264,
+  plainFrames,
+  publishedClip,
+  shownTimes,
+  temporaryFolder,
+  testPattern,
+  yuv420p,
+} from './media.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const options = { timeoutMs: 60_000 };
+
+async function collect(frames: AsyncIterable<Frame>): Promise<Frame[]> {
+  const list: Frame[] = [];
+  for await (const frame of frames) list.push(frame);
+  return list;
+}
+
+/** Drops two of five frames, so that the others come irregularly. */
+const irregular = "select='lt(mod(n,5),3)'";
+const pattern = (seconds = 3) => testPattern(160, 120, 25, seconds);
+
+/** How each kind of clip is made. */
+const clips: Record<string, (file: string) => Promise<void>> = {
+  'constant.mp4': (file) => ffmpeg(...pattern(), ...h264(), file),
+  'one-keyframe.mkv': (file) => ffmpeg(...pattern(), ...h264(1000), file),
+  'variable.mkv': (file) =>
+    ffmpeg(...testPattern(160, 120, 25, 3, irregular), '-fps_mode', 'vfr', ...h264(), file),
+  'variable.mp4': (file) =>
+    ffmpeg(...testPattern(160, 120, 25, 3, irregular), '-fps_mode', 'vfr', ...h264(), file),
+  'edit-list.mp4': async (file) => {
+    await ffmpeg(...pattern(), ...h264(), at('uncut.mp4'));
+    await ffmpeg('-ss', '1.3', '-i', at('uncut.mp4'), '-t', '1.2', '-c', 'copy', file);
+  },
+  'rotated.mp4': async (file) => {
+    await ffmpeg(...pattern(), ...h264(), at('upright.mp4'));
+    await ffmpeg('-i', at('upright.mp4'), '-c', 'copy', '-metadata:s:v', 'rotate=90', file);
+  },
+  'odd-size.mp4': (file) =>
+    ffmpeg(...testPattern(161, 123, 25, 2), '-c:v', 'libx264', '-g', '20', '-pix_fmt', 'yuv444p', file),
+  'ten-bit.mkv': (file) =>
+    ffmpeg(...pattern(2), '-c:v', 'libx264', '-g', '20', '-pix_fmt', 'yuv420p10le', file),
+  'transport.ts': (file) => ffmpeg(...pattern(), ...h264(), file),
+  'late-start.mkv': (file) => ffmpeg(...pattern(), ...h264(), '-output_ts_offset', '7.5', file),
+  'open-gop.mp4': (file) => ffmpeg(...pattern(), ...h264(), '-x264-params', 'open-gop=1:scenecut=0', file),
+  'hevc.mp4': (file) => ffmpeg(...pattern(2), '-c:v', 'libx265', '-x265-params', 'log-level=none', file),
+  'vp9.webm': (file) =>
+    ffmpeg(...pattern(2), '-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-g', '20', file),
+  'hidden-frames-vp8.webm': (file) =>
+    ffmpeg(...pattern(2), '-c:v', 'libvpx', '-auto-alt-ref', '1', '-lag-in-frames', '16', '-g', '30', file),
+  'mpeg4.avi': (file) => ffmpeg(...pattern(2), '-c:v', 'mpeg4', '-bf', '2', ...yuv420p, file),
+  'interlaced.ts': (file) =>
+    ffmpeg(...pattern(2), '-c:v', 'mpeg2video', '-flags', '+ilme+ildct', '-bf', '2', ...yuv420p, file),
+};
+const names = Object.keys(clips);
+
+/** The clip, and what plain ffmpeg and ffprobe make of it. */
+async function opened(file: string) {
+  const video = await openVideo(file, defaultLimits);
+  const { width, height, streamIndex } = video.info;
+  const plain = await plainFrames(file, width * height * 3, `0:${streamIndex}`);
+  return { video, plain, times: await shownTimes(file, String(streamIndex)) };
+}
+
+describe.each(names)('%s', (name) => {
+  let clip: Awaited<ReturnType<typeof opened>>;
+
+  beforeAll(async () => {
+    await clips[name]!(at(name));
+    clip = await opened(at(name));
+  });
+
+  test('has the frame times that ffprobe finds by decoding', () => {
+    const ours = [...clip.video.ptsSeconds];
+    expect(ours).toHaveLength(clip.plain.length);
+    expect(ours.map((time, i) => (Number.isNaN(clip.times[i]!) ? Number.NaN : time))).toEqual(clip.times);
+  });
+
+  test.each(['seek', 'pass'] as const)('gives the frames of plain ffmpeg by %s', async (strategy) => {
+    const { video, plain } = clip;
+    const indices = sampleFrames(video.ptsSeconds, { frames: 5 }, 5);
+    const frames = await collect(decodeFrames(video, indices, { ...options, strategy }));
+    expect(frames.map((frame) => frame.index)).toEqual(indices.map((_, i) => i));
+    expect(frames.map((frame) => frame.ptsSeconds)).toEqual(indices.map((index) => video.ptsSeconds[index]));
+    indices.forEach((index, i) => {
+      expect(Buffer.compare(frames[i]!.rgb, plain[index]!), `frame ${index}`).toBe(0);
+    });
+  });
+});
+
+describe('every frame of a clip', () => {
+  test('comes in one pass', async () => {
+    await clips['variable.mkv']!(at('all.mkv'));
+    const { video, plain } = await opened(at('all.mkv'));
+    const all = [...video.ptsSeconds.keys()];
+    const frames = await collect(decodeFrames(video, all, options));
+    expect(frames).toHaveLength(plain.length);
+    frames.forEach((frame, i) => {
+      expect(Buffer.compare(frame.rgb, plain[i]!), `frame ${i}`).toBe(0);
+    });
+  });
+});
+
+describe('published clips', () => {
+  const files = ['demo_9.mp4', 'h264_10bits.mp4', 'h265_video.mp4', 'nasa_13013.mp4'];
+  test.for(files)('%s gives the frames of plain ffmpeg', async (name, context) => {
+    const file = publishedClip(name);
+    if (file === null) return context.skip(`${name} is not beside the repository`);
+    const { video, plain, times } = await opened(file);
+    expect([...video.ptsSeconds]).toEqual(times);
+    const indices = sampleFrames(video.ptsSeconds, { frames: 8 }, 8);
+    const frames = await collect(decodeFrames(video, indices, options));
+    frames.forEach((frame, i) => {
+      expect(Buffer.compare(frame.rgb, plain[indices[i]!]!), `frame ${indices[i]}`).toBe(0);
+    });
+  });
+});
+
+describe('a consumer', () => {
+  beforeAll(() => clips['constant.mp4']!(at('constant.mp4')));
+
+  test.each(['seek', 'pass'] as const)('that stops early leaves no process (%s)', async (strategy) => {
+    const video = await openVideo(at('constant.mp4'), defaultLimits);
+    for await (const frame of decodeFrames(video, [...video.ptsSeconds.keys()], { ...options, strategy })) {
+      if (frame.index === 1) break;
+    }
+    expect(await decodersAlive()).toEqual([]);
+  });
+
+  test('that throws leaves no process', async () => {
+    const video = await openVideo(at('constant.mp4'), defaultLimits);
+    const loop = async () => {
+      for await (const frame of decodeFrames(video, [0, 30, 60], options)) {
+        throw new Error(`enough at ${frame.index}`);
+      }
+    };
+    await expect(loop()).rejects.toThrow('enough at 0');
+    expect(await decodersAlive()).toEqual([]);
+  });
+
+  test('that aborts gets its own reason, and leaves no process', async () => {
+    const video = await openVideo(at('constant.mp4'), defaultLimits);
+    const controller = new AbortController();
+    const loop = async () => {
+      const settings = { ...options, signal: controller.signal };
+      for await (const frame of decodeFrames(video, [...video.ptsSeconds.keys()], settings)) {
+        if (frame.index === 3) controller.abort(new Error('not wanted any more'));
+      }
+    };
+    await expect(loop()).rejects.toThrow('not wanted any more');
+    expect(await decodersAlive()).toEqual([]);
+  });
+
+  test('asking for frames that are not there gets a RangeError', async () => {
+    const video = await openVideo(at('constant.mp4'), defaultLimits);
+    await expect(collect(decodeFrames(video, [0, 75], options))).rejects.toThrow(
+      new RangeError('frame indices must ascend and lie between 0 and 74, got 75 at place 1'),
+    );
+    await expect(collect(decodeFrames(video, [5, 5], options))).rejects.toThrow(RangeError);
+  });
+});
+
+describe('the plan', () => {
+  /** 10,000 frames of 720p with a keyframe every 250. */
+  const video = {
+    info: { width: 1280, height: 720 },
+    keyframes: Uint32Array.from({ length: 40 }, (_, i) => i * 250),
+    seekable: true,
+  } as unknown as Parameters<typeof planRuns>[0];
+  const every = (step: number) => Array.from({ length: Math.ceil(10_000 / step) }, (_, i) => i * step);
+
+  test('seeks to few frames of a long video, each from its own keyframe', () => {
+    const runs = planRuns(video, [0, 3000, 6000, 9000], 'auto');
+    expect(runs.map((run) => run.seek)).toEqual([false, true, true, true]);
+  });
+
+  test('reads many frames in one pass', () => {
+    expect(planRuns(video, every(20), 'auto')).toHaveLength(1);
+  });
+
+  test('starts anew only where that is cheaper than to go on', () => {
+    // Frames 5000 to 5100 lie together, far from the first and the last.
+    const runs = planRuns(video, [0, 5000, 5050, 5100, 9990], 'auto');
+    expect(runs.map((run) => run.indices)).toEqual([[0], [5000, 5050, 5100], [9990]]);
+  });
+
+  test('does as it is told', () => {
+    expect(planRuns(video, every(20), 'seek')).toHaveLength(500);
+    expect(planRuns(video, [0, 9000], 'pass')).toEqual([{ indices: [0, 9000], seek: false }]);
+  });
+
+  test('never seeks where seeking cannot be relied upon', () => {
+    const runs = planRuns({ ...video, seekable: false }, [0, 9000], 'seek');
+    expect(runs).toEqual([{ indices: [0, 9000], seek: false }]);
+  });
+
+  test('keeps each command line short', () => {
+    const runs = planRuns(video, every(1), 'auto');
+    expect(runs.flatMap((run) => run.indices)).toEqual(every(1));
+    for (const run of runs) {
+      const ranges = run.indices.map((i) => [i * 40_000_000_000, i * 40_000_000_000 + 1] as const);
+      expect(selectExpression(ranges).length).toBeLessThan(2 ** 17);
+    }
+  });
+});
