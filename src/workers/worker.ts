@@ -51,12 +51,12 @@ export async function startWorker(
  * Runs a worker until SIGTERM or SIGINT, and lets it finish its jobs within the drain limit. A second signal
  * ends this process at once: the jobs in hand are taken up by other workers.
  */
-export async function runWorker(settings: Settings): Promise<void> {
+export async function runWorker(settings: Settings, options: WorkerOptions = {}): Promise<void> {
   const logger = pino(
     { name: 'visionzip-worker', level: settings.logLevel },
     pino.destination({ fd: 2, sync: true }),
   );
-  const worker = await startWorker(settings, logger);
+  const worker = await startWorker(settings, logger, options);
   let signals = 0;
   await new Promise<void>((resolve, reject) => {
     const onSignal = (signal: string) => {
