@@ -102,6 +102,22 @@ describe('answerVideo', () => {
     expect(frames).toHaveLength(4);
   });
 
+  it('gives a long question a pass of its own, so that company does not change an answer', async () => {
+    const contextLength = 150;
+    const short = 'What?';
+    const long = `What ${'very '.repeat(14)}?`;
+    const ask = async (questions: string[], replies: string[]) => {
+      const model = { ...fakeModel(replies), contextLength };
+      const { answers } = await answerVideo(model, request({ questions, generation: { maxNewTokens: 50 } }));
+      return answers.map(({ answer, promptTokens }) => ({ answer, promptTokens }));
+    };
+    // 150 − 50 − 76 for the long question leaves room for 3 frames of 4 + 3; the short one has all 4.
+    const together = await ask([short, long], ['one', 'two']);
+    expect(together).toEqual([...(await ask([short], ['one'])), ...(await ask([long], ['two']))]);
+    expect(together[0]!.promptTokens).toBe(4 * 7 + 5);
+    expect(together[1]!.promptTokens).toBe(3 * 7 + 76);
+  });
+
   it('refuses what cannot fit, before anything is decoded', async () => {
     const model = fakeModel([]);
     const many = request({

@@ -56,7 +56,9 @@ export function fakeModel(replies: readonly string[]): Model & { readonly calls:
     decode: async (embeds, S, past: KvCache | null) => {
       const before = past?.length ?? 0;
       calls.push({ S, before, rows: [...embeds] });
-      if (past && past.length === calls[0]!.S) current = [...(queue.shift() ?? [0])];
+      const video = calls.findLast((call) => call.before === 0)!;
+      // A question comes right after the video; anything later is one of its decode steps.
+      if (before === video.S) current = [...(queue.shift() ?? [0])];
       return { logits: logitsOf(current.shift() ?? 0), cache: { length: before + S, tensors: {} } };
     },
     renderChat: (parts) => parts.map((part) => (part.type === 'text' ? part.text : '<image>')).join(''),

@@ -1,28 +1,23 @@
 import type { Timings } from './types.js';
 
-type StageMs =
-  | 'probeMs'
-  | 'decodeMs'
-  | 'preprocessMs'
-  | 'encodeMs'
-  | 'compressMs'
-  | 'projectMs'
-  | 'prefillMs'
-  | 'generateMs';
+const stageNames = [
+  'probeMs',
+  'decodeMs',
+  'preprocessMs',
+  'encodeMs',
+  'compressMs',
+  'projectMs',
+  'prefillMs',
+  'generateMs',
+] as const satisfies readonly (keyof Timings)[];
+
+/** The stages, and `framesMs` for all from the first frame wanted to the last one projected. */
+type StageMs = (typeof stageNames)[number] | 'framesMs';
 
 /** Fills the one record of timings of a job. */
 export class StageClock {
   readonly #started = performance.now();
-  readonly #stages: Record<StageMs, number> = {
-    probeMs: 0,
-    decodeMs: 0,
-    preprocessMs: 0,
-    encodeMs: 0,
-    compressMs: 0,
-    projectMs: 0,
-    prefillMs: 0,
-    generateMs: 0,
-  };
+  readonly #stages = new Map<StageMs, number>();
   #firstTokenMs = 0;
 
   /** Runs `work` and adds its time to a stage, also when it throws. */
@@ -36,7 +31,7 @@ export class StageClock {
   }
 
   add(stage: StageMs, ms: number): void {
-    this.#stages[stage] += ms;
+    this.#stages.set(stage, this.#of(stage) + ms);
   }
 
   /** Counts once. */
@@ -44,21 +39,22 @@ export class StageClock {
     this.#firstTokenMs ||= performance.now() - this.#started;
   }
 
-  /**
-   * @param counts `framesMs` is the time from the first frame wanted to the last one compressed;
-   *   `decodeSteps` are the runs of the decoder after each question's prefill.
-   */
-  record(counts: { frames: number; framesMs: number; decodeSteps: number; onnxMs: number }): Timings {
-    const { frames, framesMs, decodeSteps, onnxMs } = counts;
+  /** `decodeSteps` are the runs of the decoder after each question's prefill. */
+  record(counts: { frames: number; decodeSteps: number; onnxMs: number }): Timings {
+    const stages = Object.fromEntries(stageNames.map((stage) => [stage, this.#of(stage)]));
     return {
       queueMs: 0,
-      ...this.#stages,
+      ...(stages as Record<(typeof stageNames)[number], number>),
       totalMs: performance.now() - this.#started,
       firstTokenMs: this.#firstTokenMs,
-      onnxMs,
-      tokensPerSecond: perSecond(decodeSteps, this.#stages.generateMs),
-      framesPerSecond: perSecond(frames, framesMs),
+      onnxMs: counts.onnxMs,
+      tokensPerSecond: perSecond(counts.decodeSteps, this.#of('generateMs')),
+      framesPerSecond: perSecond(counts.frames, this.#of('framesMs')),
     };
+  }
+
+  #of(stage: StageMs): number {
+    return this.#stages.get(stage) ?? 0;
   }
 }
 

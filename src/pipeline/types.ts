@@ -161,8 +161,8 @@ export interface Answer {
 }
 
 /**
- * Where the time of one job went, in milliseconds. Decode, preprocess and encode overlap, so the stages can
- * add up to more than `totalMs`: each is the time during which that stage was at work.
+ * Where the time of one job went, in milliseconds. ffmpeg works beside all the others: `decodeMs` is the time in
+ * which the job waited for it. The stages add up to at most `totalMs`.
  */
 export interface Timings {
   /** From enqueue to the start of the attempt; 0 without a queue. */

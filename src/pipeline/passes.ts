@@ -1,0 +1,79 @@
+import { planTokens } from './budget.js';
+import { defaultMaxNewTokens } from './generate.js';
+import type { Model } from './model.js';
+import { buildPrompt, type Prompt } from './prompt.js';
+import { sampleFrames } from './sample.js';
+import type { AnswerRequest, Plan } from './types.js';
+
+/** What will be done with a video for some of the questions, known before anything of it is decoded. */
+export interface Pass {
+  readonly plan: Plan;
+  /** Which frames, as indices into the video's own. */
+  readonly indices: readonly number[];
+  /** The questions, by their position in the request; all prompts share their prefix. */
+  readonly prompts: ReadonlyMap<number, Prompt>;
+}
+
+type PlanModel = Parameters<typeof buildPrompt>[0] & Pick<Model, 'contextLength' | 'tower' | 'defaults'>;
+
+/**
+ * Plans each question as if it were alone, so that company never changes an answer, and puts the questions with
+ * the same plan into one pass over the video. More than one pass is rare: it takes a question so long that it leaves
+ * the video less room.
+ *
+ * @param ptsSeconds times of all frames of the video, ascending.
+ * @throws InputError for a range without frames, a question that is too long, a demand that cannot fit.
+ */
+export function planPasses(
+  model: PlanModel,
+  request: Pick<AnswerRequest, 'questions' | 'sampling' | 'compression' | 'generation'>,
+  ptsSeconds: Float64Array,
+): Pass[] {
+  const { questions, sampling } = request;
+  const wanted = sampleFrames(ptsSeconds, sampling, model.defaults.frames);
+  const framesOf = (count: number) =>
+    count === wanted.length
+      ? wanted
+      : sampleFrames(ptsSeconds, { ...rangeOf(sampling), frames: count }, count);
+  const timesOf = (count: number) => framesOf(count).map((index) => ptsSeconds[index]!);
+
+  const passes = new Map<string, { plan: Plan; indices: number[]; prompts: Map<number, Prompt> }>();
+  questions.forEach((question, position) => {
+    const plan = planQuestion(model, request, wanted.length, (count) =>
+      buildPrompt(model, timesOf(count), question),
+    );
+    const key = `${plan.frames} × ${plan.tokensPerFrame}`;
+    const pass = passes.get(key) ?? { plan, indices: framesOf(plan.frames), prompts: new Map() };
+    pass.prompts.set(position, buildPrompt(model, timesOf(plan.frames), question));
+    // The plan of a pass speaks of its longest prompt.
+    if (plan.promptTokens > pass.plan.promptTokens) pass.plan = plan;
+    passes.set(key, pass);
+  });
+  return [...passes.values()];
+}
+
+function planQuestion(
+  model: PlanModel,
+  { sampling, compression, generation }: Pick<AnswerRequest, 'sampling' | 'compression' | 'generation'>,
+  frames: number,
+  promptOf: (frames: number) => Prompt,
+): Plan {
+  return planTokens({
+    contextLength: model.contextLength,
+    maxNewTokens: generation.maxNewTokens ?? defaultMaxNewTokens,
+    compression,
+    N: model.tower.P + (model.tower.cls ? 1 : 0),
+    P: model.tower.P,
+    defaultBudget: model.defaults.compression,
+    frames,
+    framesAreExplicit: sampling.frames !== undefined || sampling.fps !== undefined,
+    textTokens: (count) => {
+      const { prefix, suffix } = promptOf(count);
+      return prefix.length - count + suffix.length;
+    },
+  });
+}
+
+function rangeOf({ startSeconds, endSeconds }: AnswerRequest['sampling']): AnswerRequest['sampling'] {
+  return { startSeconds, endSeconds };
+}
