@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import { QueueClient } from '../queues/index.js';
@@ -14,7 +14,6 @@ import { createProgressBar } from '../src/cli/progress.js';
 import { summaryLines } from '../src/cli/report.js';
 import { readSettings, type Settings } from '../src/settings.js';
 import { ensureRedis, stopRedis } from '../src/workers/redis.js';
-import { makeClips } from './clips/make.js';
 
 /*
  * The whole way once, in a folder of its own: a private Redis, a worker process, a clip made from a seed, its questions
@@ -48,12 +47,12 @@ async function main(): Promise<void> {
   if (!/^\d+$/.test(values.seed)) throw new RangeError(`\`--seed\` is a whole number, got ${values.seed}`);
   const cleanup: Cleanup = [];
   const interrupted = new AbortController();
-  process.on('SIGINT', () => interrupted.abort(new Error('interrupted')));
-  process.on('SIGTERM', () => interrupted.abort(new Error('interrupted')));
+  for (const signal of ['SIGINT', 'SIGTERM'])
+    process.on(signal, () => interrupted.abort(new Error('interrupted')));
   try {
     await demonstrate(Number(values.seed), values.keep ?? false, cleanup, interrupted.signal);
   } finally {
-    for (const step of cleanup.reverse()) await step();
+    for (const undo of cleanup.reverse()) await undo();
   }
 }
 
@@ -66,7 +65,7 @@ async function demonstrate(
   const folder = mkdtempSync(join(tmpdir(), 'visionzip-demo-'));
   if (!keep) cleanup.push(() => rmSync(folder, { recursive: true, force: true }));
 
-  await makeClips({ seed, count: 1, out: folder });
+  await makeClip(seed, folder);
   const questions = readQuestions(folder);
   const video = join(folder, questions[0]!.video);
   step(`made a clip from seed ${seed}${keep ? `: ${video}` : ''}`);
@@ -92,6 +91,9 @@ async function demonstrate(
   ended.catch(() => {});
   const ask = (input: AskJobInput) => Promise.race([answer(client, input, signal), ended]);
 
+  // The first job also loads the model; without it both jobs below would not start alike.
+  const first = await ask({ ...job, questions: 'Ready?', generation: { maxNewTokens: 1 } });
+  step(`the worker has loaded ${first.model.name}`);
   const result = await ask(job);
   printAnswers(questions, result);
   console.log(summaryLines(result)[0]);
@@ -105,16 +107,23 @@ async function demonstrate(
   );
 }
 
+/** One clip with its questions, as `npm run clips` makes them. */
+async function makeClip(seed: number, folder: string): Promise<void> {
+  const script = fileURLToPath(new URL('clips.js', import.meta.url));
+  const args = ['--seed', String(seed), '--count', '1', '--out', folder];
+  await promisify(execFile)(process.execPath, [script, ...args]);
+}
+
 function readQuestions(folder: string): ClipQuestion[] {
   const lines = readFileSync(join(folder, 'questions.jsonl'), 'utf8').trim().split('\n');
   return lines.map((line) => JSON.parse(line));
 }
 
-/** The worker as a user starts it, with the settings of the demo in its environment. */
+/** The worker as a user starts it, with the demo's own Redis and folder; an empty variable means its default. */
 function startWorker({ home, videoDirs }: Settings): ChildProcess {
   const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
   const environment = [
-    'REDIS_URL=',
+    ...['REDIS_URL=', 'VISIONZIP_PREFIX=', 'VISIONZIP_QUEUE='],
     `VISIONZIP_HOME=${home}`,
     `VISIONZIP_VIDEO_DIRS=${videoDirs.join(':')}`,
     'VISIONZIP_LOG_LEVEL=warn',
@@ -145,7 +154,7 @@ async function answer(client: QueueClient, job: AskJobInput, signal: AbortSignal
 }
 
 function printAnswers(questions: readonly ClipQuestion[], result: Result): void {
-  const table = plainTable(['', 'question', 'answer', 'truth']);
+  const table = plainTable(['', 'question', 'answer', 'truth'], [3, 46, 24, 12]);
   let right = 0;
   for (const [i, { question, answer: truth }] of questions.entries()) {
     const { answer } = result.answers[i]!;
@@ -184,11 +193,18 @@ function printTimings(compressed: Result, none: Result): void {
   row('whole job', ({ timings }) => formatMs(timings.totalMs));
   row('inside ONNX Runtime', ({ timings }) => formatMs(timings.onnxMs));
   console.log(`\n${table}`);
-  console.log(pc.dim('Decode, preprocess and encode overlap. The first job also loads the model.\n'));
+  console.log(pc.dim('Decode, preprocess and encode overlap, so they can add up to more than the whole.\n'));
 }
 
-function plainTable(head: string[]) {
-  return new Table({ head, style: { head: [], border: [] } });
+function plainTable(head: string[], colWidths: number[] = []) {
+  const chars = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
+  return new Table({
+    head: head.map(pc.bold),
+    colWidths,
+    wordWrap: true,
+    chars,
+    style: { head: [], border: [] },
+  });
 }
 
 function step(text: string): void {

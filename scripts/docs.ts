@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Command } from 'commander';
+import { EXIT_HELP } from '../src/cli/exit.js';
 import { buildProgram } from '../src/cli/program.js';
 import { settingsVariables } from '../src/settings.js';
 
@@ -34,11 +35,12 @@ if (fresh === text) {
   console.log(`Wrote ${file}.`);
 }
 
-/** A table of the commands, then the help of each, folded up. */
+/** A table of the commands, the exit codes that they share, then the help of each, folded up. */
 function commands(): string {
   const all = buildProgram().commands;
   const rows = all.map((command) => [`\`visionzip ${command.name()}\``, command.summary()]);
-  return [table(['command', 'what it does'], rows), ...all.map(folded)].join('\n\n');
+  const exitCodes = `\`\`\`\n${EXIT_HELP}\n\`\`\``;
+  return [table(['command', 'what it does'], rows), exitCodes, ...all.map(folded)].join('\n\n');
 }
 
 function folded(command: Command): string {
@@ -46,7 +48,7 @@ function folded(command: Command): string {
   return `<details><summary><code>${name} --help</code></summary>\n\n\`\`\`\n${helpOf(command)}\n\`\`\`\n\n</details>`;
 }
 
-/** The help as a terminal of 100 columns shows it. */
+/** The help as a terminal of 100 columns shows it, but for the exit codes. */
 function helpOf(command: Command): string {
   let help = '';
   command.configureOutput({
@@ -57,7 +59,7 @@ function helpOf(command: Command): string {
     getOutHasColors: () => false,
   });
   command.outputHelp();
-  return help.trimEnd();
+  return help.replace(EXIT_HELP, '').trimEnd();
 }
 
 function settings(): string {

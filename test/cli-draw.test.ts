@@ -29,16 +29,16 @@ describe('the picture of the kept patches', () => {
     }
   });
 
-  it('dims a dropped patch to 40 %', () => {
-    expect(pixel(picture, 120, 360)).toEqual([40, 40, 40]);
+  it('dims a dropped patch to half', () => {
+    expect(pixel(picture, 120, 360)).toEqual([50, 50, 50]);
   });
 
   it('tints merged patches alike, and outlines only the target', () => {
-    // 40 % of grey 100, then 30 % red: 40 × 0.7 + 255 × 0.3 = 104.5 and 40 × 0.7 = 28.
-    expect(pixel(picture, 360, 120)).toEqual([105, 28, 28]);
-    expect(pixel(picture, 360, 360)).toEqual([105, 28, 28]);
+    // Half of grey 100, then a fifth of red: 50 × 0.8 + 255 × 0.2 = 91 and 50 × 0.8 = 40.
+    expect(pixel(picture, 360, 120)).toEqual([91, 40, 40]);
+    expect(pixel(picture, 360, 360)).toEqual([91, 40, 40]);
     expect(pixel(picture, 479, 120)).toEqual([255, 0, 0]);
-    expect(pixel(picture, 479, 360)).toEqual([105, 28, 28]);
+    expect(pixel(picture, 479, 360)).toEqual([91, 40, 40]);
   });
 
   it('draws no line between two dominant patches', () => {

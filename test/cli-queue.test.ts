@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -167,5 +168,18 @@ describe('visionzip status', () => {
     const { stdout } = await cli(['status'], env);
     expect(stdout).toContain('1 active');
     expect(stdout).toContain('1 waiting');
+  });
+});
+
+describe('visionzip dashboard', () => {
+  it('prints its address, serves the page, and ends on Ctrl-C', async () => {
+    const { child, ended } = startCli(['dashboard', '--port', '0'], env);
+    const [line] = await once(child.stdout!, 'data');
+    expect((await fetch(String(line).trim())).status).toBe(200);
+    const { port } = new URL(String(line).trim());
+    const second = await cli(['dashboard', '--port', port], env);
+    expect([second.code, second.stderr]).toEqual([2, expect.stringContaining('EADDRINUSE')]);
+    child.kill('SIGINT');
+    expect(await ended).toMatchObject({ code: 0, stderr: '' });
   });
 });

@@ -26,7 +26,10 @@ export function addDashboard(program: Command): void {
 async function runDashboard(context: Context, { host, port }: DashboardOptions): Promise<void> {
   if (port > 65_535) throw usageError(`--port: expected a port from 0 to 65535, got ${port}`);
   const { startDashboard } = await import('../dashboard/server.js');
-  const dashboard = await startDashboard({ settings: settings(), host, port });
+  const dashboard = await startDashboard({ settings: settings(), host, port }).catch((error) => {
+    if (error.syscall !== 'listen') throw error;
+    throw usageError(`--port, --host: cannot listen on ${host}:${port} (${error.code})`);
+  });
   context.document({ url: dashboard.url });
   if (!context.json) process.stdout.write(`${dashboard.url}\n`);
   if (!context.signal.aborted) await once(context.signal, 'abort');

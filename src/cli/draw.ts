@@ -21,9 +21,9 @@ type Colour = readonly [number, number, number];
 const SHORTER_SIDE = 480;
 const OUTLINE: Colour = [255, 224, 32];
 /** Brightness of patches that were merged or dropped. */
-const DIM = 0.4;
+const DIM = 0.5;
 /** Share of a contextual token's colour in the patches that went into it. */
-const TINT = 0.3;
+const TINT = 0.2;
 
 /**
  * Draws which patches VisionZip kept, on the picture that the vision tower saw: dominant patches as they are within a
