@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
-import { type Job, Queue } from 'bullmq';
+import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { addressOf, connected, explained, hastyClient, type RedisConnection } from './connection.js';
 import { Documents, failureDocument } from './documents.js';
@@ -110,7 +110,7 @@ export class QueueClient {
   /** The document of a finished job; null while it is waiting or running, and for an unknown id. */
   async result(id: string): Promise<ResultDocument | null> {
     return this.#talk(async (queue) => {
-      return (await this.#documents.read(id)) ?? this.#documentOfFailure(await queue.getJob(id));
+      return (await this.#documents.read(id)) ?? this.#documentOfFailure(queue, id);
     });
   }
 
@@ -195,9 +195,11 @@ export class QueueClient {
    * What stands for a job that failed for good but whose worker wrote no document: it was killed at that
    * moment, or BullMQ itself gave the job up.
    */
-  async #documentOfFailure(job: Job | undefined): Promise<ResultDocument | null> {
-    if (!job?.id || !(await job.isFailed())) return null;
-    return this.#documents.writeOnce(failureDocument(job.id, job.failedReason ?? '', job.finishedOn));
+  async #documentOfFailure(queue: Queue<AskJob>, id: string): Promise<ResultDocument | null> {
+    if ((await queue.getJobState(id)) !== 'failed') return null;
+    const job = await queue.getJob(id); // Read after the state: before, it may have no reason yet.
+    if (!job) return null;
+    return this.#documents.writeOnce(failureDocument(id, job.failedReason ?? '', job.finishedOn));
   }
 
   #openEvents(): Promise<JobEvents> {
@@ -217,11 +219,12 @@ export class QueueClient {
 
   /** Runs commands on a connected client; a break or a full server becomes a sentence with the address. */
   async #talk<T>(say: (queue: Queue<AskJob>) => Promise<T>): Promise<T> {
-    await connected(this.#redis, this.#address);
-    this.#queue ??= this.#openQueue();
     try {
+      await connected(this.#redis, this.#address);
+      this.#queue ??= this.#openQueue();
       return await say(this.#queue);
     } catch (error) {
+      this.#closed.signal.throwIfAborted();
       throw explained(this.#address, error);
     }
   }

@@ -56,6 +56,8 @@ export function hastyClient(connection: RedisConnection): Redis {
   return redis;
 }
 
+const attempts = new WeakMap<Redis, Promise<void>>();
+
 /**
  * Resolves once a hasty client is connected.
  *
@@ -63,9 +65,8 @@ export function hastyClient(connection: RedisConnection): Redis {
  */
 export async function connected(redis: Redis, address: string): Promise<void> {
   if (redis.status === 'ready') return;
-  if (redis.status === 'end') throw unavailable(address, new Error('the client was closed'));
-  const attempt = nextAttempt(redis);
-  if (redis.status === 'wait') redis.connect().catch(() => {}); // The attempt knows the reason, this does not.
+  const attempt = attempts.get(redis) ?? nextAttempt(redis).finally(() => attempts.delete(redis));
+  attempts.set(redis, attempt);
   try {
     await attempt;
   } catch (error) {
@@ -102,9 +103,11 @@ function nextAttempt(redis: Redis): Promise<void> {
     };
     const onReady = () => settle(resolve);
     const onError = (error: Error) => settle(() => reject(error));
-    const onEnd = () => onError(new Error('the connection was closed'));
+    const onEnd = () => onError(new Error('the client was closed'));
     const timer = setTimeout(() => onError(new Error(`no answer within ${answerMs} ms`)), answerMs);
     redis.on('ready', onReady).on('error', onError).on('end', onEnd);
+    if (redis.status === 'end') onEnd();
+    if (redis.status === 'wait') redis.connect().catch(() => {}); // The event `error` has the reason.
   });
 }
 

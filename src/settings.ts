@@ -72,6 +72,8 @@ function whole(least: number, most = Number.MAX_SAFE_INTEGER) {
     .refine((value) => value >= least && value <= most, expected);
 }
 
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
+
 /** setTimeout's largest delay. */
 const ms = whole(1, 2 ** 31 - 1);
 
@@ -160,9 +162,9 @@ const variables = {
     'the decoder is killed after this time',
   ),
   VISIONZIP_LOG_LEVEL: variable<string>(
-    z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    z.enum(logLevels, `expected ${logLevels.join(', ')}`),
     'info',
-    "the worker's log: fatal, error, warn, info, debug, trace or silent",
+    `how much a worker logs: ${logLevels.join(', ')}`,
   ),
 };
 

@@ -1,0 +1,85 @@
+import { delimiter } from 'node:path';
+import { expect, it } from 'vitest';
+import { InputError } from '../src/pipeline/errors.js';
+import { defaultLimits } from '../src/pipeline/source.js';
+import { readSettings, settingsVariables } from '../src/settings.js';
+
+it('has a default for every setting', () => {
+  const settings = readSettings({ XDG_STATE_HOME: '/state' });
+  expect(settings).toMatchObject({
+    redisUrl: null,
+    home: '/state/visionzip',
+    prefix: 'visionzip',
+    queue: 'ask',
+    videoDirs: [process.cwd()],
+    modelDirs: [`${process.cwd()}/models`],
+    concurrency: 1,
+    attempts: 3,
+    retentionSeconds: 604_800,
+    lockMs: 10_000,
+    stalledCheckMs: 5_000,
+    maxStalledCount: 1_000,
+    maxStartedAttempts: 10,
+    limits: defaultLimits,
+  });
+  expect(Object.values(settings)).not.toContain(undefined);
+});
+
+it('reads each variable', () => {
+  const settings = readSettings({
+    REDIS_URL: 'rediss://user:secret@redis.example:6380/2',
+    VISIONZIP_HOME: '/home/visionzip',
+    VISIONZIP_VIDEO_DIRS: ['/videos', 'clips'].join(delimiter),
+    VISIONZIP_CONCURRENCY: '4',
+    VISIONZIP_THREADS: '3',
+    VISIONZIP_MAX_SECONDS: '60',
+    VISIONZIP_LOG_LEVEL: 'debug',
+    VISIONZIP_QUEUE: '',
+  });
+  expect(settings).toMatchObject({
+    redisUrl: 'rediss://user:secret@redis.example:6380/2',
+    home: '/home/visionzip',
+    videoDirs: ['/videos', `${process.cwd()}/clips`],
+    concurrency: 4,
+    threads: 3,
+    logLevel: 'debug',
+    queue: 'ask',
+  });
+  expect(settings.limits).toEqual({ ...defaultLimits, maxSeconds: 60 });
+});
+
+it('shares the cores among the model processes', () => {
+  expect(readSettings({ VISIONZIP_CONCURRENCY: '64' }).threads).toBe(1);
+  expect(readSettings({}).threads).toBeGreaterThan(0);
+});
+
+it('names every wrong variable with what was expected and what was found, but no password', () => {
+  const wrong = {
+    REDIS_URL: 'http://user:secret@redis.example',
+    VISIONZIP_CONCURRENCY: '0',
+    VISIONZIP_ATTEMPTS: 'three',
+    VISIONZIP_PREFIX: 'a:b',
+    VISIONZIP_LOG_LEVEL: 'loud',
+  };
+  const read = () => readSettings(wrong);
+  expect(read).toThrow(InputError);
+  expect(read).toThrow('VISIONZIP_CONCURRENCY: expected a whole number from 1 to 64, got "0"');
+  expect(read).toThrow('VISIONZIP_ATTEMPTS: expected a whole number from 1 to 100, got "three"');
+  expect(read).toThrow('VISIONZIP_PREFIX: expected letters, digits and "_ . - { }", got "a:b"');
+  expect(read).toThrow(/VISIONZIP_LOG_LEVEL: expected fatal, .*, silent, got "loud"/);
+  expect(read).toThrow(
+    'REDIS_URL: expected a URL that begins with redis:// or rediss://, got "http://…@redis.example"',
+  );
+});
+
+it('documents each variable with its meaning and default', () => {
+  const names = settingsVariables.map(({ name }) => name);
+  expect(names).toContain('VISIONZIP_VIDEO_DIRS');
+  expect(new Set(names).size).toBe(names.length);
+  for (const variable of settingsVariables) expect(variable.default).not.toContain('null');
+  expect(settingsVariables.find(({ name }) => name === 'VISIONZIP_LOCK_MS')).toEqual({
+    name: 'VISIONZIP_LOCK_MS',
+    meaning: "how long a worker's claim on a job holds unrenewed",
+    default: '`10000`',
+  });
+});

@@ -1,0 +1,160 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { askJobSchema, keysOf } from '../queues/index.js';
+import type { AnswerOutcome } from '../src/pipeline/types.js';
+import { Catalog } from '../src/workers/catalog.js';
+import { FileDigests } from '../src/workers/digest.js';
+import { AnswerStore, contentKey, isRepeatable } from '../src/workers/store.js';
+import { freshQueue, useRedis } from './support/redis.js';
+import { writeModel } from './support/worker.js';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'visionzip-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+describe('the content key', () => {
+  const job = askJobSchema.parse({
+    video: 'a.mp4',
+    questions: 'what?',
+    sampling: { frames: 4, startSeconds: 1 },
+    generation: { temperature: 1, seed: 2 },
+  });
+  const parts = { videoDigest: 'v', model: { digest: 'm', dtype: 'fp32' }, question: 'what?', job };
+
+  it('does not depend on the order of fields, nor on where the video lies', () => {
+    const reordered = askJobSchema.parse({
+      questions: 'what?',
+      generation: { seed: 2, temperature: 1 },
+      sampling: { startSeconds: 1, frames: 4 },
+      video: 'b.mp4',
+    });
+    expect(contentKey({ ...parts, job: reordered })).toBe(contentKey(parts));
+    expect(contentKey(parts)).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('changes with everything that an answer depends on', () => {
+    const keys = [
+      parts,
+      { ...parts, videoDigest: 'w' },
+      { ...parts, question: 'what? ' },
+      { ...parts, model: { digest: 'n', dtype: 'fp32' } },
+      { ...parts, model: { digest: 'm', dtype: 'int8' } },
+      { ...parts, job: { ...job, sampling: { frames: 5, startSeconds: 1 } } },
+      { ...parts, job: { ...job, sampling: { frames: 4 } } },
+      { ...parts, job: { ...job, compression: { dominant: 54, contextual: 10 } } },
+      { ...parts, job: { ...job, generation: { temperature: 1, seed: 3 } } },
+    ].map(contentKey);
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+
+  it('is for answers that can be repeated alone', () => {
+    expect([{}, { temperature: 0 }, { temperature: 1, seed: 0 }].map(isRepeatable)).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    expect(isRepeatable({ temperature: 0.1 })).toBe(false);
+  });
+});
+
+describe('the stored answers', () => {
+  const server = useRedis();
+  let redis: Redis;
+  beforeAll(() => {
+    redis = new Redis(server.socket);
+  });
+  afterAll(() => redis.disconnect());
+
+  const stored = (answer: string) => ({
+    answer: {
+      ...{ question: 'what?', answer, finishReason: 'stop' as const, promptTokens: 1, newTokens: 1 },
+      ...{ prefillMs: 1, generateMs: 1 },
+    },
+    run: {
+      video: {
+        ...{
+          path: 'a.mp4',
+          sizeBytes: 1,
+          streamIndex: 0,
+          codec: 'h264',
+          container: 'mp4',
+          durationSeconds: 1,
+        },
+        ...{ fps: 30, width: 2, height: 2, rotation: 0, isStill: false },
+      },
+      plan: {
+        ...{ frames: 1, tokensPerFrame: 1, budget: null, tokensPerFrameBefore: 1, contextLength: 2048 },
+        ...{ promptTokens: 1, maxNewTokens: 1, reason: 'scripted' },
+      },
+      tokens: { before: 1, after: 1 },
+      frames: [{ index: 0, ptsSeconds: 0 }],
+    } satisfies Pick<AnswerOutcome, 'video' | 'plan' | 'tokens' | 'frames'>,
+  });
+
+  it('stay as they were first written, for the time that is configured', async () => {
+    const keys = keysOf(freshQueue(), 'ask');
+    const store = new AnswerStore(redis, keys, 100);
+    expect(await store.writeOnce('key', stored('red'))).toEqual(stored('red'));
+    expect(await store.writeOnce('key', stored('blue'))).toEqual(stored('red'));
+    expect(await store.read(['none', 'key'])).toEqual([null, stored('red')]);
+    expect(await store.read([])).toEqual([]);
+    expect(await redis.ttl(keys.answer('key'))).toBeGreaterThan(90);
+  });
+});
+
+describe("a file's digest", () => {
+  it('follows the content, and is remembered while the file stays', async () => {
+    const path = join(dir, 'a');
+    const digests = new FileDigests();
+    writeFileSync(path, 'one');
+    const first = await digests.of(path, 10);
+    expect(first).toBe('7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed'); // sha256sum
+    expect(await digests.of(path, 10)).toBe(first);
+    writeFileSync(path, 'two');
+    utimesSync(path, 0, 0); // A tool that keeps times does not hide the change.
+    expect(await digests.of(path, 10)).not.toBe(first);
+  });
+
+  it('is refused for what is no readable file, without waiting for a writer', async () => {
+    const digests = new FileDigests();
+    execFileSync('mkfifo', [join(dir, 'fifo')]);
+    await expect(digests.of(join(dir, 'fifo'), 10)).rejects.toThrow('is a FIFO');
+    await expect(digests.of(dir, 10)).rejects.toThrow('is a folder');
+    await expect(digests.of(join(dir, 'none'), 10)).rejects.toThrow('(ENOENT)');
+    writeFileSync(join(dir, 'large'), 'x'.repeat(11));
+    await expect(digests.of(join(dir, 'large'), 10)).rejects.toThrow('at most 10 bytes');
+    await expect(digests.of(join(dir, 'large'), 11, AbortSignal.abort())).rejects.toThrow('aborted');
+  });
+
+  it.skipIf(process.getuid?.() === 0)('is refused for a file without permission', async () => {
+    writeFileSync(join(dir, 'secret'), 'x');
+    chmodSync(join(dir, 'secret'), 0);
+    await expect(new FileDigests().of(join(dir, 'secret'), 10)).rejects.toThrow('(EACCES)');
+  });
+});
+
+describe('the catalog of models', () => {
+  it('finds a model in the first folder that has it, and sees that it changed', async () => {
+    writeModel(join(dir, 'own/nano'));
+    const catalog = new Catalog([join(dir, 'none'), join(dir, 'own')]);
+    const model = await catalog.find('nano');
+    expect(model).toMatchObject({ name: 'nano', dtype: 'fp32', dir: join(dir, 'own/nano') });
+    expect(await catalog.find('nano')).toBe(model);
+    writeFileSync(join(dir, 'own/nano/a'), 'other weights');
+    expect((await catalog.find('nano')).digest).not.toBe(model.digest);
+  });
+
+  it('says which models there are, and which file is missing', async () => {
+    writeModel(join(dir, 'nano'));
+    mkdirSync(join(dir, 'empty'));
+    const catalog = new Catalog([dir]);
+    await expect(catalog.find('big')).rejects.toThrow(`below ${dir}, got "big"; there is empty, nano`);
+    await expect(catalog.find('empty')).rejects.toThrow('visionzip.json');
+  });
+});
