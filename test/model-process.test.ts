@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { InputError } from '../src/pipeline/errors.js';
 import type { Progress } from '../src/pipeline/types.js';
 import { isAlive } from '../src/workers/lock.js';
@@ -99,6 +102,38 @@ it('kills the whole process group of a run that does not stop', async () => {
   expect(isAlive(pid)).toBe(false);
   await vi.waitUntil(() => !isAlive(spawned!));
   expect((await model.run(order())).answers[0]?.answer).toBe('red');
+});
+
+describe('the real model process', () => {
+  const entry = fileURLToPath(new URL('../dist/src/workers/model-child.js', import.meta.url));
+
+  it('is found when the tests run, and says which file of a model is missing', async () => {
+    await model.close();
+    model = new ModelProcess({ abortGraceMs: 200 });
+    const seen: Progress[] = [];
+    const missing = { ...order(), modelDir: join(dir, 'nano') };
+    const error = await model
+      .run(missing, { onProgress: (p) => seen.push(p) })
+      .catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(InputError);
+    expect((error as Error).message).toContain(join(dir, 'nano/visionzip.json'));
+    expect(seen).toMatchObject([{ stage: 'load' }]);
+  });
+
+  it('ends with a worker that is killed', async () => {
+    const script = `
+      import { fork } from 'node:child_process';
+      const child = fork(${JSON.stringify(entry)}, { detached: true, stdio: 'ignore' });
+      console.log(child.pid);
+    `;
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const child = Number(String(await once(parent.stdout, 'data')));
+    expect(isAlive(child)).toBe(true);
+    parent.kill('SIGKILL');
+    await vi.waitUntil(() => !isAlive(child), { timeout: 10_000 });
+  });
 });
 
 it('does not begin a run whose signal is aborted', async () => {
