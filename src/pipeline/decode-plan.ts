@@ -15,9 +15,9 @@ export type DecodeStrategy = 'auto' | 'seek' | 'pass';
  * Processor time of one decoder, measured by scripts/bench/decode.ts with H.264 on two shared cores under ffmpeg 5.1: to
  * start it in its sandbox and seek, and to decode a frame.
  */
-export const START_MS = 150;
-export const FRAME_MS = 0.15;
-export const MEGAPIXEL_MS = 1.6;
+export const START_MS = 120;
+export const FRAME_MS = 0.05;
+export const MEGAPIXEL_MS = 2.2;
 
 /** Bounds the filter expression of one process, which is one argument of a command line (128 KiB). */
 const MAX_FRAMES_A_RUN = 1000;

@@ -92,7 +92,7 @@ async function* readRun(
 }
 
 interface FrameReader {
-  /** The pixels of a frame, (height, width, 3); null when the decoder does not give it. */
+  /** The pixels of a frame, (height, width, 3); null when the decoder does not give it undamaged. */
   read(index: number): Promise<Uint8Array | null>;
   missing(index: number): InputError;
   stop(): Promise<void>;
@@ -110,44 +110,68 @@ async function startReader(
     seekSeconds: run.seek ? seekTime(video, run.indices[0]!) : null,
     select: selectExpression(run.indices.map((index) => timeRange(video.ptsSeconds, index))),
   });
-  const next = frameStream(raw, width * height * 3);
-  let ahead: { micros: number; rgb: Uint8Array } | null = null;
+  const pixels = chunksOf(raw.pixels);
+  const nextPixels = () => pixels(width * height * 3);
+  const advance = followTimes(video, run, raw, nextPixels);
+  const readFrame = async (index: number) => {
+    if (!(await advance(index))) return null;
+    const rgb = await nextPixels();
+    if (rgb === null) await raw.end();
+    return rgb;
+  };
   return {
     read: async (index) => {
-      const [from, to] = timeRange(video.ptsSeconds, index);
-      for (;;) {
-        ahead ??= await deadline.during(next(), () => raw.expire());
-        signal?.throwIfAborted();
-        if (ahead === null) {
-          await raw.succeed();
-          return null;
-        }
-        if (ahead.micros > to) return null;
-        const { micros, rgb } = ahead;
-        ahead = null;
-        // A second frame at the time of the last one is passed over.
-        if (micros >= from) return rgb;
-      }
+      const rgb = await deadline.during(readFrame(index), () => raw.expire());
+      signal?.throwIfAborted();
+      return rgb;
     },
     missing: (index) => {
-      const time = video.ptsSeconds[index]!;
-      const message =
-        `${JSON.stringify(path)}: the frame at ${time} seconds cannot be decoded: ` +
-        'the video is damaged or truncated';
+      const where = `${JSON.stringify(path)}: the frame at ${video.ptsSeconds[index]} seconds`;
+      const complaint = raw.complaint() && ` (${raw.complaint()})`;
+      const message = `${where} cannot be decoded: the video is damaged or truncated${complaint}`;
       return new InputError(message, { cause: raw.failure(message) });
     },
     stop: () => raw.stop(),
   };
 }
 
-/** Pairs frames with their times. Ends with null; the rest of a frame that was cut off does not count. */
-function frameStream(raw: RawVideo, frameBytes: number) {
-  const chunks = chunksOf(raw.pixels);
-  return async () => {
-    const rgb = await chunks(frameBytes);
-    if (rgb === null) return null;
-    const time = await raw.times.next();
-    return time.done ? null : { micros: time.value, rgb };
+/**
+ * Follows which frames the decoder gives, wanted or not. A decoder leaves out what it cannot decode, and the frames after it,
+ * up to the next keyframe, are made from what was there before: these are damaged, though nothing says so.
+ *
+ * @returns a function that goes on to a wanted frame, and says whether it and all frames since its keyframe came.
+ */
+function followTimes(
+  { ptsSeconds, keyframes }: OpenedVideo,
+  { indices, seek }: DecodeRun,
+  raw: RawVideo,
+  skipPixels: () => Promise<unknown>,
+): (index: number) => Promise<boolean> {
+  const wanted = new Set(indices);
+  let keyframe = 0;
+  const keyframeOf = (index: number) => {
+    while ((keyframes[keyframe + 1] ?? Number.POSITIVE_INFINITY) <= index) keyframe++;
+    return keyframes[keyframe]!;
+  };
+  /** The first frame that has not come yet. */
+  let position = seek ? keyframeOf(indices[0]!) : 0;
+  let lastMissing = -1;
+  return async (index) => {
+    while (position <= index) {
+      const micros = await raw.nextTime();
+      if (micros === null) {
+        await raw.end();
+        return false;
+      }
+      while (position < ptsSeconds.length && micros > timeRange(ptsSeconds, position)[1]) {
+        lastMissing = position++;
+      }
+      if (position < ptsSeconds.length && micros >= timeRange(ptsSeconds, position)[0]) position++;
+      // A second frame at the time of a wanted one was selected as well.
+      else if (wanted.has(position - 1) && micros >= timeRange(ptsSeconds, position - 1)[0])
+        await skipPixels();
+    }
+    return lastMissing < keyframeOf(index);
   };
 }
 

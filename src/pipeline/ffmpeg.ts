@@ -182,14 +182,16 @@ export interface RawVideoOptions extends RunOptions {
 export interface RawVideo {
   /** rgb24 frames, one after the other. */
   readonly pixels: Readable;
-  /** Time of each frame in `pixels`, in microseconds. */
-  readonly times: AsyncGenerator<number>;
+  /** Time of the next decoded frame, selected or not, in microseconds; null at the end. Runs ahead of `pixels`. */
+  nextTime(): Promise<number | null>;
   /** Kills it because its time is used up. */
   expire(): void;
-  /** Waits for a good end. @throws as `probeLines` */
-  succeed(): Promise<void>;
+  /** Waits until it has ended. @throws as `probeLines`, but not for an exit code: what it has given counts. */
+  end(): Promise<void>;
   /** Kills what still runs, and waits until it is gone. Never throws. */
   stop(): Promise<void>;
+  /** What it complained of last; empty where it did not. */
+  complaint(): string;
   /** An error with the command and the last of its error output, to be the `cause` of another. */
   failure(message: string): FfmpegError;
 }
@@ -205,13 +207,14 @@ export async function openRawVideo(media: Media, options: RawVideoOptions): Prom
     const run = start(command, box, file, media, options, pixels);
     return {
       pixels,
-      times: timesOf(run.child.stdio[3] as Readable),
+      nextTime: timesOf(run.child.stdio[3] as Readable),
       expire: () => run.kill('deadline'),
-      succeed: () => run.succeed(),
+      end: async () => void (await run.end()),
       stop: async () => {
         await run.stop();
         pixels.destroy();
       },
+      complaint: () => run.complaint(),
       failure: (message) => run.failure(message),
     };
   } finally {
@@ -234,15 +237,15 @@ function rawVideoCommand(media: Media, options: RawVideoOptions): ffmpeg.FfmpegC
     .videoFilters([
       // Times in microseconds, whatever the container counts in.
       'settb=1/1000000',
-      `select='${options.select}'`,
-      `scale=${options.width}:${options.height}`,
       // `print` passes over frames without metadata.
       'metadata=mode=add:key=k:value=1',
       "metadata=mode=print:file='pipe\\:3':direct=1",
+      `select='${options.select}'`,
+      `scale=${options.width}:${options.height}`,
     ])
     .outputOptions(
       ...['-map', `0:${options.streamIndex}`, '-sn', '-dn', '-fps_mode', 'passthrough'],
-      ...['-pix_fmt', 'rgb24', '-f', 'rawvideo'],
+      ...['-pix_fmt', 'rgb24', '-f', 'rawvideo', '-flush_packets', '1'],
     );
 }
 
@@ -339,23 +342,31 @@ class Run {
     killGroup(this.child);
   }
 
-  async succeed(): Promise<void> {
+  /** Waits for the end. Throws when something else than itself ended it. */
+  async end(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
     const { code, signal, error } = await this.ended;
     if (this.killedBy === 'abort') this.options.signal?.throwIfAborted();
     if (error) throw this.failure(`${this.program} could not be started: ${error.message}`, { cause: error });
-    const path = JSON.stringify(this.media.path);
     if (this.killedBy === 'deadline') {
-      const message = `${path}: ${this.program} did not finish within ${this.options.deadline.totalMs / 1000} s and was killed`;
+      const seconds = this.options.deadline.totalMs / 1000;
+      const message = `${this.path}: ${this.program} did not finish within ${seconds} s and was killed`;
       throw new InputError(message, { cause: this.failure(message) });
     }
-    if (code === 0) return;
     if (signal === 'SIGKILL' || signal === 'SIGTERM') {
       throw this.failure(
         `${this.program} was killed from outside with ${signal}, perhaps for want of memory`,
       );
     }
+    return { code, signal };
+  }
+
+  /** Waits for a good end. */
+  async succeed(): Promise<void> {
+    const { code, signal } = await this.end();
+    if (code === 0) return;
     const ending = signal ? `crashed with ${signal}` : `ended with exit code ${code}`;
-    const message = `${path} cannot be read: ${this.program} ${ending}: ${this.reason()}`;
+    const reason = this.complaint() || 'it gave no reason';
+    const message = `${this.path} cannot be read: ${this.program} ${ending}: ${reason}`;
     throw new InputError(message, { cause: this.failure(message, { code }) });
   }
 
@@ -372,10 +383,14 @@ class Run {
   }
 
   /** The last line of the error output that says something, with the file's name instead of the descriptor's. */
-  private reason(): string {
+  complaint(): string {
     const lines = this.stderr.split('\n').filter((line) => line.trim() !== '');
-    const line = lines.at(-1) ?? 'it gave no reason';
-    return line.replaceAll(INPUT_DESCRIPTOR, 'the file').trim();
+    const last = (lines.at(-1) ?? '').replace(/^\[[^\]]*\] /, '');
+    return last.replaceAll(INPUT_DESCRIPTOR, 'the file').trim();
+  }
+
+  private get path(): string {
+    return JSON.stringify(this.media.path);
   }
 }
 
@@ -424,11 +439,33 @@ async function* linesOf(stream: Readable): AsyncGenerator<string> {
   if (rest !== '') yield rest;
 }
 
-async function* timesOf(stream: Readable): AsyncGenerator<number> {
-  for await (const line of linesOf(stream)) {
-    const [, pts] = /^frame:\d+ +pts:(-?\d+)/.exec(line) ?? [];
-    if (pts !== undefined) yield Number(pts);
-  }
+/**
+ * Reads the times as they come, whether or not somebody waits for them: a decoder that is held up by its
+ * times could not give the pixels that are being waited for.
+ */
+function timesOf(stream: Readable): () => Promise<number | null> {
+  const times: number[] = [];
+  let next = 0;
+  let wake = () => {};
+  const reading = (async () => {
+    for await (const line of linesOf(stream)) {
+      const [, pts] = /^frame:\d+ +pts:(-?\d+)/.exec(line) ?? [];
+      if (pts === undefined) continue;
+      times.push(Number(pts));
+      wake();
+    }
+  })().catch(() => {
+    // The decoder was stopped: what it has told until then counts.
+  });
+  return async () => {
+    if (next === times.length) {
+      const more = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      await Promise.race([reading, more]);
+    }
+    return times[next++] ?? null;
+  };
 }
 
 function quote(word: string): string {
