@@ -11,6 +11,7 @@ import {
   h264,
   plainFrames,
   publishedClip,
+  rotate,
   shownTimes,
   temporaryFolder,
   testPattern,
@@ -45,7 +46,7 @@ const clips: Record<string, (file: string) => Promise<void>> = {
   },
   'rotated.mp4': async (file) => {
     await ffmpeg(...pattern(), ...h264(), at('upright.mp4'));
-    await ffmpeg('-i', at('upright.mp4'), '-c', 'copy', '-metadata:s:v', 'rotate=90', file);
+    await rotate(at('upright.mp4'), 90, file);
   },
   'odd-size.mp4': (file) =>
     ffmpeg(...testPattern(161, 123, 25, 2), '-c:v', 'libx264', '-g', '20', '-pix_fmt', 'yuv444p', file),

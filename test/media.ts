@@ -38,6 +38,14 @@ export function h264(interval = 25): string[] {
 }
 export const yuv420p = ['-pix_fmt', 'yuv420p'];
 
+/** Copies a clip and marks it as to be turned anticlockwise; how to say so depends on ffmpeg's version. */
+export async function rotate(from: string, degrees: number, to: string): Promise<void> {
+  const copy = ['-i', from, '-c', 'copy'];
+  await ffmpeg('-display_rotation', String(degrees), ...copy, to).catch(() =>
+    ffmpeg(...copy, '-metadata:s:v', `rotate=${degrees}`, to),
+  );
+}
+
 /** The times of the shown frames, by decoding: what ffprobe says, not our own code. NaN where it knows none. */
 export async function shownTimes(file: string, stream = 'v:0'): Promise<number[]> {
   const show = ['-show_entries', 'frame=best_effort_timestamp_time', '-of', 'csv=p=0'];

@@ -1,5 +1,5 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { PassThrough, type Readable } from 'node:stream';
 import ffmpeg from 'fluent-ffmpeg';
@@ -21,9 +21,8 @@ import { type DecoderPrograms, findSandbox, INPUT_DESCRIPTOR, killGroup, type Sa
 export interface Media {
   /** Real path of a regular file. */
   readonly path: string;
-  /** Identity of the file that was checked; a file that took its place is refused. */
-  readonly device: number;
-  readonly inode: number;
+  /** Of the file that was checked: another in its place, or the same one changed, is refused. */
+  readonly identity: string;
   /** Forced demuxer of a picture file; null lets ffmpeg look, among the video containers. */
   readonly demuxer: StillDemuxer | null;
   /** Largest frame that may be decoded, in pixels. */
@@ -413,10 +412,13 @@ function inputName(media: Media): string {
 /** Opened anew for each run, and only if it still is the file that was checked. */
 async function openChecked(media: Media): Promise<FileHandle> {
   const file = await open(media.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  const { dev, ino } = await file.stat();
-  if (dev === media.device && ino === media.inode) return file;
+  if (identityOf(await file.stat()) === media.identity) return file;
   await file.close();
-  throw new InputError(`${JSON.stringify(media.path)} was replaced while it was being read`);
+  throw new InputError(`${JSON.stringify(media.path)} was changed while it was being read`);
+}
+
+export function identityOf({ dev, ino, size, mtimeMs }: Stats): string {
+  return [dev, ino, size, mtimeMs].join(':');
 }
 
 function spawnOptions(box: Sandbox, file: FileHandle): SpawnOptions {

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { InputError } from './errors.js';
-import { Deadline, type Media } from './ffmpeg.js';
+import { Deadline, identityOf, type Media } from './ffmpeg.js';
 import { indexFrames } from './frame-index.js';
 import { probeVideo } from './probe.js';
 import { recognise } from './recognise.js';
@@ -44,13 +44,19 @@ export async function openVideo(path: string, limits: Limits, signal?: AbortSign
   const file = await openRegular(path);
   const options = { deadline: new Deadline(limits.decodeTimeoutMs), signal };
   try {
-    const { dev, ino, size } = await file.handle.stat();
+    const stats = await file.handle.stat();
+    const { size } = stats;
     if (size === 0) throw new InputError(`${shown(path)} is empty (0 bytes): expected a video file`);
     if (size > limits.maxBytes) {
       throw new InputError(`${shown(path)} has ${size} bytes, more than the limit of ${limits.maxBytes}`);
     }
     const demuxer = recognise(path, await readHead(file.handle));
-    const media: Media = { path: file.path, device: dev, inode: ino, demuxer, maxPixels: limits.maxPixels };
+    const media: Media = {
+      path: file.path,
+      identity: identityOf(stats),
+      demuxer,
+      maxPixels: limits.maxPixels,
+    };
     const probe = await probeVideo(media, limits, options);
     const index = await indexFrames(media, probe, limits, options);
     const isStill = demuxer !== null && index.ptsSeconds.length === 1;

@@ -1,0 +1,145 @@
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { decodeFrames } from '../src/pipeline/decode.js';
+import { InputError } from '../src/pipeline/errors.js';
+import { decoderSandbox } from '../src/pipeline/ffmpeg.js';
+import { defaultLimits, openVideo, resolveBelow } from '../src/pipeline/source.js';
+import { ffmpeg, h264, plainFrames, publishedClip, rotate, temporaryFolder, testPattern } from './media.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const plain = at('plain.mp4');
+
+beforeAll(() => ffmpeg(...testPattern(160, 120, 25, 2), ...h264(), plain));
+
+describe('a video', () => {
+  test('is described by what ffprobe finds', async () => {
+    const { info, keyframes, startSeconds } = await openVideo(plain, defaultLimits);
+    expect(info).toMatchObject({
+      path: plain,
+      streamIndex: 0,
+      codec: 'h264',
+      durationSeconds: 2,
+      fps: 25,
+      width: 160,
+      height: 120,
+      rotation: 0,
+      isStill: false,
+    });
+    expect([...keyframes]).toEqual([0, 25]);
+    expect(startSeconds).toBe(0);
+  });
+
+  test.each([
+    [90, 270, 120, 160],
+    [180, 180, 160, 120],
+    [270, 90, 120, 160],
+  ])(
+    'turned anticlockwise by %d is turned clockwise by %d and measures %d × %d',
+    async (turn, ...expected) => {
+      const file = at(`rotated-${turn}.mp4`);
+      await rotate(plain, turn, file);
+      const { info } = await openVideo(file, defaultLimits);
+      expect([info.rotation, info.width, info.height]).toEqual(expected);
+    },
+  );
+
+  test('with several streams is read from the one that ffmpeg picks', async () => {
+    const file = at('two.mkv');
+    const small = testPattern(64, 48, 25, 1);
+    const large = testPattern(128, 96, 25, 1);
+    const maps = ['-map', '0', '-map', '1', '-disposition:v', '0'];
+    await ffmpeg(...small, ...large, ...maps, ...h264(), file);
+    expect((await openVideo(file, defaultLimits)).info).toMatchObject({ streamIndex: 1, width: 128 });
+  });
+
+  test('with sound, subtitles and several sizes is read from the one that ffmpeg picks', async (context) => {
+    const file = publishedClip('nasa_13013.mp4');
+    if (file === null) return context.skip('nasa_13013.mp4 is not beside the repository');
+    expect((await openVideo(file, defaultLimits)).info).toMatchObject({ streamIndex: 3, width: 480 });
+  });
+
+  test('may lie behind a symbolic link', async () => {
+    await symlink(plain, at('link.mp4'));
+    expect((await openVideo(at('link.mp4'), defaultLimits)).info.path).toBe(plain);
+  });
+
+  test.each([
+    '-version',
+    '-i',
+    '$(touch pwned); `ls` & | > < * ? "quoted" \'single\'.mp4',
+    'новый 视频 %03d.mp4',
+  ])('may be named %s', async (name) => {
+    await ffmpeg('-i', plain, '-c', 'copy', '-f', 'mp4', `file:${at(name)}`);
+    const { info, ptsSeconds } = await openVideo(at(name), defaultLimits);
+    expect(info.path).toBe(at(name));
+    expect(ptsSeconds).toHaveLength(50);
+  });
+});
+
+describe('a picture', () => {
+  const encoders = { 'still.png': 'png', 'still.jpg': 'mjpeg', 'still.webp': 'libwebp', 'still.gif': 'gif' };
+  test.each(Object.entries(encoders))('(%s) is a video of one frame', async (name, encoder) => {
+    const file = at(name);
+    await ffmpeg(...testPattern(40, 30, 1, 1), '-frames:v', '1', '-c:v', encoder, file);
+    const video = await openVideo(file, defaultLimits);
+    expect(video.info).toMatchObject({ isStill: true, durationSeconds: 0, fps: 0, width: 40, height: 30 });
+    expect([...video.ptsSeconds]).toEqual([0]);
+    const [expected] = await plainFrames(file, 40 * 30 * 3);
+    for await (const frame of decodeFrames(video, [0], { timeoutMs: 60_000 })) {
+      expect(Buffer.compare(frame.rgb, expected!)).toBe(0);
+    }
+  });
+
+  test('that moves (GIF) is a video', async () => {
+    await ffmpeg(...testPattern(40, 30, 5, 1), at('moving.gif'));
+    const video = await openVideo(at('moving.gif'), defaultLimits);
+    expect(video.info.isStill).toBe(false);
+    expect([...video.ptsSeconds]).toEqual([0, 0.2, 0.4, 0.6, 0.8]);
+  });
+});
+
+describe('a limit', () => {
+  test.each([
+    [{ maxBytes: 1000 }, /has \d+ bytes, more than the limit of 1000$/],
+    [{ maxSeconds: 1.5 }, /is 2 seconds long, more than the limit of 1.5$/],
+    [{ maxPixels: 160 * 120 - 1 }, /frames of 160 × 120 pixels, more than the limit of 19199 pixels$/],
+  ])('of %o refuses the video with both numbers', async (limit, message) => {
+    const opening = openVideo(plain, { ...defaultLimits, ...limit });
+    await expect(opening).rejects.toThrow(InputError);
+    await expect(opening).rejects.toThrow(message);
+  });
+});
+
+describe('an allowed folder', () => {
+  beforeAll(async () => {
+    await mkdir(at('allowed'));
+    await mkdir(at('allowed-not'));
+    for (const name of ['allowed/in.mp4', 'allowed-not/out.mp4']) await writeFile(at(name), 'x');
+    await symlink(at('allowed-not/out.mp4'), at('allowed/link.mp4'));
+    await symlink(at('allowed'), at('alias'));
+  });
+
+  test('gives the real path of a file inside it', async () => {
+    expect(await resolveBelow(at('allowed/in.mp4'), [at('allowed')])).toBe(at('allowed/in.mp4'));
+    expect(await resolveBelow(at('alias/in.mp4'), [at('allowed')])).toBe(at('allowed/in.mp4'));
+    expect(await resolveBelow(at('allowed/in.mp4'), [at('alias'), '/nowhere'])).toBe(at('allowed/in.mp4'));
+  });
+
+  test('refuses what lies elsewhere: beside it, behind .., behind a link', async () => {
+    for (const name of ['allowed-not/out.mp4', 'allowed/../allowed-not/out.mp4', 'allowed/link.mp4']) {
+      const resolving = resolveBelow(at(name), [at('allowed')]);
+      await expect(resolving).rejects.toThrow(InputError);
+      await expect(resolving).rejects.toThrow(/lies outside the allowed folders/);
+    }
+  });
+
+  test('says that a file does not exist', async () => {
+    await expect(resolveBelow(at('allowed/none.mp4'), [at('allowed')])).rejects.toThrow(/does not exist$/);
+  });
+});
+
+test('the sandbox around the decoders has a name', async () => {
+  expect(await decoderSandbox()).toMatch(/bubblewrap|prlimit|parent-death|none/);
+});
