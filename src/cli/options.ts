@@ -117,7 +117,7 @@ function time(text: string): number {
 
 function compression(text: string): AskJob['compression'] {
   if (text === 'auto' || text === 'none') return text;
-  const match = /^(\d+)\+(\d+)$/.exec(text);
+  const match = /^([1-9]\d*)\+(\d+)$/.exec(text);
   if (match) return { dominant: Number(match[1]), contextual: Number(match[2]) };
   throw new InvalidArgumentError(`expected auto, none or dominant+contextual such as 14+3, got "${text}"`);
 }

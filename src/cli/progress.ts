@@ -23,10 +23,10 @@ export function createProgressBar(isWanted = process.stderr.isTTY === true): Pro
       const isGenerating = progress.stage === 'generate';
       const done = isGenerating ? progress.answersDone : progress.framesDone;
       const total = isGenerating ? progress.answersTotal : progress.framesTotal;
-      const label = LABELS[progress.stage];
-      bar ??= startBar(label);
+      const count = total > 0 ? ` ${done}/${total}` : '';
+      bar ??= startBar();
       bar.setTotal(Math.max(total, 1));
-      bar.update(done, { label });
+      bar.update(done, { label: `${LABELS[progress.stage]}${count}` });
     },
     clear() {
       bar?.stop();
@@ -35,10 +35,10 @@ export function createProgressBar(isWanted = process.stderr.isTTY === true): Pro
   };
 }
 
-/** A bar on standard error that leaves nothing behind. */
-export function startBar(label: string, total = 1): SingleBar {
+/** A bar on standard error that leaves nothing behind; `label` in the payload of an update is shown beside it. */
+export function startBar(total = 1): SingleBar {
   const bar = new SingleBar({
-    format: '{bar} {value}/{total} {label}',
+    format: '{bar} {label}',
     stream: process.stderr,
     barsize: 30,
     hideCursor: true,
@@ -46,6 +46,6 @@ export function startBar(label: string, total = 1): SingleBar {
     barCompleteChar: '█',
     barIncompleteChar: '░',
   });
-  bar.start(total, 0, { label });
+  bar.start(total, 0, { label: '' });
   return bar;
 }

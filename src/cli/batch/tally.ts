@@ -18,15 +18,14 @@ export class Tally {
 
   begin(): void {
     this.startedAt = performance.now();
-    if (process.stderr.isTTY && this.skipped < this.rows) this.bar = startBar('rows', this.rows);
-    this.bar?.update(this.skipped);
+    if (process.stderr.isTTY && this.skipped < this.rows) this.bar = startBar(this.rows);
+    this.draw();
   }
 
   add(outcome: RowOutcome): void {
     if (outcome.status === 'completed') this.completed++;
     else this.failed++;
-    const label = this.failed > 0 ? `rows, ${this.failed} failed` : 'rows';
-    this.bar?.update(this.skipped + this.completed + this.failed, { label });
+    this.draw();
   }
 
   end(): void {
@@ -37,6 +36,12 @@ export class Tally {
     if (waiting > 0) parts.push(`${waiting} not reached`);
     const spent = formatMs(performance.now() - this.startedAt);
     process.stderr.write(`${plural(this.rows, 'row')}: ${parts.join(', ')} in ${spent}\n`);
+  }
+
+  private draw(): void {
+    const done = this.skipped + this.completed + this.failed;
+    const failed = this.failed > 0 ? `, ${this.failed} failed` : '';
+    this.bar?.update(done, { label: `${done}/${this.rows} rows${failed}` });
   }
 
   counts() {

@@ -43,10 +43,10 @@ async function answer(job: LocalJob): Promise<void> {
 }
 
 async function compute({ job, modelFolder, saveFrames }: LocalJob, signal: AbortSignal) {
-  const model = await modelOf(modelFolder);
-  signal.throwIfAborted();
   const { video, questions, sampling, compression, generation } = job;
   const videoDigest = await digests.of(video, settings.limits.maxBytes, signal);
+  const model = await modelOf(modelFolder);
+  signal.throwIfAborted();
   const outcome = await answerVideo(
     model,
     { video, questions, sampling, compression, generation, limits: settings.limits },

@@ -1,0 +1,179 @@
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type Result, resultSchema } from '../queues/index.js';
+import { ffmpeg, h264, temporaryFolder, testPattern } from './media.js';
+import { cli, documentOf, type RunningCli, startCli } from './support/cli.js';
+import { freshQueue, useRedis } from './support/redis.js';
+
+// The shipped model, in processes of its own. What it answers is measured elsewhere; here answers must only agree.
+const folder = temporaryFolder();
+const redis = useRedis();
+const clip = join(folder, 'clip.mp4');
+const wide = join(folder, 'wide.mp4');
+
+beforeAll(async () => {
+  const clips = fileURLToPath(new URL('../dist/scripts/clips.js', import.meta.url));
+  await promisify(execFile)(process.execPath, [clips, '--seed', '5', '--count', '1', '--out', folder]);
+  await promisify(execFile)('mv', [join(folder, 'clip-000.mp4'), clip]);
+  await ffmpeg(...testPattern(320, 180, 10, 2), ...h264(), wide);
+});
+
+const questions = ['How many objects are there?', 'What moves?'];
+
+async function ask(...args: string[]): Promise<Result> {
+  const run = await cli(['ask', clip, ...args, '--json']);
+  expect([run.code, run.stderr]).toEqual([0, '']);
+  return resultSchema.parse(documentOf(run));
+}
+
+describe('visionzip ask', () => {
+  it('prints the same answers as text and as a document, and the same each time', async () => {
+    const document = await ask(...questions);
+    const text = await cli(['ask', clip, ...questions]);
+    expect(text.code).toBe(0);
+    expect(text.stdout).toBe(
+      document.answers.map(({ question, answer }) => `${question}\n${answer}\n\n`).join(''),
+    );
+    expect(text.stderr).toContain(`tokens  ${document.tokens.before} → ${document.tokens.after}`);
+    expect(text.stderr).toContain('first token after');
+    expect((await cli(['ask', clip, questions[1]!])).stdout).toBe(`${document.answers[1]!.answer}\n`);
+  });
+
+  it('passes every option on', async () => {
+    const sampling = ['--frames', '3', '--start', '0:00.5', '--end', '1.5'];
+    const generation = [
+      '--max-new-tokens',
+      '2',
+      '--temperature',
+      '0.7',
+      '--top-k',
+      '9',
+      '--top-p',
+      '0.8',
+      '--seed',
+      '4',
+    ];
+    const document = await ask(
+      'What moves?',
+      ...sampling,
+      ...generation,
+      '--stop',
+      '.',
+      '--compression',
+      '9+2',
+    );
+    expect(document.settings).toEqual({
+      sampling: { frames: 3, startSeconds: 0.5, endSeconds: 1.5 },
+      compression: { dominant: 9, contextual: 2 },
+      generation: { maxNewTokens: 2, temperature: 0.7, topK: 9, topP: 0.8, seed: 4, stop: ['.'] },
+    });
+    expect(document.frames).toHaveLength(3);
+    expect(document.tokens.after).toBe(33);
+  });
+
+  it('saves a picture of each frame', async () => {
+    const pictures = join(folder, 'pictures', 'of-wide');
+    const run = await cli(['ask', wide, 'What?', '--frames', '3', '--save-frames', pictures, '--json']);
+    const { frames } = resultSchema.parse(documentOf(run));
+    const names = frames.map(({ ptsSeconds }, i) => `frame-000${i}-${ptsSeconds.toFixed(3)}s.png`);
+    expect(readdirSync(pictures).sort()).toEqual(names);
+    const signature = readFileSync(join(pictures, names[0]!)).subarray(1, 4);
+    expect(signature.toString()).toBe('PNG');
+  });
+
+  it('takes a model by the path of its folder', async () => {
+    const models = fileURLToPath(new URL('../models/nano', import.meta.url));
+    const document = await ask('What moves?', '--model', models);
+    expect(document.model.name).toBe((await ask('What moves?')).model.name);
+  });
+
+  it.each([
+    ['a missing file', 'absent.mp4'],
+    ['a text', 'text.mp4'],
+    ['a folder', '.'],
+  ])('fails on %s in one sentence, with exit code 1', async (_, name) => {
+    writeFileSync(join(folder, 'text.mp4'), 'no video\n');
+    const run = await cli(['ask', name, 'What?', '--json'], {}, folder);
+    expect(run.code).toBe(1);
+    expect(run.stderr).toMatch(/^visionzip: [^\n]+\n$/);
+    expect(documentOf(run)).toMatchObject({ status: 'failed', error: expect.any(String) });
+  });
+
+  it('gives the document that a worker gives', async () => {
+    const env = { VISIONZIP_HOME: redis.home, VISIONZIP_QUEUE: freshQueue(), VISIONZIP_VIDEO_DIRS: folder };
+    const worker = startCli(['worker'], env);
+    try {
+      const run = await cli(['enqueue', clip, ...questions, '--wait', '--json'], env);
+      const queued = resultSchema.parse(documentOf(run));
+      const local = await ask(...questions);
+      const rest = ({ id, timings, finishedAt, answers, ...others }: Result) => ({
+        ...others,
+        answers: answers.map(({ prefillMs, generateMs, ...answer }) => answer),
+      });
+      expect(rest(local)).toEqual(rest(queued));
+    } finally {
+      worker.child.kill('SIGTERM');
+    }
+    expect((await worker.ended).code).toBe(0);
+  });
+
+  it('stops on Ctrl-C with exit code 130 and leaves no process behind', async () => {
+    const running = startCli(['ask', clip, 'What moves?', '--json']);
+    const child = await modelProcessOf(running);
+    running.child.kill('SIGINT');
+    const run = await running.ended;
+    expect([run.code, run.stderr]).toEqual([130, 'visionzip: interrupted\n']);
+    expect(documentOf(run)).toEqual({ error: 'interrupted', exitCode: 130 });
+    expect(isAlive(child)).toBe(false);
+  });
+
+  it('leaves no process behind when it is killed', async () => {
+    const running = startCli(['ask', clip, 'What moves?']);
+    const child = await modelProcessOf(running);
+    running.child.kill('SIGKILL');
+    await running.ended;
+    while (isAlive(child)) await pause(20);
+  });
+});
+
+describe('visionzip batch --local', () => {
+  it('answers without Redis as ask does', async () => {
+    const rows = [clip, 'absent.mp4', clip].map((video, i) => ({ id: i, video, question: questions[i % 2] }));
+    const file = join(folder, 'rows.jsonl');
+    const out = join(folder, 'out.jsonl');
+    writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    const run = await cli(['batch', file, '--out', out, '--local', '--json'], {
+      REDIS_URL: 'redis://127.0.0.1:1',
+    });
+    expect(run.code).toBe(1);
+    expect(documentOf(run)).toMatchObject({ rows: 3, completed: 2, failed: 1, jobs: 2 });
+    const { answers } = await ask(questions[0]!);
+    const written = readFileSync(out, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(written.find(({ id }) => id === 0)).toMatchObject({
+      prediction: answers[0]!.answer,
+      status: 'completed',
+    });
+    expect(written.find(({ id }) => id === 1)).toMatchObject({ prediction: null, status: 'failed' });
+  });
+});
+
+/** The process that a running command has started, once it has. */
+async function modelProcessOf({ child }: RunningCli): Promise<number> {
+  for (;;) {
+    const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim();
+    if (children !== '') return Number(children.split(' ')[0]);
+    await pause(10);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  return existsSync(`/proc/${pid}`) && !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+}
