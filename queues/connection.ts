@@ -7,6 +7,11 @@ export type RedisConnection = { readonly url: string } | { readonly path: string
 const connectMs = 3_000;
 const answerMs = 5_000;
 
+/** How a server begins its answer that has no memory or disk left, or is no longer the one to write to. */
+const refusal = /^(OOM|MISCONF|READONLY)\b/;
+/** Pause before a refused command is sent again, in milliseconds. */
+const refusedMs = 1_000;
+
 /** Redis does not answer, or may not be written to. The message names the address. */
 export class RedisUnavailableError extends Error {
   override readonly name = 'RedisUnavailableError';
@@ -22,18 +27,34 @@ export function addressOf(connection: RedisConnection): string {
   return url.toString();
 }
 
-/** Options for a process that waits for Redis, however long it takes: workers, listeners. */
-export function patientOptions(connection: RedisConnection) {
-  return { ...connection, maxRetriesPerRequest: null, retryStrategy: shortly };
+/**
+ * Options for a process that waits for Redis, however long it takes: workers, listeners. A command that the
+ * server refuses for want of memory or disk is sent again every second until it is accepted.
+ */
+export function patientOptions(connection: RedisConnection, onRefusal?: (error: Error) => void) {
+  let isRefused = false;
+  return {
+    ...connection,
+    maxRetriesPerRequest: null,
+    /** ioredis sends the command again after it has connected anew. */
+    reconnectOnError: (error: Error) => {
+      if (!refusal.test(error.message)) return false;
+      isRefused = true;
+      onRefusal?.(error);
+      return 2 as const;
+    },
+    retryStrategy: (times: number) => {
+      const pauseMs = isRefused ? refusedMs : shortly(times);
+      isRefused = false;
+      return pauseMs;
+    },
+  };
 }
 
 /** A client that waits for Redis, however long it takes. */
-export function patientClient(connection: RedisConnection): Redis {
-  const { maxRetriesPerRequest, retryStrategy } = patientOptions(connection);
-  const options: RedisOptions = { maxRetriesPerRequest, retryStrategy };
-  return 'path' in connection
-    ? new Redis({ ...options, path: connection.path })
-    : new Redis(connection.url, options);
+export function patientClient(connection: RedisConnection, onRefusal?: (error: Error) => void): Redis {
+  const options = patientOptions(connection, onRefusal);
+  return 'url' in options ? new Redis(options.url, options) : new Redis(options);
 }
 
 /**
@@ -80,7 +101,7 @@ export async function connected(redis: Redis, address: string): Promise<void> {
  */
 export function explained(address: string, error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof RedisUnavailableError) return error;
-  if (/^(OOM|MISCONF|READONLY|LOADING|NOAUTH|NOPERM|WRONGPASS)\b/.test(error.message)) {
+  if (refusal.test(error.message) || /^(NOAUTH|NOPERM|WRONGPASS)\b/.test(error.message)) {
     return new RedisUnavailableError(`Redis at ${address} refused: ${error.message}`, { cause: error });
   }
   const code = 'code' in error ? String(error.code) : '';

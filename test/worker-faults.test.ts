@@ -198,6 +198,25 @@ describe('a Redis that goes away during a job', () => {
   });
 });
 
+describe('a Redis without memory or disk left', () => {
+  it('gets the answer once it has room again, and nothing is computed twice', async () => {
+    open({ attempts: 1 });
+    const gate = join(bench.dir, 'gate');
+    const video = bench.video('a.mp4', { text: 'red', gate });
+    const id = await bench.client.ask({ video, questions: 'what?' });
+    await bench.worker();
+    await vi.waitUntil(() => callsOf(video).length === 1);
+    const waited = bench.client.wait(id);
+    await withRedis((client) => client.config('SET', 'maxmemory', 1));
+    writeFileSync(gate, '');
+    await vi.waitUntil(() => bench.log.some(({ reason }) => String(reason).startsWith('OOM')));
+    expect(await bench.client.result(id)).toBeNull();
+    await withRedis((client) => client.config('SET', 'maxmemory', 0));
+    expect(await waited).toMatchObject({ status: 'completed' });
+    expect(callsOf(video)).toHaveLength(1);
+  });
+});
+
 describe('the document of a job', () => {
   it('that was written first stays', async () => {
     open();

@@ -25,6 +25,8 @@ export interface WorkerOptions {
   readonly modelEntry?: string;
 }
 
+/** How often trouble of the same kind is logged, in milliseconds. */
+const tellAgainMs = 60_000;
 /** How long saying good-bye to Redis may take beyond the limits of the jobs, in milliseconds. */
 const farewellMs = 5_000;
 
@@ -89,6 +91,8 @@ export class AskWorker {
   readonly #worker: Worker<unknown, JobSummary>;
   /** Documents on their way to Redis. */
   readonly #writing = new Set<Promise<void>>();
+  /** When trouble of a kind was last told. */
+  readonly #told = new Map<string, number>();
   #closing: Promise<void> | null = null;
 
   constructor(
@@ -98,7 +102,7 @@ export class AskWorker {
     { modelEntry }: WorkerOptions,
   ) {
     const keys = keysOf(settings.prefix, settings.queue);
-    const redis = patientClient(connection);
+    const redis = patientClient(connection, this.#tell);
     const documents = new Documents(redis, keys, settings.retentionSeconds);
     const store = new AnswerStore(redis, keys, settings.retentionSeconds);
     const catalog = new Catalog(settings.modelDirs);
@@ -107,27 +111,31 @@ export class AskWorker {
     this.#logger = logger;
     this.#keys = keys;
     this.#redis = redis;
-    this.#subscriber = patientClient(connection);
+    this.#subscriber = patientClient(connection, this.#tell);
     this.#documents = documents;
     this.#answerer = answerer;
     this.#processor = new Processor({ settings, redis, keys, documents, answerer, logger });
     this.#worker = new Worker<unknown, JobSummary>(settings.queue, this.#processor.process, {
-      connection: patientOptions(connection),
+      connection: patientOptions(connection, this.#tell),
       ...workerOptions(settings),
     });
-    this.#logBreaks();
+    this.#worker.on('error', this.#tell);
+    this.#subscriber.on('error', this.#tell);
+    redis.on('error', this.#tell).on('ready', () => {
+      if (this.#told.delete('connect')) logger.info('Redis answers again');
+    });
   }
 
   /** Begins to take jobs, once it can hear that one is cancelled. */
   async start(): Promise<void> {
     this.#subscriber.on('message', (_channel, id) => this.#processor.stop(id, cancelled()));
     await this.#subscriber.subscribe(this.#keys.cancelChannel);
-    this.#subscriber.on('ready', () => this.#resubscribe().catch((error) => this.#warn(error)));
+    this.#subscriber.on('ready', () => this.#resubscribe().catch(this.#tell));
     this.#worker.on('failed', (job) => job && this.#keepFailure(job));
     this.#worker.on('stalled', (id) => {
       this.#logger.warn({ job: id }, 'the worker of this job died; it runs again');
     });
-    this.#worker.run().catch((error) => this.#warn(error));
+    this.#worker.run().catch(this.#tell);
   }
 
   /**
@@ -170,32 +178,18 @@ export class AskWorker {
     const document = failureDocument(job.id, job.failedReason, job.finishedOn);
     const written = this.#documents
       .writeOnce(document)
-      .then(
-        () => {},
-        (error) => this.#warn(error),
-      )
+      .then(() => {}, this.#tell)
       .finally(() => this.#writing.delete(written));
     this.#writing.add(written);
   }
 
-  /** A break is told once, not at each attempt to connect. */
-  #logBreaks(): void {
-    let last = '';
-    const onError = (error: Error) => {
-      if (error.message !== last) this.#warn(error);
-      last = error.message;
-    };
-    this.#worker.on('error', onError);
-    this.#subscriber.on('error', onError);
-    this.#redis.on('error', onError).on('ready', () => {
-      if (last !== '') this.#logger.info('Redis answers again');
-      last = '';
-    });
-  }
-
-  #warn(error: unknown): void {
-    this.#logger.warn({ reason: error instanceof Error ? error.message : String(error) }, 'trouble');
-  }
+  /** Trouble of one kind is told once a minute, not with each attempt to write or to connect. */
+  readonly #tell = (error: Error): void => {
+    const [kind = ''] = error.message.split(' ', 1);
+    if (Date.now() - (this.#told.get(kind) ?? 0) < tellAgainMs) return;
+    this.#told.set(kind, Date.now());
+    this.#logger.warn({ reason: error.message }, 'trouble with Redis');
+  };
 }
 
 function workerOptions(settings: Settings) {
