@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { settings } from './connect.js';
-import { addCommonOptions, command } from './run.js';
+import { addCommonOptions, type Context, command } from './run.js';
 
 export function addWorker(program: Command): void {
   const worker = program
@@ -15,7 +15,8 @@ export function addWorker(program: Command): void {
   );
 }
 
-async function runTheWorker(): Promise<void> {
+async function runTheWorker(context: Context): Promise<void> {
   const { runWorker } = await import('../workers/worker.js');
   await runWorker(settings());
+  context.document({ stopped: true });
 }

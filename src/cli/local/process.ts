@@ -33,6 +33,7 @@ export class ModelProcess {
         signal.removeEventListener('abort', onAbort);
         child.off('message', onReport);
         child.off('exit', onExit);
+        child.off('error', onError);
         act();
       };
       const onAbort = () => {
@@ -51,7 +52,9 @@ export class ModelProcess {
           reject(signal.aborted ? signal.reason : new Error(`the model process ended (${by ?? code})`)),
         );
       };
+      const onError = (error: Error) => settle(() => reject(error));
       signal.addEventListener('abort', onAbort);
+      child.on('error', onError);
       child.on('message', onReport);
       child.on('exit', onExit);
       send(child, { type: 'answer', job });
@@ -76,9 +79,10 @@ export class ModelProcess {
     if (this.child) return this.child;
     const file = fileURLToPath(new URL('child.js', import.meta.url));
     const child = fork(file, { detached: true, stdio: ['ignore', 2, 2, 'ipc'] });
-    child.once('exit', () => {
+    const forget = () => {
       if (this.child === child) this.child = null;
-    });
+    };
+    child.once('exit', forget).once('error', forget);
     this.child = child;
     return child;
   }
