@@ -118,7 +118,7 @@ function currentSandbox(): Promise<Sandbox> {
 }
 
 /**
- * The lines that ffprobe prints. Leaving the loop early kills it.
+ * The lines that ffprobe prints, as many at a time as have come. Leaving the loop early kills it.
  *
  * @param args what to show; the input and its allow-lists are added.
  * @returns the last of its error output when it has ended well.
@@ -128,7 +128,7 @@ export async function* probeLines(
   media: Media,
   args: readonly string[],
   options: RunOptions,
-): AsyncGenerator<string, string> {
+): AsyncGenerator<string[], string> {
   options.signal?.throwIfAborted();
   const box = await currentSandbox();
   const command = box.wrap(
@@ -425,20 +425,20 @@ function spawnOptions(box: Sandbox, file: FileHandle): SpawnOptions {
   return { stdio: [file.fd, 'pipe', 'pipe', 'pipe'], detached: true, windowsHide: true, env: box.env };
 }
 
-/** 1 GiB, and room for 24 frames of three bytes a pixel (4:2:0 with up to 16 bits). */
+/** 1 GiB, and room for 16 reference frames of three bytes a pixel (4:2:0 with up to 16 bits). */
 function processLimits({ framePixels = 0 }: Media, { deadline }: RunOptions) {
-  return { memoryBytes: 2 ** 30 + framePixels * 3 * 24, cpuSeconds: deadline.totalMs / 1000 + 5 };
+  return { memoryBytes: 2 ** 30 + framePixels * 3 * 16, cpuSeconds: deadline.totalMs / 1000 + 5 };
 }
 
-async function* linesOf(stream: Readable): AsyncGenerator<string> {
+async function* linesOf(stream: Readable): AsyncGenerator<string[]> {
   stream.setEncoding('utf8');
   let rest = '';
   for await (const text of stream) {
     const lines = (rest + text).split('\n');
     rest = lines.pop()!;
-    yield* lines;
+    yield lines;
   }
-  if (rest !== '') yield rest;
+  if (rest !== '') yield [rest];
 }
 
 /**
@@ -448,19 +448,25 @@ async function* linesOf(stream: Readable): AsyncGenerator<string> {
 function timesOf(stream: Readable): () => Promise<number | null> {
   const times: number[] = [];
   let next = 0;
+  let ended = false;
   let wake = () => {};
   const reading = (async () => {
-    for await (const line of linesOf(stream)) {
-      const [, pts] = /^frame:\d+ +pts:(-?\d+)/.exec(line) ?? [];
-      if (pts === undefined) continue;
-      times.push(Number(pts));
+    for await (const lines of linesOf(stream)) {
+      for (const line of lines) {
+        const [, pts] = /^frame:\d+ +pts:(-?\d+)/.exec(line) ?? [];
+        if (pts !== undefined) times.push(Number(pts));
+      }
       wake();
     }
-  })().catch(() => {
-    // The decoder was stopped: what it has told until then counts.
-  });
+  })()
+    .catch(() => {
+      // The decoder was stopped: what it has told until then counts.
+    })
+    .then(() => {
+      ended = true;
+    });
   return async () => {
-    if (next === times.length) {
+    while (next === times.length && !ended) {
       const more = new Promise<void>((resolve) => {
         wake = resolve;
       });

@@ -42,48 +42,56 @@ export async function indexFrames(
   return buildIndex(entries);
 }
 
-/** @returns null when an entry has no time. */
+/** What is asked of ffprobe, and what of it is the time. */
+const kinds = {
+  packet: { show: 'packet=pts_time,duration_time,flags', time: /\bpts_time=([^|]*)/ },
+  frame: {
+    show: 'frame=key_frame,best_effort_timestamp_time,pkt_duration_time,duration_time',
+    time: /\bbest_effort_timestamp_time=([^|]*)/,
+  },
+};
+type Kind = keyof typeof kinds;
+
+/** @returns null when a packet has no time. */
 async function readEntries(
   media: Media,
   { streamIndex }: Probe,
   limits: Limits,
   options: RunOptions,
-  kind: 'packet' | 'frame',
+  kind: Kind,
 ): Promise<Entry[] | null> {
-  const fields =
-    kind === 'packet'
-      ? 'packet=pts_time,duration_time,flags'
-      : 'frame=key_frame,best_effort_timestamp_time,pkt_duration_time,duration_time';
-  const args = ['-select_streams', String(streamIndex), '-of', 'compact=p=0', '-show_entries', fields];
-  const lines = probeLines(media, args, options);
+  const args = ['-select_streams', String(streamIndex), '-of', 'compact=p=0'];
+  const batches = probeLines(media, [...args, '-show_entries', kinds[kind].show], options);
   const entries: Entry[] = [];
   let started = false;
   try {
     for (;;) {
-      const { done, value } = await lines.next();
+      const { done, value } = await batches.next();
       if (done) {
         refuseTruncated(media, value);
         return entries;
       }
-      const entry = parseEntry(value);
-      if (!entry) continue;
-      started ||= entry.key;
-      if (!started || entry.hidden) continue;
-      const timed = Number.isNaN(entry.pts) && kind === 'frame' ? continued(entry, entries) : entry;
-      if (Number.isNaN(timed.pts)) return null;
-      entries.push(timed);
-      if (entries.length > MAX_FRAMES) {
-        throw new InputError(`${JSON.stringify(media.path)} holds more than ${MAX_FRAMES} frames`);
+      for (const line of value) {
+        const entry = parseEntry(line, kind);
+        started ||= entry?.key === true;
+        if (!entry || !started || entry.hidden) continue;
+        const timed = Number.isNaN(entry.pts) && kind === 'frame' ? continued(entry, entries) : entry;
+        if (Number.isNaN(timed.pts)) return null;
+        entries.push(timed);
       }
-      const seconds = timed.pts - entries[0]!.pts;
-      if (seconds > limits.maxSeconds) {
-        throw new InputError(
-          `${JSON.stringify(media.path)} is longer than the limit of ${limits.maxSeconds} seconds`,
-        );
-      }
+      checkLimits(media, limits, entries);
     }
   } finally {
-    await lines.return('');
+    await batches.return('');
+  }
+}
+
+function checkLimits(media: Media, { maxSeconds }: Limits, entries: readonly Entry[]): void {
+  const path = JSON.stringify(media.path);
+  if (entries.length > MAX_FRAMES) throw new InputError(`${path} holds more than ${MAX_FRAMES} frames`);
+  const seconds = entries.length === 0 ? 0 : entries.at(-1)!.pts - entries[0]!.pts;
+  if (seconds > maxSeconds) {
+    throw new InputError(`${path} is ${seconds} seconds long or more, the limit is ${maxSeconds}`);
   }
 }
 
@@ -96,16 +104,15 @@ function continued(entry: Entry, before: readonly Entry[]): Entry {
   return { ...entry, pts: last.pts + duration };
 }
 
-function parseEntry(line: string): (Entry & { hidden: boolean }) | null {
-  const fields = new Map(line.split('|').map((field) => field.split('=', 2) as [string, string]));
-  const flags = fields.get('flags') ?? '';
-  const keyFrame = fields.get('key_frame');
-  if (!fields.has('flags') && keyFrame === undefined) return null;
-  const time = fields.get('pts_time') ?? fields.get('best_effort_timestamp_time');
+function parseEntry(line: string, kind: Kind): (Entry & { hidden: boolean }) | null {
+  const [, time] = kinds[kind].time.exec(line) ?? [];
+  if (time === undefined) return null;
+  const [, duration = ''] = /duration_time=([\d.]+)/.exec(line) ?? [];
+  const [, flags = ''] = /\bflags=(\S+)/.exec(line) ?? [];
   return {
-    pts: Number.parseFloat(time ?? ''),
-    duration: Number.parseFloat(fields.get('duration_time') ?? fields.get('pkt_duration_time') ?? ''),
-    key: flags.includes('K') || keyFrame === '1',
+    pts: Number.parseFloat(time),
+    duration: Number.parseFloat(duration),
+    key: flags.includes('K') || line.includes('key_frame=1'),
     hidden: flags.includes('D'),
   };
 }

@@ -90,7 +90,7 @@ async function readHeader(media: Media, options: RunOptions) {
     for (;;) {
       const { done, value } = await lines.next();
       if (done) return { output: outputSchema.parse(JSON.parse(text)), stderr: value };
-      text += value;
+      text += value.join('\n');
     }
   } catch (error) {
     throw explained(media, error);
