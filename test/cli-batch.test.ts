@@ -94,11 +94,13 @@ describe('visionzip batch', () => {
     );
   });
 
-  it('goes on after a kill -9 without asking anything again', async () => {
+  it('goes on after a kill -9 without asking anything again, and lets no other in until then', async () => {
     writeRows(['a.mp4', 'one'], ['b.mp4', 'two'], ['c.mp4', 'three']);
     const first = work((job) => (job.video.endsWith('b.mp4') ? 'never' : capitals(job)));
     const { child, ended } = startCli(batch(), env);
     await first.took(2); // With one job in flight, the first row was written before the second was asked.
+    const rival = await cli(batch(), env);
+    expect([rival.code, rival.stderr]).toEqual([1, expect.stringContaining(`held by process ${child.pid}`)]);
     child.kill('SIGKILL');
     await ended;
     await first.close();

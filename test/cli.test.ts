@@ -9,6 +9,7 @@ const commands = ['ask', 'enqueue', 'result', 'cancel', 'status', 'batch', 'work
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'visionzip-cli-'));
+  writeFileSync(join(folder, 'rows.jsonl'), '{"video":"a.mp4","question":"What?"}\n');
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -58,6 +59,7 @@ describe('a wrong command line', () => {
     [['enqueue', 'clip.mp4', 'What?', '--timeout', '5'], '--timeout goes with --wait'],
     [['batch', 'rows.jsonl'], "required option '--out <file>' not specified"],
     [['batch', 'nowhere.jsonl', '--out', 'out.jsonl'], 'cannot read the rows: ENOENT'],
+    [['batch', 'rows.jsonl', '--out', 'nowhere/out.jsonl'], '--out: there is no folder'],
     [['redis', '--stop', '--status'], 'give --stop or --status, not both'],
     [['dashboard', '--port', '70000'], '--port'],
   ])('%j is refused in one line, with exit code 2', async (args, sentence) => {
@@ -90,18 +92,13 @@ describe('a wrong command line', () => {
 
   it('includes a batch whose output is its input', async () => {
     const rows = join(folder, 'rows.jsonl');
-    writeFileSync(rows, '{"video":"a.mp4","question":"What?"}\n');
     const { code, stderr } = await cli(['batch', rows, '--out', rows]);
     expect([code, stderr]).toEqual([2, `visionzip: --out must not be the input file ${rows}\n`]);
   });
 });
 
 describe('where Redis cannot be reached', () => {
-  const rows = () => {
-    const file = join(folder, 'unreachable.jsonl');
-    writeFileSync(file, '{"video":"a.mp4","question":"What?"}\n');
-    return file;
-  };
+  const rows = () => join(folder, 'rows.jsonl');
 
   it.each([
     ['enqueue', () => ['clip.mp4', 'What?']],

@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { QueueClient } from '../../queues/client.js';
 import type { AskJob, ResultDocument } from '../../queues/schemas.js';
+import { withLock } from '../workers/lock.js';
 import { BatchOutput, isSameFile, type RowOutcome } from './batch/output.js';
 import { parseRows, type Row } from './batch/rows.js';
 import { type Ask, runBatch } from './batch/run.js';
@@ -21,6 +24,9 @@ interface BatchOptions extends JobOptions {
   readonly keepFailed?: boolean;
   readonly replace?: boolean;
 }
+
+/** How long the lock of another batch on the same output is waited for. */
+const LOCK_WAIT_MS = 1_000;
 
 export function addBatch(program: Command): void {
   const batch = program
@@ -47,18 +53,20 @@ export function addBatch(program: Command): void {
 async function runBatchCommand(context: Context, file: string, options: BatchOptions) {
   if (options.inFlight === 0) throw usageError('--in-flight must be at least 1');
   const rows = parseRows(await readRows(file), file);
-  if (await isSameFile(file, options.out)) throw usageError(`--out must not be the input file ${file}`);
-  const settings = jobSettings(options);
-  const output = await BatchOutput.open(options.out, {
-    rows,
-    settings,
-    keepFailed: options.keepFailed ?? false,
-    replace: options.replace ?? false,
-  });
+  const out = resolve(options.out);
+  if (await isSameFile(file, out)) throw usageError(`--out must not be the input file ${file}`);
+  if (!existsSync(dirname(out))) throw usageError(`--out: there is no folder ${dirname(out)}`);
+  // Two batches that append to one file would lose each other's rows.
+  return withLock(`${out}.lock`, LOCK_WAIT_MS, () => runLocked(rows, out, options, context));
+}
+
+async function runLocked(rows: readonly Row[], out: string, options: BatchOptions, context: Context) {
+  const { keepFailed = false, replace = false } = options;
+  const output = await BatchOutput.open(out, { rows, settings: jobSettings(options), keepFailed, replace });
   try {
     const tally = new Tally(rows.length, output.done.size);
     const jobs = await answerRows(rows, output, tally, options, context);
-    context.document({ ...tally.counts(), jobs, out: options.out });
+    context.document({ ...tally.counts(), jobs, out });
     return tally.failed > 0 ? EXIT.failed : EXIT.ok;
   } finally {
     await output.close();
