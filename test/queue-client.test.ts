@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Job, Worker } from 'bullmq';
+import { type Job, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -14,6 +14,7 @@ import {
 import { freshQueue, useRedis } from './support/redis.js';
 
 const server = useRedis();
+const progress = { stage: 'encode', framesDone: 1, framesTotal: 2, answersDone: 0, answersTotal: 1 };
 const job: AskJobInput = { video: 'a.mp4', questions: 'what?' };
 let queue: string;
 let client: QueueClient;
@@ -154,14 +155,19 @@ describe('waiting', () => {
 
   it('needs no event: BullMQ trims them', async () => {
     const id = await client.ask(job);
-    const waited = client.wait(id);
-    await client.status();
+    let waited: Promise<ResultDocument> | undefined;
+    const hears = new Promise<unknown>((resolve) => {
+      waited = client.wait(id, { onProgress: resolve });
+    });
+    const producer = new Queue(queue, { connection: { path: server.socket }, prefix: 'visionzip' });
+    await producer.updateJobProgress(id, progress);
+    await hears;
+    await producer.close();
     await write(id); // Nothing in the queue tells of it.
     expect(await waited).toMatchObject({ id, status: 'completed' });
   });
 
   it('passes progress on', async () => {
-    const progress = { stage: 'encode', framesDone: 1, framesTotal: 2, answersDone: 0, answersTotal: 1 };
     const id = await client.ask(job);
     const seen: unknown[] = [];
     const waited = client.wait(id, { onProgress: (update) => seen.push(update) });

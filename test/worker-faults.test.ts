@@ -227,6 +227,9 @@ describe('the document of a job', () => {
       const first = { id: 'a', status: 'failed' as const, error: 'first', finishedAt };
       expect(await documents.writeOnce(first)).toEqual(first);
       expect(await documents.writeOnce({ ...first, error: 'second' })).toEqual(first);
+      const drops = await Promise.all([1, 2, 3].map(() => documents.dropFailure('a')));
+      expect(drops.filter(Boolean)).toHaveLength(1); // Of several who ask it again, one does.
+      await documents.writeOnce(first);
       expect(await client.ttl(`${prefix}:${queue}:result:a`)).toBeGreaterThan(90);
     });
   });

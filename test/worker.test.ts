@@ -116,6 +116,24 @@ describe('the same question again', () => {
   });
 });
 
+describe('a video that changes while it is read', () => {
+  it('is read anew, and nothing is stored of the mixture', async () => {
+    open();
+    await bench.worker();
+    const gate = join(bench.dir, 'gate');
+    const video = bench.video('a.mp4', { text: 'mixture', gate });
+    const id = await ask(video);
+    await vi.waitUntil(() => callsOf(video).length === 1);
+    bench.video('a.mp4', { text: 'mixture' }, { text: 'red' });
+    writeFileSync(gate, '');
+    expect(((await bench.client.wait(id)) as Result).answers[0]).toMatchObject({
+      answer: 'red',
+      cached: false,
+    });
+    expect(bench.log.map(({ reason }) => reason)).toContain(`${video} changed while it was read`);
+  });
+});
+
 describe('a job that cannot be answered', () => {
   it('fails at once and in words when its input is at fault', async () => {
     open();

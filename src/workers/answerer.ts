@@ -60,7 +60,7 @@ export class Answerer {
       await this.#store(keys, outcome, found);
     }
     const answers = ask.job.questions.map((question) => found.get(question)!);
-    const { plan, tokens, frames, video } = outcome ?? answers[0]!.run;
+    const { plan, tokens, frames, video } = answers[0]!.run; // As the pipeline has it: the first question's.
     const timings = outcome?.timings ?? lookupOnly(performance.now() - started);
     return buildResult({
       ...{ id: ask.id, job: ask.job, videoDigest, model, queueMs: ask.queueMs },
