@@ -9,7 +9,7 @@ import Table from 'cli-table3';
 import pc from 'picocolors';
 import { QueueClient } from '../queues/index.js';
 import type { AskJobInput, Result } from '../queues/schemas.js';
-import { CliError, EXIT } from '../src/cli/exit.js';
+import { CliError, exitCodes } from '../src/cli/exit.js';
 import { formatMs } from '../src/cli/format.js';
 import { createProgressBar } from '../src/cli/progress.js';
 import { summaryLines } from '../src/cli/report.js';
@@ -49,7 +49,7 @@ async function main(): Promise<void> {
   const cleanup: Cleanup = [];
   const interrupted = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'])
-    process.on(signal, () => interrupted.abort(new CliError(EXIT.interrupted, 'interrupted')));
+    process.on(signal, () => interrupted.abort(new CliError(exitCodes.interrupted, 'interrupted')));
   try {
     await demonstrate(Number(values.seed), values.keep ?? false, cleanup, interrupted.signal);
   } finally {
@@ -214,5 +214,5 @@ function step(text: string): void {
 
 main().catch((error: Error) => {
   console.error(`demo: ${error.message}`);
-  process.exitCode = error instanceof CliError ? error.exitCode : EXIT.failed;
+  process.exitCode = error instanceof CliError ? error.exitCode : exitCodes.failed;
 });

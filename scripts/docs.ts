@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Command } from 'commander';
-import { EXIT_HELP } from '../src/cli/exit.js';
+import { exitHelp } from '../src/cli/exit.js';
 import { buildProgram } from '../src/cli/program.js';
 import { settingsVariables } from '../src/settings.js';
 
@@ -39,7 +39,7 @@ if (fresh === text) {
 function commands(): string {
   const all = buildProgram().commands;
   const rows = all.map((command) => [`\`visionzip ${command.name()}\``, command.summary()]);
-  const exitCodes = `\`\`\`\n${EXIT_HELP}\n\`\`\``;
+  const exitCodes = `\`\`\`\n${exitHelp}\n\`\`\``;
   return [table(['command', 'what it does'], rows), exitCodes, ...all.map(folded)].join('\n\n');
 }
 
@@ -59,7 +59,7 @@ function helpOf(command: Command): string {
     getOutHasColors: () => false,
   });
   command.outputHelp();
-  return help.replace(EXIT_HELP, '').trimEnd();
+  return help.replace(exitHelp, '').trimEnd();
 }
 
 function settings(): string {

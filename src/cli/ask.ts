@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { EXIT } from './exit.js';
+import { exitCodes } from './exit.js';
 import { type Listeners, withLocalModel } from './local/model.js';
 import { addJobOptions, buildJob, type JobOptions, jobSettings } from './options.js';
 import { createProgressBar, type ProgressBar } from './progress.js';
@@ -46,7 +46,7 @@ async function runAsk(context: Context, video: string, questions: string[], opti
       bar.clear();
       if (context.json || document.status !== 'completed') return reportDocument(document, context);
       printSummary(document);
-      return EXIT.ok;
+      return exitCodes.ok;
     } finally {
       printer.end();
       bar.clear();

@@ -10,7 +10,7 @@ import { parseRows, type Row } from './batch/rows.js';
 import { type Ask, runBatch } from './batch/run.js';
 import { Tally } from './batch/tally.js';
 import { withQueue } from './connect.js';
-import { EXIT, usageError } from './exit.js';
+import { exitCodes, usageError } from './exit.js';
 import { messageOf } from './format.js';
 import { failureOf, withLocalModel } from './local/model.js';
 import { addJobOptions, type JobOptions, type JobSettings, jobSettings, wholeNumber } from './options.js';
@@ -26,7 +26,7 @@ interface BatchOptions extends JobOptions {
 }
 
 /** How long the lock of another batch on the same output is waited for. */
-const LOCK_WAIT_MS = 1_000;
+const lockWaitMs = 1_000;
 
 export function addBatch(program: Command): void {
   const batch = program
@@ -57,7 +57,7 @@ async function runBatchCommand(context: Context, file: string, options: BatchOpt
   if (await isSameFile(file, out)) throw usageError(`--out must not be the input file ${file}`);
   if (!existsSync(dirname(out))) throw usageError(`--out: there is no folder ${dirname(out)}`);
   // Two batches that append to one file would lose each other's rows.
-  return withLock(`${out}.lock`, LOCK_WAIT_MS, () => runLocked(rows, out, options, context));
+  return withLock(`${out}.lock`, lockWaitMs, () => runLocked(rows, out, options, context));
 }
 
 async function runLocked(rows: readonly Row[], out: string, options: BatchOptions, context: Context) {
@@ -67,7 +67,7 @@ async function runLocked(rows: readonly Row[], out: string, options: BatchOption
     const tally = new Tally(rows.length, output.done.size);
     const jobs = await answerRows(rows, output, tally, options, context);
     context.document({ ...tally.counts(), jobs, out });
-    return tally.failed > 0 ? EXIT.failed : EXIT.ok;
+    return tally.failed > 0 ? exitCodes.failed : exitCodes.ok;
   } finally {
     await output.close();
   }

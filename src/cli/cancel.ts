@@ -13,7 +13,7 @@ export function addCancel(program: Command): void {
   addCommonOptions(cancel, ['cancel clip-count']).action(command(runCancel));
 }
 
-const SENTENCES: Record<Exclude<CancelOutcome, 'unknown'>, string> = {
+const sentences: Record<Exclude<CancelOutcome, 'unknown'>, string> = {
   cancelled: 'the job was cancelled',
   requested: 'the job is running and was asked to stop',
   finished: 'the job had finished before',
@@ -24,6 +24,6 @@ async function runCancel(context: Context, id: string): Promise<void> {
     const outcome = await client.cancel(id);
     if (outcome === 'unknown') throw unknownJob(id);
     context.document({ id, outcome });
-    if (!context.json) process.stdout.write(`${SENTENCES[outcome]}\n`);
+    if (!context.json) process.stdout.write(`${sentences[outcome]}\n`);
   });
 }

@@ -18,12 +18,12 @@ export interface Picture {
 type Colour = readonly [number, number, number];
 
 /** Small frames are enlarged by a whole factor until their shorter side has this many pixels. */
-const SHORTER_SIDE = 480;
-const OUTLINE: Colour = [255, 224, 32];
+const shorterSide = 480;
+const outline: Colour = [255, 224, 32];
 /** Brightness of patches that were merged or dropped. */
-const DIM = 0.5;
+const dimmedTo = 0.5;
 /** Share of a contextual token's colour in the patches that went into it. */
-const TINT = 0.2;
+const tint = 0.2;
 
 /**
  * Draws which patches VisionZip kept, on the picture that the vision tower saw: dominant patches as they are within a
@@ -31,7 +31,7 @@ const TINT = 0.2;
  * target patch has an outline in that colour. What went nowhere is only dimmed.
  */
 export function drawPatches(seen: Picture, map: PatchMap): Picture {
-  const scale = Math.max(1, Math.ceil(SHORTER_SIDE / Math.min(seen.width, seen.height)));
+  const scale = Math.max(1, Math.ceil(shorterSide / Math.min(seen.width, seen.height)));
   const width = seen.width * scale;
   const height = seen.height * scale;
   const rgb = new Uint8Array(width * height * 3);
@@ -84,11 +84,11 @@ function patchStyles(map: PatchMap): Style[] {
 
 function pixelColour(pixel: Colour, x: Step, y: Step, map: PatchMap, styles: readonly Style[]): Colour {
   const style = styles[y.patch * map.columns + x.patch]!;
-  if (style?.kind === 'dominant') return isOutline(x, y, map) ? OUTLINE : pixel;
-  const dimmed = blend(pixel, [0, 0, 0], 1 - DIM);
+  if (style?.kind === 'dominant') return isOutline(x, y, map) ? outline : pixel;
+  const dimmed = blend(pixel, [0, 0, 0], 1 - dimmedTo);
   if (!style) return dimmed;
   if (style.isTarget && (x.edge !== 0 || y.edge !== 0)) return style.colour;
-  return blend(dimmed, style.colour, TINT);
+  return blend(dimmed, style.colour, tint);
 }
 
 /** Whether a pixel of a dominant patch lies on an edge whose other side is not dominant. */

@@ -1,5 +1,5 @@
 /** What the exit code of every command means. */
-export const EXIT = {
+export const exitCodes = {
   ok: 0,
   failed: 1,
   usage: 2,
@@ -8,10 +8,10 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
-export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 /** Printed below the help of each command. */
-export const EXIT_HELP = `Exit codes:
+export const exitHelp = `Exit codes:
   0    done
   1    the job failed, or there is no such job
   2    the command line or a setting is wrong
@@ -32,5 +32,5 @@ export class CliError extends Error {
 }
 
 export function usageError(message: string): CliError {
-  return new CliError(EXIT.usage, message);
+  return new CliError(exitCodes.usage, message);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
-import { EXIT, usageError } from './exit.js';
+import { exitCodes, usageError } from './exit.js';
 import { buildProgram } from './program.js';
 import { failBeforehand } from './run.js';
 
@@ -14,7 +14,7 @@ try {
 } catch (error) {
   const argv = process.argv.slice(2);
   if (!(error instanceof CommanderError)) failBeforehand(error, argv);
-  else if (error.exitCode === 0) process.exitCode = EXIT.ok;
-  else if (error.code === 'commander.help') process.exitCode = EXIT.usage;
+  else if (error.exitCode === 0) process.exitCode = exitCodes.ok;
+  else if (error.code === 'commander.help') process.exitCode = exitCodes.usage;
   else failBeforehand(usageError(error.message.replace(/^error: /, '')), argv);
 }

@@ -78,7 +78,7 @@ export function buildJob(video: string, questions: string[], settings: JobSettin
   throw usageError(describeIssue(parsed.error));
 }
 
-const OPTION_NAMES: Record<string, string> = {
+const optionNames: Record<string, string> = {
   startSeconds: '--start',
   endSeconds: '--end',
 };
@@ -88,7 +88,7 @@ export function describeIssue(error: z.ZodError): string {
   const issue = error.issues[0]!;
   const field = issue.path.findLast((part) => typeof part === 'string');
   if (field === undefined || field === 'video' || field === 'questions') return issue.message;
-  const option = OPTION_NAMES[field] ?? `--${field.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+  const option = optionNames[field] ?? `--${field.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
   return `${option}: ${issue.message}`;
 }
 

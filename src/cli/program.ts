@@ -5,7 +5,7 @@ import { addBatch } from './batch.js';
 import { addCancel } from './cancel.js';
 import { addDashboard } from './dashboard.js';
 import { addEnqueue } from './enqueue.js';
-import { EXIT_HELP } from './exit.js';
+import { exitHelp } from './exit.js';
 import { addRedis } from './redis.js';
 import { addResult } from './result.js';
 import { addStatus } from './status.js';
@@ -18,7 +18,7 @@ export function buildProgram(): Command {
   const program = new Command('visionzip')
     .description('Answers questions about video: on the spot, or through a queue.')
     .version(version)
-    .addHelpText('after', `\n${EXIT_HELP}`)
+    .addHelpText('after', `\n${exitHelp}`)
     .exitOverride()
     .configureOutput({ outputError: () => {} });
   addAsk(program);

@@ -8,7 +8,7 @@ export interface ProgressBar {
   clear(): void;
 }
 
-const LABELS: Record<Progress['stage'], string> = {
+const labels: Record<Progress['stage'], string> = {
   load: 'loading the model',
   probe: 'looking at the video',
   encode: 'frames',
@@ -26,7 +26,7 @@ export function createProgressBar(isWanted = process.stderr.isTTY === true): Pro
       const count = total > 0 ? ` ${done}/${total}` : '';
       bar ??= startBar();
       bar.setTotal(Math.max(total, 1));
-      bar.update(done, { label: `${LABELS[progress.stage]}${count}` });
+      bar.update(done, { label: `${labels[progress.stage]}${count}` });
     },
     clear() {
       bar?.stop();

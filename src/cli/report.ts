@@ -1,30 +1,34 @@
 import pc from 'picocolors';
 import type { Result, ResultDocument } from '../../queues/schemas.js';
-import { CliError, EXIT, type ExitCode } from './exit.js';
+import { CliError, type ExitCode, exitCodes } from './exit.js';
 import { formatMs, plural } from './format.js';
 import type { Context } from './run.js';
 
 /** Prints answers on standard output while they are generated. */
 export class AnswerPrinter {
-  private current = -1;
+  readonly #questions: readonly string[];
+  #current = -1;
+
   /** @param questions asked in one go; a single answer is printed without its question. */
-  constructor(private readonly questions: readonly string[]) {}
+  constructor(questions: readonly string[]) {
+    this.#questions = questions;
+  }
 
   /** Adds text to the answer of a question. */
   text(index: number, text: string): void {
     let added = text;
-    if (index !== this.current) {
+    if (index !== this.#current) {
       this.end();
-      this.current = index;
-      if (this.questions.length > 1) process.stdout.write(`${heading(this.questions[index]!)}\n`);
+      this.#current = index;
+      if (this.#questions.length > 1) process.stdout.write(`${heading(this.#questions[index]!)}\n`);
       added = text.trimStart();
     }
     process.stdout.write(added);
   }
 
   end(): void {
-    if (this.current >= 0) process.stdout.write(this.questions.length > 1 ? '\n\n' : '\n');
-    this.current = -1;
+    if (this.#current >= 0) process.stdout.write(this.#questions.length > 1 ? '\n\n' : '\n');
+    this.#current = -1;
   }
 }
 
@@ -32,7 +36,7 @@ export class AnswerPrinter {
 export function reportDocument(document: ResultDocument, context: Context): ExitCode {
   context.document(document);
   if (document.status !== 'completed') {
-    const exitCode = document.status === 'cancelled' ? EXIT.cancelled : EXIT.failed;
+    const exitCode = document.status === 'cancelled' ? exitCodes.cancelled : exitCodes.failed;
     throw new CliError(exitCode, document.error);
   }
   if (!context.json) {
@@ -43,7 +47,7 @@ export function reportDocument(document: ResultDocument, context: Context): Exit
     printer.end();
     printSummary(document);
   }
-  return EXIT.ok;
+  return exitCodes.ok;
 }
 
 /** Tokens before and after, and where the time went, in a few lines on standard error. */

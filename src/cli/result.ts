@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { QueueClient } from '../../queues/client.js';
 import type { ResultDocument } from '../../queues/schemas.js';
 import { withQueue } from './connect.js';
-import { CliError, EXIT, usageError } from './exit.js';
+import { CliError, exitCodes, usageError } from './exit.js';
 import { decimal } from './options.js';
 import { reportDocument } from './report.js';
 import { addCommonOptions, type Context, command } from './run.js';
@@ -41,6 +41,6 @@ async function finishedDocument(client: QueueClient, id: string): Promise<Result
   } catch (error) {
     if (error instanceof RangeError) throw unknownJob(id);
     if (!isTimeout(error)) throw error;
-    throw new CliError(EXIT.cancelled, `the job ${id} is not finished yet; --wait waits for it`);
+    throw new CliError(exitCodes.cancelled, `the job ${id} is not finished yet; --wait waits for it`);
   }
 }

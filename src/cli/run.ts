@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { CliError, EXIT, EXIT_HELP, type ExitCode } from './exit.js';
+import { CliError, type ExitCode, exitCodes, exitHelp } from './exit.js';
 import { messageOf } from './format.js';
 
 /** What every command gets besides its own arguments. */
@@ -38,7 +38,7 @@ export function addCommonOptions(command: Command, examples: readonly string[]):
   return command
     .option('--json', 'print one JSON document on standard output, and nothing else')
     .option('--debug', 'show where an error was thrown')
-    .addHelpText('after', `\nExamples:\n${lines}\n\n${EXIT_HELP}`);
+    .addHelpText('after', `\nExamples:\n${lines}\n\n${exitHelp}`);
 }
 
 /**
@@ -59,11 +59,11 @@ export function command<Args extends unknown[]>(
         (await body(
           { json: printer.json, signal: interruption.signal, document: printer.document },
           ...args,
-        )) ?? EXIT.ok;
+        )) ?? exitCodes.ok;
     } catch (thrown) {
       const error = interruption.signal.aborted ? interruption.signal.reason : thrown;
       process.exitCode = exitCodeOf(error);
-      if (process.exitCode !== EXIT.ok) printer.error(error, options.debug ?? false);
+      if (process.exitCode !== exitCodes.ok) printer.error(error, options.debug ?? false);
     } finally {
       interruption.release();
     }
@@ -84,13 +84,13 @@ function isOptions(argument: unknown): argument is CommonOptions {
 }
 
 class Printer {
-  private printed = false;
+  #printed = false;
   constructor(readonly json: boolean) {}
 
   readonly document = (value: unknown): void => {
     if (!this.json) return;
-    if (this.printed) throw new Error('a command prints one JSON document');
-    this.printed = true;
+    if (this.#printed) throw new Error('a command prints one JSON document');
+    this.#printed = true;
     process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
   };
 
@@ -98,7 +98,7 @@ class Printer {
     const message = messageOf(error);
     process.stderr.write(`visionzip: ${message}\n`);
     if (debug && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-    if (!this.printed) this.document({ error: message, exitCode: process.exitCode });
+    if (!this.#printed) this.document({ error: message, exitCode: process.exitCode });
   }
 }
 
@@ -106,18 +106,18 @@ function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CliError || error instanceof Interruption) return error.exitCode;
   // By its name: the class itself would load the Redis client into commands that do without.
   const isRedis = error instanceof Error && error.name === 'RedisUnavailableError';
-  return isRedis ? EXIT.redis : EXIT.failed;
+  return isRedis ? exitCodes.redis : exitCodes.failed;
 }
 
 /** The first SIGINT or SIGTERM aborts the signal, a second ends the process at once. */
 function listenForInterruption(handlesSignals: boolean): { signal: AbortSignal; release(): void } {
   const controller = new AbortController();
   const onSignal = () => {
-    if (controller.signal.aborted) process.exit(EXIT.interrupted);
-    controller.abort(new Interruption('interrupted', EXIT.interrupted));
+    if (controller.signal.aborted) process.exit(exitCodes.interrupted);
+    controller.abort(new Interruption('interrupted', exitCodes.interrupted));
   };
   const onOutputError = () =>
-    controller.abort(new Interruption('the reader of the output has gone', EXIT.ok));
+    controller.abort(new Interruption('the reader of the output has gone', exitCodes.ok));
   if (handlesSignals) process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   process.stdout.on('error', onOutputError);
   return {

@@ -1,5 +1,5 @@
 import type { QueueClient } from '../../queues/client.js';
-import { CliError, EXIT, type ExitCode } from './exit.js';
+import { CliError, type ExitCode, exitCodes } from './exit.js';
 import { createProgressBar } from './progress.js';
 import { reportDocument } from './report.js';
 import type { Context } from './run.js';
@@ -37,7 +37,7 @@ export async function tellWhenNobodyWorks(client: QueueClient): Promise<void> {
 
 export function unknownJob(id: string): CliError {
   return new CliError(
-    EXIT.failed,
+    exitCodes.failed,
     `no job has the id ${JSON.stringify(id)}; results are kept for a limited time`,
   );
 }
@@ -49,5 +49,8 @@ export function isTimeout(error: unknown): boolean {
 function describeEnd(error: unknown, id: string, timeoutSeconds: number | undefined): unknown {
   if (error instanceof RangeError) return unknownJob(id);
   if (!isTimeout(error)) return error;
-  return new CliError(EXIT.cancelled, `the job ${id} is not finished after ${timeoutSeconds} s; it goes on`);
+  return new CliError(
+    exitCodes.cancelled,
+    `the job ${id} is not finished after ${timeoutSeconds} s; it goes on`,
+  );
 }

@@ -41,12 +41,16 @@ export interface OutputOptions {
 
 /** A batch's output file: at most one line a row, each written whole and in the order in which the rows finish. */
 export class BatchOutput {
-  private constructor(
-    private readonly file: FileHandle,
-    private readonly settings: string,
-    /** Rows that were there already. */
-    readonly done: ReadonlySet<number>,
-  ) {}
+  /** Rows that were there already. */
+  readonly done: ReadonlySet<number>;
+  readonly #file: FileHandle;
+  readonly #settings: string;
+
+  private constructor(file: FileHandle, settings: string, done: ReadonlySet<number>) {
+    this.#file = file;
+    this.#settings = settings;
+    this.done = done;
+  }
 
   /**
    * Opens the output, and drops from it a torn last line and what is to be tried again. Refuses a file that is no
@@ -71,13 +75,13 @@ export class BatchOutput {
       prediction: outcome.prediction,
       status: outcome.status,
       error: outcome.error,
-      batch: { row: row.index, hash: row.hash, settings: this.settings },
+      batch: { row: row.index, hash: row.hash, settings: this.#settings },
     };
-    await this.file.write(`${JSON.stringify(line)}\n`);
+    await this.#file.write(`${JSON.stringify(line)}\n`);
   }
 
   async close(): Promise<void> {
-    await this.file.close();
+    await this.#file.close();
   }
 }
 

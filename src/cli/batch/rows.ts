@@ -18,8 +18,8 @@ export interface Row {
 }
 
 /** What one job may hold: the schema's number of questions, and text well below the size of a job. */
-const QUESTIONS_A_JOB = 256;
-const CHARACTERS_A_JOB = 200_000;
+const maxQuestions = 256;
+const maxCharacters = 200_000;
 
 const rowSchema = z.looseObject({
   video: askJobSchema.shape.video,
@@ -92,5 +92,5 @@ export function groupByVideo(rows: readonly Row[]): Group[] {
 
 function hasRoom(group: readonly Row[], row: Row): boolean {
   const characters = [...group, row].reduce((sum, { ask }) => sum + ask!.question.length, 0);
-  return group.length < QUESTIONS_A_JOB && characters <= CHARACTERS_A_JOB;
+  return group.length < maxQuestions && characters <= maxCharacters;
 }

@@ -6,14 +6,14 @@ import type { AnswerListeners } from '../../pipeline/types.js';
 import type { LocalJob, Order, Report } from './messages.js';
 
 /** How long the model process may take to stop by itself; a run of a big model cannot be interrupted. */
-const GRACE_MS = 3_000;
+const graceMs = 3_000;
 
 /**
  * A process of its own that loads a model once and answers job after job. ONNX Runtime blocks the thread that it runs on,
  * so with the model elsewhere this process draws its progress bar, hears Ctrl-C, and can end a run that does not.
  */
 export class ModelProcess {
-  private child: ChildProcess | null = null;
+  #child: ChildProcess | null = null;
 
   /**
    * Answers one job; one at a time. Throws an InputError with the pipeline's sentence, or the signal's reason once the
@@ -25,7 +25,7 @@ export class ModelProcess {
     signal: AbortSignal,
   ): Promise<Result> {
     signal.throwIfAborted();
-    const child = this.running();
+    const child = this.#running();
     return new Promise<Result>((resolve, reject) => {
       let killer: NodeJS.Timeout | undefined;
       const settle = (act: () => void) => {
@@ -38,7 +38,7 @@ export class ModelProcess {
       };
       const onAbort = () => {
         send(child, { type: 'abort' });
-        killer = setTimeout(() => killGroup(child), GRACE_MS);
+        killer = setTimeout(() => killGroup(child), graceMs);
       };
       const onReport = (report: Report) => {
         if (report.type === 'progress') listeners.onProgress?.(report.progress);
@@ -63,9 +63,9 @@ export class ModelProcess {
 
   /** Ends the model process; without a job in hand it holds nothing that could be lost. */
   async close(): Promise<void> {
-    const child = this.child;
+    const child = this.#child;
     if (!child) return;
-    this.child = null;
+    this.#child = null;
     const exited = new Promise((resolve) => child.once('exit', resolve));
     killGroup(child);
     await exited;
@@ -75,15 +75,15 @@ export class ModelProcess {
    * The model process leads a process group, in which ffmpeg runs too: Ctrl-C on the terminal reaches this process
    * alone, and killing the group leaves nothing behind.
    */
-  private running(): ChildProcess {
-    if (this.child) return this.child;
+  #running(): ChildProcess {
+    if (this.#child) return this.#child;
     const file = fileURLToPath(new URL('child.js', import.meta.url));
     const child = fork(file, { detached: true, stdio: ['ignore', 2, 2, 'ipc'] });
     const forget = () => {
-      if (this.child === child) this.child = null;
+      if (this.#child === child) this.#child = null;
     };
     child.once('exit', forget).once('error', forget);
-    this.child = child;
+    this.#child = child;
     return child;
   }
 }
