@@ -34,40 +34,48 @@ export function resample(
   kind: Resample,
 ): Uint8Array {
   const filter = filters[kind];
-  const rows = { count: height, step: width * 3, newStep: newWidth * 3 };
-  const wide =
-    newWidth === width ? rgb : alongAxis(rgb, rows, { from: width, to: newWidth, step: 3 }, filter);
-  if (newHeight === height) return wide;
-  // Columns of single bytes: the three channels of a pixel are three columns.
-  const columns = { count: newWidth * 3, step: 1, newStep: 1 };
-  return alongAxis(wide, columns, { from: height, to: newHeight, step: newWidth * 3 }, filter, 1);
+  const wide = newWidth === width ? rgb : horizontal(rgb, width, height, newWidth, filter);
+  return newHeight === height ? wide : vertical(wide, newWidth * 3, height, newHeight, filter);
 }
 
-/** Resamples `lines.count` lines along one axis; `channels` neighbouring bytes share a weight. */
-function alongAxis(
-  source: Uint8Array,
-  lines: { count: number; step: number; newStep: number },
-  axis: { from: number; to: number; step: number },
-  filter: Filter,
-  channels = 3,
-): Uint8Array {
-  const { starts, weights, taps } = weightsOf(axis.from, axis.to, filter);
-  const out = new Uint8ClampedArray(lines.count * axis.to * channels);
-  const half = 1 << (PRECISION_BITS - 1);
-  for (let position = 0; position < axis.to; position++) {
-    const first = starts[position]! * axis.step;
-    const weightsAt = position * taps;
-    for (let line = 0; line < lines.count; line++) {
-      const from = line * lines.step + first;
-      const to = line * lines.newStep + position * axis.step;
-      for (let channel = 0; channel < channels; channel++) {
-        let sum = half;
-        for (let tap = 0, at = from + channel; tap < taps; tap++, at += axis.step) {
-          sum += source[at]! * weights[weightsAt + tap]!;
-        }
-        out[to + channel] = sum >> PRECISION_BITS;
+const HALF = 1 << (PRECISION_BITS - 1);
+
+/** (height, width, 3) to (height, newWidth, 3). */
+function horizontal(rgb: Uint8Array, width: number, height: number, newWidth: number, filter: Filter) {
+  const { starts, weights, taps } = weightsOf(width, newWidth, filter);
+  const out = new Uint8ClampedArray(height * newWidth * 3);
+  for (let y = 0, to = 0; y < height; y++) {
+    for (let x = 0; x < newWidth; x++) {
+      let [red, green, blue] = [HALF, HALF, HALF];
+      let from = (y * width + starts[x]!) * 3;
+      for (let tap = x * taps; tap < (x + 1) * taps; tap++) {
+        const weight = weights[tap]!;
+        red += rgb[from++]! * weight;
+        green += rgb[from++]! * weight;
+        blue += rgb[from++]! * weight;
       }
+      out[to++] = red >> PRECISION_BITS;
+      out[to++] = green >> PRECISION_BITS;
+      out[to++] = blue >> PRECISION_BITS;
     }
+  }
+  return new Uint8Array(out.buffer);
+}
+
+/** (height, rowBytes) to (newHeight, rowBytes): each byte of a row for itself. */
+function vertical(rows: Uint8Array, rowBytes: number, height: number, newHeight: number, filter: Filter) {
+  const { starts, weights, taps } = weightsOf(height, newHeight, filter);
+  const out = new Uint8ClampedArray(newHeight * rowBytes);
+  const sums = new Int32Array(rowBytes);
+  for (let y = 0; y < newHeight; y++) {
+    sums.fill(HALF);
+    for (let tap = 0; tap < taps; tap++) {
+      const weight = weights[y * taps + tap]!;
+      if (weight === 0) continue;
+      const from = (starts[y]! + tap) * rowBytes;
+      for (let i = 0; i < rowBytes; i++) sums[i] = sums[i]! + rows[from + i]! * weight;
+    }
+    for (let i = 0; i < rowBytes; i++) out[y * rowBytes + i] = sums[i]! >> PRECISION_BITS;
   }
   return new Uint8Array(out.buffer);
 }
