@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -26,6 +26,15 @@ afterEach(async () => {
   for (const { pid } of callsOf(video)) expect(isAlive(pid)).toBe(false);
   await rm(dir, { recursive: true, force: true });
 });
+
+/** Whether its parent, this process, has heard of its end. */
+function isReaped(pid: number): boolean {
+  try {
+    return !process.kill(pid, 0);
+  } catch {
+    return true;
+  }
+}
 
 /** A run of the next reply. */
 function order(): ModelOrder {
@@ -78,7 +87,7 @@ it('starts another process after one was killed between two runs', async () => {
   script({ text: 'red' });
   await model.run(order());
   process.kill(callsOf(video)[0]!.pid, 'SIGKILL');
-  await vi.waitUntil(() => !isAlive(callsOf(video)[0]!.pid));
+  await vi.waitUntil(() => isReaped(callsOf(video)[0]!.pid));
   expect((await model.run(order())).answers[0]?.answer).toBe('red');
 });
 
@@ -120,11 +129,13 @@ describe('the real model process', () => {
     expect(seen).toMatchObject([{ stage: 'load' }]);
   });
 
-  it('ends with a worker that is killed', async () => {
+  it('ends with a worker that is killed, in the middle of a run', async () => {
+    execFileSync('mkfifo', [join(dir, 'visionzip.json')]); // Loading this model never ends.
     const script = `
       import { fork } from 'node:child_process';
-      const child = fork(${JSON.stringify(entry)}, { detached: true, stdio: 'ignore' });
-      console.log(child.pid);
+      const child = fork(${JSON.stringify(entry)}, { detached: true, execArgv: [], stdio: 'ignore' });
+      child.once('message', () => console.log(child.pid));
+      child.send(${JSON.stringify({ type: 'run', run: 1, order: { ...order(), modelDir: dir } })});
     `;
     const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
       stdio: ['ignore', 'pipe', 'inherit'],
