@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { drawPatches, type PatchMap, type Picture } from '../src/cli/draw.js';
+import { drawPatches, type PatchMap, type Picture } from '../src/pipeline/draw.js';
 
 const grey = (width: number, height: number): Picture => ({
   width,

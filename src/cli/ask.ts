@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { exitCodes } from './exit.js';
-import { type Listeners, withLocalModel } from './local/model.js';
+import { type Listeners, withLocalModel } from './local-model.js';
 import { addJobOptions, buildJob, type JobOptions, jobSettings } from './options.js';
 import { createProgressBar, type ProgressBar } from './progress.js';
 import { AnswerPrinter, printSummary, reportDocument } from './report.js';

@@ -12,7 +12,7 @@ import { Tally } from './batch/tally.js';
 import { withQueue } from './connect.js';
 import { exitCodes, usageError } from './exit.js';
 import { messageOf } from './format.js';
-import { failureOf, withLocalModel } from './local/model.js';
+import { failureOf, withLocalModel } from './local-model.js';
 import { addJobOptions, type JobOptions, type JobSettings, jobSettings, wholeNumber } from './options.js';
 import { addCommonOptions, type Context, command } from './run.js';
 import { tellWhenNobodyWorks } from './wait.js';

@@ -8,6 +8,8 @@ export interface ModelOrder {
   /** Threads of ONNX Runtime. */
   readonly threads: number;
   readonly request: AnswerRequest;
+  /** Folder for a picture of each frame with the kept patches marked; none are drawn without. */
+  readonly saveFrames?: string;
 }
 
 /** An error on its way between processes. */
@@ -27,5 +29,6 @@ export type ToModel =
 /** What a model process says. Each run ends with one `done` or one `failed`. */
 export type FromModel =
   | { readonly type: 'progress'; readonly run: number; readonly progress: Progress }
+  | { readonly type: 'text'; readonly run: number; readonly questionIndex: number; readonly text: string }
   | { readonly type: 'done'; readonly run: number; readonly outcome: AnswerOutcome }
   | { readonly type: 'failed'; readonly run: number; readonly error: SentError };

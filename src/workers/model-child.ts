@@ -9,7 +9,9 @@ import { loadModel } from '../model/load.js';
 import { answerVideo } from '../pipeline/answer.js';
 import { InputError } from '../pipeline/errors.js';
 import type { Model } from '../pipeline/model.js';
+import type { AnswerListeners } from '../pipeline/types.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
+import { pictureWriter } from './pictures.js';
 
 interface Loaded {
   readonly key: string;
@@ -36,9 +38,15 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
   try {
     const model = await modelOf(order, run);
     controller.signal.throwIfAborted();
-    const onProgress = (progress: Extract<FromModel, { type: 'progress' }>['progress']) =>
-      say({ type: 'progress', run, progress });
-    const outcome = await answerVideo(model, order.request, { onProgress }, controller.signal);
+    const listeners: AnswerListeners = {
+      onProgress: (progress) => say({ type: 'progress', run, progress }),
+      onText: (questionIndex, text) => say({ type: 'text', run, questionIndex, text }),
+      onFrame:
+        order.saveFrames === undefined
+          ? undefined
+          : await pictureWriter(order.saveFrames, order.modelDir, model),
+    };
+    const outcome = await answerVideo(model, order.request, listeners, controller.signal);
     say({ type: 'done', run, outcome });
   } catch (error) {
     say({ type: 'failed', run, error: sent(error) });

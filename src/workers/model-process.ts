@@ -14,6 +14,8 @@ export interface ModelProcessOptions {
 export interface RunOptions {
   readonly signal?: AbortSignal;
   onProgress?(progress: Progress): void;
+  /** The text that was added to an answer. */
+  onText?(questionIndex: number, text: string): void;
 }
 
 /** The model process ended in the middle of a run. Another attempt gets a new one. */
@@ -44,7 +46,8 @@ export class ModelProcess {
    *
    * @throws the signal's reason; InputError and other errors as the pipeline threw them; ModelProcessError
    */
-  async run(order: ModelOrder, { signal, onProgress }: RunOptions = {}): Promise<AnswerOutcome> {
+  async run(order: ModelOrder, options: RunOptions = {}): Promise<AnswerOutcome> {
+    const { signal } = options;
     signal?.throwIfAborted();
     if (!this.#child?.isRunning) this.#child = this.#start();
     const child = this.#child;
@@ -57,7 +60,7 @@ export class ModelProcess {
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
       child.tell({ type: 'run', run, order });
-      return await child.ended(run, onProgress);
+      return await child.ended(run, options);
     } catch (error) {
       throw signal?.aborted ? signal.reason : error;
     } finally {
@@ -107,7 +110,7 @@ class Child {
   }
 
   /** How the run ends: its outcome, the error it sent, or the process's death. */
-  ended(run: number, onProgress?: (progress: Progress) => void): Promise<AnswerOutcome> {
+  ended(run: number, { onProgress, onText }: RunOptions): Promise<AnswerOutcome> {
     return new Promise((resolve, reject) => {
       const settle = (act: () => void) => {
         this.#process.off('message', onMessage).off('close', onClose);
@@ -117,6 +120,7 @@ class Child {
       const onMessage = (message: FromModel) => {
         if (message.run !== run) return;
         if (message.type === 'progress') onProgress?.(message.progress);
+        else if (message.type === 'text') onText?.(message.questionIndex, message.text);
         else if (message.type === 'done') settle(() => resolve(message.outcome));
         else settle(() => reject(received(message.error)));
       };

@@ -1,14 +1,16 @@
 import { access } from 'node:fs/promises';
-import { basename, isAbsolute, join, resolve, sep } from 'node:path';
-import type { AskJob, ResultDocument } from '../../../queues/schemas.js';
-import type { AnswerListeners } from '../../pipeline/types.js';
-import { settings } from '../connect.js';
-import { usageError } from '../exit.js';
-import { messageOf } from '../format.js';
-import { ModelProcess } from './process.js';
+import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path';
+import type { AskJob, ResultDocument } from '../../queues/schemas.js';
+import { Catalog } from '../workers/catalog.js';
+import { FileDigests } from '../workers/digest.js';
+import { buildResult } from '../workers/document.js';
+import { ModelProcess, type RunOptions } from '../workers/model-process.js';
+import { settings } from './connect.js';
+import { usageError } from './exit.js';
+import { messageOf } from './format.js';
 
 /** What a caller may hear of a job. */
-export type Listeners = Pick<AnswerListeners, 'onProgress' | 'onText'>;
+export type Listeners = Pick<RunOptions, 'onProgress' | 'onText'>;
 
 /** A model in a process of this command's own. */
 export interface LocalModel {
@@ -25,14 +27,26 @@ export interface LocalModel {
 
 /** Lends a model, by its name below the models folders or by the path of its folder, and ends its process afterwards. */
 export async function withLocalModel<T>(model: string, use: (model: LocalModel) => Promise<T>): Promise<T> {
-  const folder = await modelFolder(model, settings().modelDirs);
-  const processOfModel = new ModelProcess();
+  const { modelDirs, threads, limits, abortGraceMs } = settings();
+  const modelDir = await modelFolder(model, modelDirs);
+  const modelProcess = new ModelProcess({ abortGraceMs });
+  const catalog = new Catalog([dirname(modelDir)]);
+  const digests = new FileDigests();
+  const compute = async (job: AskJob, options: RunOptions, saveFrames?: string): Promise<ResultDocument> => {
+    const videoDigest = await digests.of(job.video, limits.maxBytes, options.signal);
+    const description = await catalog.find(basename(modelDir));
+    const { video, questions, sampling, compression, generation } = job;
+    const request = { video, questions, sampling, compression, generation, limits };
+    const order = { modelDir, modelDigest: description.digest, threads, request, saveFrames };
+    const outcome = await modelProcess.run(order, options);
+    return buildResult({ id: 'local', job, outcome, videoDigest, model: description });
+  };
   try {
     return await use({
-      name: basename(folder),
+      name: basename(modelDir),
       async document(job, listeners, signal, saveFrames) {
         try {
-          return await processOfModel.answer({ job, modelFolder: folder, saveFrames }, listeners, signal);
+          return await compute(job, { ...listeners, signal }, saveFrames);
         } catch (error) {
           signal.throwIfAborted();
           return failureOf(messageOf(error), 'local');
@@ -40,7 +54,7 @@ export async function withLocalModel<T>(model: string, use: (model: LocalModel) 
       },
     });
   } finally {
-    await processOfModel.close();
+    await modelProcess.close();
   }
 }
 

@@ -1,20 +1,20 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readModelFolder } from '../../model/folder.js';
-import { writePng } from '../../pipeline/image.js';
-import type { Model } from '../../pipeline/model.js';
-import { createPreprocessor } from '../../pipeline/preprocess.js';
-import type { AnswerListeners, CompressedFrame } from '../../pipeline/types.js';
-import { drawPatches, type PatchMap } from '../draw.js';
+import { readModelFolder } from '../model/folder.js';
+import { drawPatches, type PatchMap } from '../pipeline/draw.js';
+import { writePng } from '../pipeline/image.js';
+import type { Model } from '../pipeline/model.js';
+import { createPreprocessor } from '../pipeline/preprocess.js';
+import type { AnswerListeners, CompressedFrame } from '../pipeline/types.js';
 
 /** Writes each frame, as the tower sees it and with the kept patches marked, into a folder. */
-export async function frameSaver(
+export async function pictureWriter(
   folder: string,
-  modelFolder: string,
+  modelDir: string,
   model: Model,
 ): Promise<NonNullable<AnswerListeners['onFrame']>> {
   await mkdir(folder, { recursive: true });
-  const preprocessor = createPreprocessor((await readModelFolder(modelFolder)).preprocessor);
+  const preprocessor = createPreprocessor((await readModelFolder(modelDir)).preprocessor);
   return async (frame, compressed) => {
     const { width, height } = preprocessor;
     const picture = drawPatches(
