@@ -26,11 +26,6 @@ function start(name: string) {
   return { child, ended, folder: TMPDIR };
 }
 
-/** Folders that the demo has not removed. */
-function leftIn(folder: string): string[] {
-  return readdirSync(folder).filter((name) => name.startsWith('visionzip'));
-}
-
 /** What names the folder on its command line: servers, workers, decoders. */
 async function processesOf(name: string): Promise<string[]> {
   const { stdout } = await promisify(execFile)('ps', ['-eo', 'args=']);
@@ -49,7 +44,7 @@ describe('npm run demo', () => {
     expect(stdout).toMatch(/tokens {2}\d+ → \d+/);
     expect(stdout).toContain('where the time went');
     expect(stdout).toContain('answered from what was stored');
-    expect(leftIn(demo.folder)).toEqual([]);
+    expect(readdirSync(demo.folder)).toEqual([]);
     expect(await processesOf(demo.folder)).toEqual([]);
   });
 
@@ -60,7 +55,7 @@ describe('npm run demo', () => {
     }
     demo.child.kill('SIGINT');
     expect((await demo.ended).code).toBe(130);
-    expect(leftIn(demo.folder)).toEqual([]);
+    expect(readdirSync(demo.folder)).toEqual([]);
     expect(await processesOf(demo.folder)).toEqual([]);
   });
 });

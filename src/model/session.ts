@@ -4,6 +4,10 @@ import { InputError } from '../pipeline/errors.js';
 /** The one file that knows ONNX Runtime. */
 export { Tensor };
 
+// ONNX Runtime 1.30 reports its use to its makers, and leaves files in the temporary folder, unless told not to
+// before the first session.
+process.env.ORT_DISABLE_TELEMETRY ??= '1';
+
 /** A loaded graph. Counts the time spent inside ONNX Runtime. */
 export class Session {
   #ms = 0;

@@ -1,0 +1,98 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { loadModel } from '../src/model/load.js';
+import { makeClips, readQuestions } from './bench/clips.js';
+import { benchCompress } from './bench/compress.js';
+import { benchDecode } from './bench/decode.js';
+import { benchMemory, makeClip } from './bench/memory.js';
+import { benchCompression, benchStages, type StageBench } from './bench/stages.js';
+import { type Table, toMarkdown } from './bench/table.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+const usage = `Usage: npm run bench -- [--model DIR] [--runs N] [--write] [--json]
+
+Measures the pipeline on this machine and prints the tables: stage by stage, VisionZip's own time, with and
+without compression, the decoder's strategies, resident memory. A few minutes on two cores.
+
+  --model DIR  a prepared model (default: models/nano)
+  --runs N     measured runs of each setting (default: 9)
+  --write      also replace the part of docs/results.md that this command made
+  --json       one JSON document instead of the tables`;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      model: { type: 'string', default: join(root, 'models/nano') },
+      runs: { type: 'string', default: '9' },
+      write: { type: 'boolean' },
+      json: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  if (values.help) return console.log(usage);
+  const folder = mkdtempSync(join(tmpdir(), 'visionzip-bench-'));
+  try {
+    const tables = await measure(folder, values.model, Number(values.runs));
+    if (values.json) return console.log(JSON.stringify({ machine: machine(), tables }, null, 2));
+    const text = [machine(), '', ...tables.map(toMarkdown)].join('\n');
+    console.log(text);
+    if (values.write) writeResults(text);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function measure(folder: string, modelDir: string, runs: number): Promise<Table[]> {
+  makeClips('1', '1', folder);
+  const asked = readQuestions(folder);
+  const bench: StageBench = {
+    clip: join(folder, asked[0]!.video),
+    questions: asked.map(({ question }) => question),
+    runs,
+  };
+  const tables: Table[] = [];
+  const add = (table: Table) => {
+    tables.push(table);
+    console.error(`measured: ${table.title}`);
+  };
+  const model = await loadModel(modelDir, { threads: cpus().length });
+  add(await benchStages(model, bench));
+  add(await benchCompression(model, bench, [4, 8, 12]));
+  await model.release();
+  add(benchCompress());
+  for (const table of await benchDecode()) add(table);
+  const clips = [10, 600].map((seconds) => ({ name: `${seconds} s`, file: makeClip(folder, seconds) }));
+  add(benchMemory(modelDir, clips, [8, 64]));
+  return tables;
+}
+
+/** The machine and the versions that the figures belong to. */
+function machine(): string {
+  const version = (name: string) =>
+    JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')).version as string;
+  const ffmpeg = execFileSync('ffmpeg', ['-version'], { encoding: 'utf8' }).split(' ')[2];
+  const cores = cpus();
+  return (
+    `${cores.length} × ${cores[0]?.model ?? 'unknown processor'}, Node ${process.versions.node}, ` +
+    `onnxruntime-node ${version('onnxruntime-node')}, sharp ${version('sharp')}, ffmpeg ${ffmpeg}.`
+  );
+}
+
+function writeResults(text: string): void {
+  const file = join(root, 'docs/results.md');
+  const [start, end] = ['<!-- bench -->', '<!-- /bench -->'];
+  const before = readFileSync(file, 'utf8');
+  const pattern = new RegExp(`${start}[\\s\\S]*${end}`);
+  if (!pattern.test(before)) throw new Error(`${file} must hold ${start} and ${end}`);
+  writeFileSync(
+    file,
+    before.replace(pattern, () => `${start}\n\n${text}\n${end}`),
+  );
+}
+
+await main();
