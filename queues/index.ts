@@ -1,22 +1,18 @@
+/** What a producer of jobs needs; everything else in this folder is between the client and the workers. */
 export {
   type CancelOutcome,
   QueueClient,
   type QueueClientOptions,
   type QueueStatus,
 } from './client.js';
-export {
-  addressOf,
-  connected,
-  explained,
-  hastyClient,
-  patientClient,
-  patientOptions,
-  type RedisConnection,
-  RedisUnavailableError,
-} from './connection.js';
-export { Documents, failureDocument } from './documents.js';
+export { type RedisConnection, RedisUnavailableError } from './connection.js';
 export type { WaitOptions } from './events.js';
-export { describeFaults } from './faults.js';
-export { checkMemory, memoryLimitShare, type RedisHealth, readHealth } from './health.js';
-export * from './options.js';
+export type { RedisHealth } from './health.js';
+export {
+  defaultAttempts,
+  defaultBackoffMs,
+  defaultPrefix,
+  defaultQueue,
+  defaultRetentionSeconds,
+} from './options.js';
 export * from './schemas.js';

@@ -3,14 +3,11 @@ import { join } from 'node:path';
 import { type Job, Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import {
-  type AskJobInput,
-  Documents,
-  keysOf,
-  QueueClient,
-  RedisUnavailableError,
-  type ResultDocument,
-} from '../queues/index.js';
+import { QueueClient } from '../queues/client.js';
+import { RedisUnavailableError } from '../queues/connection.js';
+import { Documents } from '../queues/documents.js';
+import { keysOf } from '../queues/options.js';
+import type { AskJobInput, ResultDocument } from '../queues/schemas.js';
 import { freshQueue, useRedis } from './support/redis.js';
 
 const server = useRedis();

@@ -6,14 +6,9 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { ExpressAdapter } from '@bull-board/express';
 import { Queue } from 'bullmq';
 import express, { type Express, type RequestHandler } from 'express';
-import {
-  addressOf,
-  connected,
-  Documents,
-  hastyClient,
-  keysOf,
-  type RedisConnection,
-} from '../../queues/index.js';
+import { addressOf, connected, hastyClient, type RedisConnection } from '../../queues/connection.js';
+import { Documents } from '../../queues/documents.js';
+import { keysOf } from '../../queues/options.js';
 import type { Settings } from '../settings.js';
 import { ensureRedis } from '../workers/redis.js';
 import { shortened } from './shortened.js';

@@ -1,4 +1,4 @@
-import type { AskJob, Result } from '../../queues/index.js';
+import type { AskJob, Result } from '../../queues/schemas.js';
 import type { AnswerOutcome, Timings } from '../pipeline/types.js';
 import type { Settings } from '../settings.js';
 import type { Catalog, CatalogModel } from './catalog.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
-import { RedisUnavailableError } from '../../queues/index.js';
+import { RedisUnavailableError } from '../../queues/connection.js';
 import { InputError } from '../pipeline/errors.js';
 import { isAlive, withLock } from './lock.js';
 

@@ -1,16 +1,10 @@
 import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import {
-  type AskJob,
-  askJobSchema,
-  cancelledReason,
-  type Documents,
-  describeFaults,
-  type Keys,
-  type Result,
-  type ResultDocument,
-} from '../../queues/index.js';
+import type { Documents } from '../../queues/documents.js';
+import { describeFaults } from '../../queues/faults.js';
+import { cancelledReason, type Keys } from '../../queues/options.js';
+import { type AskJob, askJobSchema, type Result, type ResultDocument } from '../../queues/schemas.js';
 import { InputError } from '../pipeline/errors.js';
 import { resolveBelow } from '../pipeline/source.js';
 import type { Progress } from '../pipeline/types.js';

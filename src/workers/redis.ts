@@ -4,10 +4,9 @@ import {
   explained,
   hastyClient,
   type RedisConnection,
-  type RedisHealth,
   RedisUnavailableError,
-  readHealth,
-} from '../../queues/index.js';
+} from '../../queues/connection.js';
+import { type RedisHealth, readHealth } from '../../queues/health.js';
 import type { Settings } from '../settings.js';
 import { socketOf, startPrivateRedis, stopPrivateRedis } from './private-redis.js';
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { type AskJob, answerSchema, type Keys, resultSchema } from '../../queues/index.js';
+import type { Keys } from '../../queues/options.js';
+import { type AskJob, answerSchema, resultSchema } from '../../queues/schemas.js';
 import type { Answer, AnswerOutcome, Generation } from '../pipeline/types.js';
 
 /** Part of every content key: raised whenever the pipeline would answer differently than before. */

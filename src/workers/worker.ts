@@ -3,15 +3,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Job, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
-import {
-  Documents,
-  failureDocument,
-  type Keys,
-  keysOf,
-  patientClient,
-  patientOptions,
-  type RedisConnection,
-} from '../../queues/index.js';
+import { patientClient, patientOptions, type RedisConnection } from '../../queues/connection.js';
+import { Documents, failureDocument } from '../../queues/documents.js';
+import { type Keys, keysOf } from '../../queues/options.js';
 import type { Settings } from '../settings.js';
 import { Answerer } from './answerer.js';
 import { Catalog } from './catalog.js';
