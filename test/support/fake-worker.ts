@@ -1,16 +1,9 @@
 import { EventEmitter, on } from 'node:events';
 import { Worker } from 'bullmq';
-import {
-  type AskJob,
-  Documents,
-  defaultPrefix,
-  defaultRetentionSeconds,
-  keysOf,
-  patientClient,
-  patientOptions,
-  type RedisConnection,
-  type ResultDocument,
-} from '../../queues/index.js';
+import { patientClient, patientOptions, type RedisConnection } from '../../queues/connection.js';
+import { Documents } from '../../queues/documents.js';
+import { defaultPrefix, defaultRetentionSeconds, keysOf } from '../../queues/options.js';
+import type { AskJob, ResultDocument } from '../../queues/schemas.js';
 
 /** How the fake worker ends a job; `never` keeps it under way. */
 export type Verdict = { readonly answers: readonly string[] } | { readonly error: string } | 'never';
