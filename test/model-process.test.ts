@@ -4,13 +4,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../src/pipeline/errors.js';
 import type { Progress } from '../src/pipeline/types.js';
 import { isAlive } from '../src/workers/lock.js';
 import type { ModelOrder } from '../src/workers/messages.js';
 import { ModelProcess } from '../src/workers/model-process.js';
-import { callsOf, type Reply, scriptedChild, writeScript } from './support/script.js';
+import { callsOf, type Reply, scriptedChild, until, writeScript } from './support/script.js';
 
 let dir: string;
 let video: string;
@@ -87,7 +87,7 @@ it('starts another process after one was killed between two runs', async () => {
   script({ text: 'red' });
   await model.run(order());
   process.kill(callsOf(video)[0]!.pid, 'SIGKILL');
-  await vi.waitUntil(() => isReaped(callsOf(video)[0]!.pid));
+  await until(() => isReaped(callsOf(video)[0]!.pid));
   expect((await model.run(order())).answers[0]?.answer).toBe('red');
 });
 
@@ -109,7 +109,7 @@ it('kills the whole process group of a run that does not stop', async () => {
   await expect(model.run(order(), { signal: controller.signal, onProgress })).rejects.toThrow('enough');
   const { pid, spawned } = callsOf(video)[0]!;
   expect(isAlive(pid)).toBe(false);
-  await vi.waitUntil(() => !isAlive(spawned!));
+  await until(() => !isAlive(spawned!));
   expect((await model.run(order())).answers[0]?.answer).toBe('red');
 });
 
@@ -143,7 +143,7 @@ describe('the real model process', () => {
     const child = Number(String(await once(parent.stdout, 'data')));
     expect(isAlive(child)).toBe(true);
     parent.kill('SIGKILL');
-    await vi.waitUntil(() => !isAlive(child), { timeout: 10_000 });
+    await until(() => !isAlive(child));
   });
 });
 

@@ -90,6 +90,11 @@ describe('asking', () => {
     await expect(client.ask(job, { id })).rejects.toThrow(TypeError);
   });
 
+  it('refuses a job that is too large for a queue', async () => {
+    const questions = Array.from({ length: 100 }, (_, i) => `${i} ${'x'.repeat(16_000)}`);
+    await expect(client.ask({ ...job, questions })).rejects.toThrow('exceeds the limit 1048576 bytes');
+  });
+
   it('enqueues a job of a given id once', async () => {
     await Promise.all([1, 2, 3].map(() => client.ask(job, { id: 'mine' })));
     expect((await client.status()).counts.waiting).toBe(1);

@@ -4,13 +4,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { Documents } from '../queues/documents.js';
 import { keysOf } from '../queues/options.js';
 import type { Result } from '../queues/schemas.js';
 import { isAlive } from '../src/workers/lock.js';
 import { useRedis } from './support/redis.js';
-import { callsOf } from './support/script.js';
+import { callsOf, until } from './support/script.js';
 import { Bench } from './support/worker.js';
 
 const redis = useRedis();
@@ -27,7 +27,7 @@ async function workerProcess(video: string): Promise<ChildProcess> {
   const file = fileURLToPath(new URL('./fixtures/worker-process.mjs', import.meta.url));
   const worker = spawn(process.execPath, [file, JSON.stringify(bench.settings)], { stdio: 'ignore' });
   processes.push(worker);
-  await vi.waitUntil(() => callsOf(video).length > 0, { timeout: 20_000 });
+  await until(() => callsOf(video).length > 0);
   return worker;
 }
 
@@ -39,7 +39,7 @@ afterEach(async () => {
 /** The document, once the job is no longer active either. */
 async function answerOf(id: string): Promise<Result> {
   const document = await bench.client.wait(id);
-  await vi.waitUntil(async () => (await bench.client.status()).counts.completed === 1);
+  await until(async () => (await bench.client.status()).counts.completed === 1);
   return document as Result;
 }
 
@@ -55,7 +55,7 @@ describe('a worker that is killed', () => {
     const [first, second] = callsOf(video);
     expect(callsOf(video)).toHaveLength(2);
     expect(second?.pid).not.toBe(first?.pid);
-    await vi.waitUntil(() => !isAlive(first!.pid)); // No orphan works on.
+    await until(() => !isAlive(first!.pid)); // No orphan works on.
     expect((await bench.client.status()).counts).toMatchObject({
       completed: 1,
       failed: 0,
@@ -90,7 +90,7 @@ describe('a worker that is killed', () => {
     const id = await bench.client.ask({ video, questions: 'what?' });
     for (const runs of [1, 2]) {
       const worker = await workerProcess(video);
-      await vi.waitUntil(() => callsOf(video).length === runs, { timeout: 20_000 });
+      await until(() => callsOf(video).length === runs);
       worker.kill('SIGKILL');
       await once(worker, 'exit');
     }
@@ -108,10 +108,10 @@ describe('two workers', () => {
     const video = bench.video('a.mp4', { text: 'red', gate: gates[0] }, { text: 'blue', gate: gates[1] });
     const ids = [await bench.client.ask({ video, questions: 'what?' })];
     await bench.worker();
-    await vi.waitUntil(() => callsOf(video).length === 1);
+    await until(() => callsOf(video).length === 1);
     ids.push(await bench.client.ask({ video, questions: 'what?' }));
     await bench.worker();
-    await vi.waitUntil(() => callsOf(video).length === 2);
+    await until(() => callsOf(video).length === 2);
     writeFileSync(gates[1]!, '');
     const second = (await bench.client.wait(ids[1]!)) as Result;
     writeFileSync(gates[0]!, '');
@@ -131,12 +131,12 @@ describe('signals', () => {
     const worker = await workerProcess(video);
     const exited = once(worker, 'exit');
     worker.kill('SIGTERM');
-    await vi.waitUntil(async () => (await bench.client.status()).workers.length === 0);
+    await until(async () => (await bench.client.status()).workers.length === 0);
     expect(worker.exitCode).toBeNull();
     worker.kill('SIGTERM');
     expect(await exited).toEqual([1, null]);
     const { pid, spawned } = callsOf(video)[0]!;
-    await vi.waitUntil(() => !isAlive(pid) && !isAlive(spawned!));
+    await until(() => !isAlive(pid) && !isAlive(spawned!));
   });
 
   it('end a worker without jobs at once', async () => {
@@ -161,7 +161,7 @@ describe('a Redis that goes away during a job', () => {
     const id = await bench.client.ask({ video, questions: 'what?' });
     await bench.worker();
     const waited = bench.client.wait(id);
-    await vi.waitUntil(() => callsOf(video).length === 1);
+    await until(() => callsOf(video).length === 1);
     kill();
     await expect(bench.client.ask({ video, questions: 'else?' })).rejects.toThrow(/cannot reach Redis at/);
     await redis.start();
@@ -182,10 +182,10 @@ describe('a Redis that goes away during a job', () => {
     const video = bench.video('a.mp4', { text: 'red', gate }, { text: 'blue' });
     const id = await bench.client.ask({ video, questions: 'what?' });
     await bench.worker();
-    await vi.waitUntil(() => callsOf(video).length === 1);
+    await until(() => callsOf(video).length === 1);
     const { prefix, queue } = bench.settings;
     await withRedis((client) => client.del(`${prefix}:${queue}:${id}:lock`));
-    await vi.waitUntil(async () => (await bench.client.status()).counts.waiting === 1, { timeout: 10_000 });
+    await until(async () => (await bench.client.status()).counts.waiting === 1);
     writeFileSync(gate, '');
     expect((await answerOf(id)).answers[0]?.answer).toBe('red');
     expect(callsOf(video)).toHaveLength(1);
@@ -207,11 +207,11 @@ describe('a Redis without memory or disk left', () => {
     const video = bench.video('a.mp4', { text: 'red', gate });
     const id = await bench.client.ask({ video, questions: 'what?' });
     await bench.worker();
-    await vi.waitUntil(() => callsOf(video).length === 1);
+    await until(() => callsOf(video).length === 1);
     const waited = bench.client.wait(id);
     await withRedis((client) => client.config('SET', 'maxmemory', 1));
     writeFileSync(gate, '');
-    await vi.waitUntil(() => bench.log.some(({ reason }) => String(reason).startsWith('OOM')));
+    await until(() => bench.log.some(({ reason }) => String(reason).startsWith('OOM')));
     expect(await bench.client.result(id)).toBeNull();
     await withRedis((client) => client.config('SET', 'maxmemory', 0));
     expect(await waited).toMatchObject({ status: 'completed' });

@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { AskJobInput, Failure, JobProgress, Result } from '../queues/index.js';
 import { isAlive } from '../src/workers/lock.js';
 import { useRedis } from './support/redis.js';
-import { callsOf } from './support/script.js';
+import { callsOf, until } from './support/script.js';
 import { Bench } from './support/worker.js';
 
 const redis = useRedis();
@@ -73,6 +73,22 @@ describe('an answer', () => {
   });
 });
 
+describe('several jobs at a time', () => {
+  it('run in a model process each, as many as configured', async () => {
+    open({ concurrency: 2 });
+    const gate = join(bench.dir, 'gate');
+    const videos = ['a.mp4', 'b.mp4', 'c.mp4'].map((name) => bench.video(name, { text: name, gate }));
+    const ids = await Promise.all(videos.map((video) => ask(video)));
+    await bench.worker();
+    await until(() => videos.filter((video) => callsOf(video).length === 1).length === 2);
+    expect((await bench.client.status()).counts).toMatchObject({ active: 2, waiting: 1 });
+    writeFileSync(gate, '');
+    const documents = (await Promise.all(ids.map((id) => bench.client.wait(id)))) as Result[];
+    expect(documents.map(({ answers }) => answers[0]?.answer)).toEqual(['a.mp4', 'b.mp4', 'c.mp4']);
+    expect(new Set(videos.flatMap(callsOf).map(({ pid }) => pid)).size).toBe(2);
+  });
+});
+
 describe('the same question again', () => {
   it('is answered from the store, also for a copy of the video, and says so', async () => {
     open();
@@ -123,7 +139,7 @@ describe('a video that changes while it is read', () => {
     const gate = join(bench.dir, 'gate');
     const video = bench.video('a.mp4', { text: 'mixture', gate });
     const id = await ask(video);
-    await vi.waitUntil(() => callsOf(video).length === 1);
+    await until(() => callsOf(video).length === 1);
     bench.video('a.mp4', { text: 'mixture' }, { text: 'red' });
     writeFileSync(gate, '');
     expect(((await bench.client.wait(id)) as Result).answers[0]).toMatchObject({
@@ -183,7 +199,7 @@ describe('a job that cannot be answered', () => {
     expect(await failed(video)).toBe('the job was stopped at its deadline of 400 ms');
     const [call] = callsOf(video);
     expect(callsOf(video)).toHaveLength(1);
-    await vi.waitUntil(() => !isAlive(call!.pid) && !isAlive(call!.spawned!));
+    await until(() => !isAlive(call!.pid) && !isAlive(call!.spawned!));
     await answered(bench.video('b.mp4', { text: 'red' }));
   });
 });
@@ -223,7 +239,7 @@ describe('a worker that is told to stop', () => {
     const video = bench.video('a.mp4', { text: 'red', gate });
     const id = await ask(video);
     const worker = await bench.worker();
-    await vi.waitUntil(() => callsOf(video).length === 1);
+    await until(() => callsOf(video).length === 1);
     const closed = worker.close();
     writeFileSync(gate, '');
     await closed;
@@ -236,7 +252,7 @@ describe('a worker that is told to stop', () => {
     const video = bench.video('a.mp4', { hang: true }, { text: 'red' });
     const id = await ask(video);
     const worker = await bench.worker();
-    await vi.waitUntil(() => callsOf(video).length === 1);
+    await until(() => callsOf(video).length === 1);
     await worker.close();
     expect(await bench.client.result(id)).toBeNull();
     expect((await bench.client.status()).counts).toMatchObject({ waiting: 1, active: 0 });

@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { vi } from 'vitest';
 
 /** The model process without a model; see there for what a reply may be. */
 export const scriptedChild = fileURLToPath(new URL('../fixtures/scripted-child.mjs', import.meta.url));
@@ -22,10 +23,15 @@ export function writeScript(path: string, ...replies: Reply[]): string {
 /** The runs that the scripted model process has begun with this "video". */
 export function callsOf(path: string): Call[] {
   try {
-    const lines = readFileSync(`${path}.calls`, 'utf8').trim().split('\n');
+    const lines = readFileSync(`${path}.calls`, 'utf8').split('\n').slice(0, -1); // Whole lines.
     return lines.map((line) => JSON.parse(line) as Call);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
   }
+}
+
+/** Waits for what no event tells. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  await vi.waitUntil(condition, { timeout: 30_000 });
 }
