@@ -1,7 +1,8 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeFrames } from '../src/pipeline/decode.js';
-import { planRuns, selectExpression } from '../src/pipeline/decode-plan.js';
+import { planRuns, seekTime, selectExpression } from '../src/pipeline/decode-plan.js';
 import { sampleFrames } from '../src/pipeline/sample.js';
 import { defaultLimits, openVideo } from '../src/pipeline/source.js';
 import type { Frame } from '../src/pipeline/types.js';
@@ -53,13 +54,24 @@ const clips: Record<string, (file: string) => Promise<void>> = {
   'ten-bit.mkv': (file) =>
     ffmpeg(...pattern(2), '-c:v', 'libx264', '-g', '20', '-pix_fmt', 'yuv420p10le', file),
   'transport.ts': (file) => ffmpeg(...pattern(), ...h264(), file),
+  // A recording that was switched on in the middle of a group of pictures.
+  'no-first-keyframe.ts': async (file) => {
+    await ffmpeg(...pattern(), ...h264(), at('recording.ts'));
+    const whole = await readFile(at('recording.ts'));
+    await writeFile(file, whole.subarray(188 * Math.floor(whole.length / 6 / 188)));
+  },
   'late-start.mkv': (file) => ffmpeg(...pattern(), ...h264(), '-output_ts_offset', '7.5', file),
   'open-gop.mp4': (file) => ffmpeg(...pattern(), ...h264(), '-x264-params', 'open-gop=1:scenecut=0', file),
   'hevc.mp4': (file) => ffmpeg(...pattern(2), '-c:v', 'libx265', '-x265-params', 'log-level=none', file),
   'vp9.webm': (file) =>
     ffmpeg(...pattern(2), '-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-g', '20', file),
-  'hidden-frames-vp8.webm': (file) =>
-    ffmpeg(...pattern(2), '-c:v', 'libvpx', '-auto-alt-ref', '1', '-lag-in-frames', '16', '-g', '30', file),
+  // Its alternate reference frames are packets of their own, which are never shown: two passes make some.
+  'hidden-frames-vp8.webm': async (file) => {
+    const alternate = ['-auto-alt-ref', '1', '-lag-in-frames', '16', '-g', '30'];
+    const vp8 = [...pattern(2), '-c:v', 'libvpx', '-b:v', '200k', ...alternate, '-passlogfile', at('vp8')];
+    await ffmpeg(...vp8, '-pass', '1', '-f', 'null', '-');
+    await ffmpeg(...vp8, '-pass', '2', file);
+  },
   'mpeg4.avi': (file) => ffmpeg(...pattern(2), '-c:v', 'mpeg4', '-bf', '2', ...yuv420p, file),
   'interlaced.ts': (file) =>
     ffmpeg(...pattern(2), '-c:v', 'mpeg2video', '-flags', '+ilme+ildct', '-bf', '2', ...yuv420p, file),
@@ -194,6 +206,13 @@ describe('the plan', () => {
     // Frames 5000 to 5100 lie together, far from the first and the last.
     const runs = planRuns(video, [0, 5000, 5050, 5100, 9990], 'auto');
     expect(runs.map((run) => run.indices)).toEqual([[0], [5000, 5050, 5100], [9990]]);
+  });
+
+  test('seeks to a little after the frame, counted from where the container starts', () => {
+    const clip = { ptsSeconds: Float64Array.of(1.4, 1.44, 1.48, 1.6), startSeconds: 1.4 };
+    // A quarter of the gap of 0.12 seconds after 1.48, and of 0.04 seconds after 1.4.
+    expect(seekTime(clip, 2)).toBeCloseTo(0.11, 5);
+    expect(seekTime(clip, 0)).toBeCloseTo(0.01, 5);
   });
 
   test('does as it is told', () => {

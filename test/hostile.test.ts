@@ -135,17 +135,17 @@ describe('a file that is no video', () => {
 describe('a playlist that points to another file', () => {
   const segments = `#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nplain.mp4\n#EXT-X-ENDLIST\n`;
   test.each([
-    ['list.m3u8', segments],
-    ['list.mp4', segments],
-    ['concat.mp4', "ffconcat version 1.0\nfile 'plain.mp4'\n"],
-    ['bom.mp4', `\uFEFF${segments}`],
-    ['dash.mp4', '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"></MPD>'],
-    ['sdp.mp4', 'v=0\nc=IN IP4 127.0.0.1\nm=video 5000 RTP/AVP 96\n'],
-    // Zeros behind it, so that it does not look like text.
-    ['padded.mp4', `${segments}${'\0'.repeat(100)}`],
-  ])('(%s) is refused', async (name, content) => {
+    ['list.m3u8', segments, /found a playlist \(HLS\), which would open other files$/],
+    ['list.mp4', segments, /found a playlist \(HLS\)/],
+    ['concat.mp4', "ffconcat version 1.0\nfile 'plain.mp4'\n", /found a playlist \(ffconcat\)/],
+    ['bom.mp4', `\uFEFF${segments}`, /found text$/],
+    ['dash.mp4', '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"></MPD>', /found text$/],
+    ['sdp.mp4', 'v=0\nc=IN IP4 127.0.0.1\nm=video 5000 RTP/AVP 96\n', /found text$/],
+    // Zeros behind it, so that it is no text: what remains is ffmpeg's list of formats.
+    ['padded.mp4', `\n${segments}${'\0'.repeat(100)}`, /expected a video/],
+  ])('(%s) is refused', async (name, content, message) => {
     await writeFile(at(name), content);
-    expect(await complaint(at(name))).toMatch(/expected a video/);
+    expect(await complaint(at(name))).toMatch(message);
   });
 });
 
@@ -174,6 +174,24 @@ describe('a damaged video', () => {
     bytes.fill(0x5a, bytes.length >> 1, (bytes.length * 3) >> 2);
     await writeFile(at('torn.mp4'), bytes);
     expect(await complaint(at('torn.mp4'))).toMatch(/the frame at \S+ seconds cannot be decoded: .* damaged/);
+  });
+
+  test('whose decoder fills the gap by guessing', async () => {
+    await ffmpeg(
+      ...testPattern(160, 120, 25, 4),
+      '-c:v',
+      'mpeg2video',
+      '-g',
+      '25',
+      ...yuv420p,
+      at('mpeg2.mkv'),
+    );
+    const bytes = await readFile(at('mpeg2.mkv'));
+    bytes.fill(0xff, bytes.length >> 1, (bytes.length >> 1) + 64);
+    await writeFile(at('guessed.mkv'), bytes);
+    expect(await complaint(at('guessed.mkv'))).toMatch(
+      /the frame at \S+ seconds cannot be decoded: .* damaged/,
+    );
   });
 
   test('gives its sound frames nevertheless', async () => {
@@ -230,8 +248,19 @@ describe('a decoder that hangs', () => {
   });
 
   test('while it probes is killed at the deadline', async () => {
-    useDecoder({ ffprobe: await fake('hanging-probe', hang) });
+    useDecoder({ ffprobe: await fake('hanging-ffprobe', hang) });
     expect(await complaint(plain, limits)).toMatch(/ffprobe did not finish within 0.3 s and was killed$/);
+  });
+
+  test('while it probes is killed when the job is aborted', async () => {
+    useDecoder({ ffprobe: await fake('hanging-ffprobe', hang) });
+    const controller = new AbortController();
+    const opening = openVideo(plain, defaultLimits, controller.signal);
+    await expect.poll(decodersAlive).not.toEqual([]);
+    controller.abort(new Error('not wanted any more'));
+    await expect(opening).rejects.toThrow('not wanted any more');
+    const again = openVideo(plain, defaultLimits, controller.signal);
+    await expect(again).rejects.toThrow('not wanted any more');
   });
 
   test('while it decodes is killed at the deadline', async () => {

@@ -56,6 +56,12 @@ export async function shownTimes(file: string, stream = 'v:0'): Promise<number[]
     .map((line) => Number.parseFloat(line));
 }
 
+/** Index of the video stream that plain ffmpeg takes when it is not told which. */
+export async function pickedStream(file: string): Promise<number> {
+  const { stderr } = await run('ffmpeg', ['-nostdin', '-i', file, '-t', '0.1', '-f', 'null', '-']);
+  return Number(/Stream #0:(\d+)\S* -> #0:0 \(\S+ \(native\) -> wrapped_avframe/.exec(stderr)?.[1]);
+}
+
 /** Every frame as plain ffmpeg gives it in one go: (height, width, 3) each. */
 export async function plainFrames(file: string, frameBytes: number, map = '0:V:0'): Promise<Uint8Array[]> {
   const raw = ['-fps_mode', 'passthrough', '-pix_fmt', 'rgb24', '-f', 'rawvideo', 'pipe:1'];

@@ -1,11 +1,21 @@
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeFrames } from '../src/pipeline/decode.js';
 import { InputError } from '../src/pipeline/errors.js';
 import { decoderSandbox } from '../src/pipeline/ffmpeg.js';
 import { defaultLimits, openVideo, resolveBelow } from '../src/pipeline/source.js';
-import { ffmpeg, h264, plainFrames, publishedClip, rotate, temporaryFolder, testPattern } from './media.js';
+import {
+  ffmpeg,
+  h264,
+  pickedStream,
+  plainFrames,
+  publishedClip,
+  rotate,
+  shownTimes,
+  temporaryFolder,
+  testPattern,
+} from './media.js';
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -45,19 +55,36 @@ describe('a video', () => {
     },
   );
 
-  test('with several streams is read from the one that ffmpeg picks', async () => {
-    const file = at('two.mkv');
-    const small = testPattern(64, 48, 25, 1);
-    const large = testPattern(128, 96, 25, 1);
-    const maps = ['-map', '0', '-map', '1', '-disposition:v', '0'];
-    await ffmpeg(...small, ...large, ...maps, ...h264(), file);
-    expect((await openVideo(file, defaultLimits)).info).toMatchObject({ streamIndex: 1, width: 128 });
+  test.each([
+    ['the larger', '0', '0', 1],
+    ['the one marked as default', 'default', '0', 0],
+    ['the larger of two marked as default', 'default', 'default', 1],
+  ])('with several streams is read from the one that ffmpeg picks: %s', async (_, first, second, index) => {
+    const file = at(`two-${first}-${second}.mkv`);
+    const inputs = [...testPattern(64, 48, 25, 1), ...testPattern(128, 96, 25, 1), '-map', '0', '-map', '1'];
+    await ffmpeg(...inputs, '-disposition:v:0', first, '-disposition:v:1', second, ...h264(), file);
+    expect(await pickedStream(file)).toBe(index);
+    expect((await openVideo(file, defaultLimits)).info.streamIndex).toBe(index);
   });
 
   test('with sound, subtitles and several sizes is read from the one that ffmpeg picks', async (context) => {
     const file = publishedClip('nasa_13013.mp4');
     if (file === null) return context.skip('nasa_13013.mp4 is not beside the repository');
+    expect(await pickedStream(file)).toBe(3);
     expect((await openVideo(file, defaultLimits)).info).toMatchObject({ streamIndex: 3, width: 480 });
+  });
+
+  test('that begins in the middle of a group of pictures starts with its first keyframe', async () => {
+    // Open groups: the frames that are shown just before that keyframe come after it, and cannot be decoded.
+    const params = 'log-level=none:open-gop=1:keyint=25:min-keyint=25:scenecut=0:bframes=3';
+    await ffmpeg(...testPattern(64, 48, 25, 3), '-c:v', 'libx265', '-x265-params', params, at('whole.ts'));
+    const whole = await readFile(at('whole.ts'));
+    await writeFile(at('begun.ts'), whole.subarray(188 * Math.floor(whole.length / 6 / 188)));
+    const times = await shownTimes(at('whole.ts'));
+    const { ptsSeconds, keyframes } = await openVideo(at('begun.ts'), defaultLimits);
+    // A keyframe every 25 frames, the first of which was cut away.
+    expect([...ptsSeconds]).toEqual(times.slice(25));
+    expect([...keyframes]).toEqual([0, 25]);
   });
 
   test('may lie behind a symbolic link', async () => {
@@ -87,6 +114,30 @@ describe('a picture', () => {
     expect(video.info).toMatchObject({ isStill: true, durationSeconds: 0, fps: 0, width: 40, height: 30 });
     expect([...video.ptsSeconds]).toEqual([0]);
     const [expected] = await plainFrames(file, 40 * 30 * 3);
+    for await (const frame of decodeFrames(video, [0], { timeoutMs: 60_000 })) {
+      expect(Buffer.compare(frame.rgb, expected!)).toBe(0);
+    }
+  });
+
+  test('of a camera held sideways (EXIF) is turned upright', async () => {
+    await ffmpeg(
+      ...testPattern(40, 30, 1, 1),
+      '-frames:v',
+      '1',
+      '-c:v',
+      'mjpeg',
+      '-f',
+      'image2',
+      at('flat.jpg'),
+    );
+    const flat = await readFile(at('flat.jpg'));
+    // One EXIF entry, orientation 6: to be turned clockwise by 90 degrees; behind the header of 20 bytes.
+    const entry = '4d4d002a00000008' + '0001' + '01120003000000010006' + '0000' + '00000000';
+    const exif = Buffer.from(`ffe10022457869660000${entry}`, 'hex');
+    await writeFile(at('held.jpg'), Buffer.concat([flat.subarray(0, 20), exif, flat.subarray(20)]));
+    const video = await openVideo(at('held.jpg'), defaultLimits);
+    expect(video.info).toMatchObject({ rotation: 90, width: 30, height: 40 });
+    const [expected] = await plainFrames(at('held.jpg'), 30 * 40 * 3);
     for await (const frame of decodeFrames(video, [0], { timeoutMs: 60_000 })) {
       expect(Buffer.compare(frame.rgb, expected!)).toBe(0);
     }

@@ -68,3 +68,21 @@ export function selectExpression(ranges: readonly (readonly [number, number])[])
   };
   return `${tree(0, ranges.length)}+gt(pts,${ranges.at(-1)![1]})`;
 }
+
+/** From halfway after the frame before to halfway before the frame after, in microseconds. */
+export function timeRange(ptsSeconds: Float64Array, index: number): [number, number] {
+  const micros = (i: number) => Math.round(ptsSeconds[i]! * 1e6);
+  const half = (from: number, to: number) => Math.max(0, Math.floor((micros(to) - micros(from) - 1) / 2));
+  const before = index > 0 ? half(index - 1, index) : 1000;
+  const after = index < ptsSeconds.length - 1 ? half(index, index + 1) : 1000;
+  return [micros(index) - before, micros(index) + after];
+}
+
+/** A little after the frame, so that rounding does not fall to the keyframe before; counted from the container's start. */
+export function seekTime(
+  { ptsSeconds, startSeconds }: Pick<OpenedVideo, 'ptsSeconds' | 'startSeconds'>,
+  index: number,
+): number {
+  const [, to] = timeRange(ptsSeconds, index);
+  return Math.max(0, (ptsSeconds[index]! + to / 1e6) / 2 - startSeconds);
+}

@@ -1,7 +1,15 @@
 import type { Readable } from 'node:stream';
-import { type DecodeRun, type DecodeStrategy, planRuns, selectExpression } from './decode-plan.js';
+import {
+  type DecodeRun,
+  type DecodeStrategy,
+  planRuns,
+  seekTime,
+  selectExpression,
+  timeRange,
+} from './decode-plan.js';
+import { Deadline } from './decoder-process.js';
 import { InputError } from './errors.js';
-import { Deadline, openRawVideo, type RawVideo } from './ffmpeg.js';
+import { openRawVideo, type RawVideo } from './ffmpeg.js';
 import type { OpenedVideo } from './source.js';
 import type { Frame } from './types.js';
 
@@ -194,19 +202,4 @@ function chunksOf(stream: Readable): (count: number) => Promise<Uint8Array | nul
     }
     return bytes;
   };
-}
-
-/** From halfway after the frame before to halfway before the frame after, in microseconds. */
-function timeRange(ptsSeconds: Float64Array, index: number): [number, number] {
-  const micros = (i: number) => Math.round(ptsSeconds[i]! * 1e6);
-  const half = (from: number, to: number) => Math.max(0, Math.floor((micros(to) - micros(from) - 1) / 2));
-  const before = index > 0 ? half(index - 1, index) : 1000;
-  const after = index < ptsSeconds.length - 1 ? half(index, index + 1) : 1000;
-  return [micros(index) - before, micros(index) + after];
-}
-
-/** A little after the frame, so that rounding does not fall to the keyframe before; counted from the container's start. */
-function seekTime({ ptsSeconds, startSeconds }: OpenedVideo, index: number): number {
-  const [, to] = timeRange(ptsSeconds, index);
-  return Math.max(0, (ptsSeconds[index]! + to / 1e6) / 2 - startSeconds);
 }

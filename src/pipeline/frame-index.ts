@@ -1,5 +1,7 @@
+import type { RunOptions } from './decoder-process.js';
 import { InputError } from './errors.js';
-import { type Media, probeLines, type RunOptions } from './ffmpeg.js';
+import { probeLines } from './ffmpeg.js';
+import type { Media } from './media.js';
 import type { Probe } from './probe.js';
 import type { Limits } from './types.js';
 

@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import type { RunOptions } from './decoder-process.js';
 import { FfmpegError, InputError } from './errors.js';
-import { type Media, probeLines, type RunOptions, videoCodecs } from './ffmpeg.js';
+import { probeLines } from './ffmpeg.js';
+import { type Media, videoCodecs } from './media.js';
 import { expectedFormats } from './recognise.js';
 import type { Limits } from './types.js';
 
@@ -21,6 +23,7 @@ export interface Probe {
 }
 
 const number = z.coerce.number().optional();
+const sideData = z.array(z.object({ rotation: number })).default([]);
 const streamSchema = z.object({
   index: z.number().int(),
   codec_type: z.string().optional(),
@@ -30,10 +33,11 @@ const streamSchema = z.object({
   field_order: z.string().optional(),
   duration: number,
   disposition: z.record(z.string(), z.number()).default({}),
-  side_data_list: z.array(z.object({ rotation: number })).default([]),
+  side_data_list: sideData,
 });
 const outputSchema = z.object({
   streams: z.array(streamSchema).default([]),
+  frames: z.array(z.object({ side_data_list: sideData })).default([]),
   format: z
     .object({ format_name: z.string().default('unknown'), start_time: number, duration: number })
     .default({ format_name: 'unknown', start_time: undefined, duration: undefined }),
@@ -46,6 +50,8 @@ const entries = [
   'stream_side_data=rotation',
   'format=format_name,start_time,duration',
 ];
+/** A photograph says how it was held beside its pixels, and ffmpeg turns it upright. */
+const pictureEntries = ['frame=width', 'frame_side_data=rotation'];
 
 /**
  * Reads the header of a video.
@@ -85,7 +91,9 @@ export async function probeVideo(media: Media, limits: Limits, options: RunOptio
 
 async function readHeader(media: Media, options: RunOptions) {
   let text = '';
-  const lines = probeLines(media, ['-of', 'json', '-show_entries', entries.join(':')], options);
+  const shown = media.demuxer ? [...entries, ...pictureEntries] : entries;
+  const first = media.demuxer ? ['-read_intervals', '%+#1'] : [];
+  const lines = probeLines(media, ['-of', 'json', ...first, '-show_entries', shown.join(':')], options);
   try {
     for (;;) {
       const { done, value } = await lines.next();

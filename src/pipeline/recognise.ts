@@ -1,5 +1,5 @@
 import { InputError } from './errors.js';
-import type { StillDemuxer } from './ffmpeg.js';
+import type { StillDemuxer } from './media.js';
 
 /** First bytes (`null` matches any) of what is told apart before ffprobe looks. */
 const pictures: readonly (readonly [StillDemuxer, readonly (number | null)[]])[] = [

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { open, realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { INPUT_DESCRIPTOR } from './media.js';
 
 /** The two programs that read untrusted video. */
 export interface DecoderPrograms {
@@ -29,9 +30,6 @@ export interface Sandbox {
   readonly env: NodeJS.ProcessEnv | undefined;
 }
 
-/** Name under which a decoder opens the file that it gets as its standard input. */
-export const INPUT_DESCRIPTOR = 'file:/dev/fd/0';
-
 const PROBE_LIMITS: ProcessLimits = { memoryBytes: 2 ** 30, cpuSeconds: 30 };
 const PROBE_TIMEOUT_MS = 10_000;
 
@@ -50,41 +48,29 @@ export async function findSandbox(programs: DecoderPrograms): Promise<Sandbox> {
       requireVersion(outcome.stderr);
       return candidate;
     }
-    // A program that hangs here would hang in each of them; the deadlines of real runs end it.
-    if (outcome.timedOut) break;
+    // What hangs here would hang in each of them: the fence stays, and the deadlines of real runs end it.
+    if (outcome.timedOut) return candidate;
   }
   return bare(found);
 }
 
+/** From the tightest to the loosest. */
 async function candidates(programs: DecoderPrograms): Promise<Sandbox[]> {
   const [bwrap, prlimit, setpriv] = await Promise.all(['bwrap', 'prlimit', 'setpriv'].map(which));
-  const limited = (limits: ProcessLimits) => (prlimit ? [prlimit, ...prlimitArgs(limits), '--'] : []);
-  const sandbox = (description: string, prefix: (limits: ProcessLimits) => string[]): Sandbox => ({
-    description,
+  const fences: [name: string, command: string[]][] = [];
+  if (bwrap) fences.push(['bubblewrap without network', [bwrap, ...bwrapArgs(programs), '--']]);
+  if (setpriv) fences.push(['parent-death signal', [setpriv, '--pdeathsig', 'KILL', '--no-new-privs', '--']]);
+  const sandbox = (name: string, prefix: (limits: ProcessLimits) => string[]): Sandbox => ({
+    description: name,
     wrap: (program, args, limits) => [...prefix(limits), programs[program], ...args],
     env: {},
   });
-  const list: Sandbox[] = [];
-  if (bwrap) {
-    const fence = [bwrap, ...bwrapArgs(programs), '--'];
-    list.push(
-      sandbox(`bubblewrap without network${prlimit ? ', prlimit' : ''}`, (limits) => [
-        ...fence,
-        ...limited(limits),
-      ]),
-    );
-  }
-  if (setpriv) {
-    const dieWithParent = [setpriv, '--pdeathsig', 'KILL', '--no-new-privs', '--'];
-    list.push(
-      sandbox(`${prlimit ? 'prlimit, ' : ''}parent-death signal`, (limits) => [
-        ...dieWithParent,
-        ...limited(limits),
-      ]),
-    );
-  }
-  if (prlimit) list.push(sandbox('prlimit', limited));
-  return list;
+  const limited = (limits: ProcessLimits) => (prlimit ? [prlimit, ...prlimitArgs(limits), '--'] : []);
+  const list = fences.flatMap(([name, fence]) => [
+    ...(prlimit ? [sandbox(`${name}, prlimit`, (limits) => [...fence, ...limited(limits)])] : []),
+    sandbox(name, () => fence),
+  ]);
+  return prlimit ? [...list, sandbox('prlimit', limited)] : list;
 }
 
 function bare(programs: DecoderPrograms): Sandbox {

@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
+import { Deadline } from './decoder-process.js';
 import { InputError } from './errors.js';
-import { Deadline, identityOf, type Media } from './ffmpeg.js';
 import { indexFrames } from './frame-index.js';
+import { identityOf, type Media } from './media.js';
 import { probeVideo } from './probe.js';
 import { recognise } from './recognise.js';
 import type { Limits, VideoInfo } from './types.js';
