@@ -71,9 +71,8 @@ export async function probeVideo(media: Media, limits: Limits, options: RunOptio
     );
   }
   const container = output.format.format_name;
-  const rotation = clockwise(
-    stream.side_data_list.find((data) => data.rotation !== undefined)?.rotation ?? 0,
-  );
+  const sides = [stream, ...output.frames].flatMap((part) => part.side_data_list);
+  const rotation = clockwise(sides.find((data) => data.rotation !== undefined)?.rotation ?? 0);
   const turned = rotation === 90 || rotation === 270;
   const interlaced = !['progressive', 'unknown', undefined].includes(stream.field_order);
   return {
