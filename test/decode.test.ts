@@ -125,6 +125,23 @@ describe('every frame of a clip', () => {
   });
 });
 
+describe('frames at one and the same time', () => {
+  test.each(['seek', 'pass'] as const)('count once, the first of them (%s)', async (strategy) => {
+    const mjpeg = ['-c:v', 'mjpeg', '-pix_fmt', 'yuvj420p'];
+    await ffmpeg(...pattern(1), ...mjpeg, at('single.mkv'));
+    const pairs = ['-c', 'copy', '-bsf:v', 'setts=ts=floor(N/2)*80'];
+    await ffmpeg('-i', at('single.mkv'), ...pairs, at('pairs.mkv'));
+    const { video, plain, times } = await opened(at('pairs.mkv'));
+    expect(times.slice(0, 5)).toEqual([0, 0, 0.08, 0.08, 0.16]);
+    expect([...video.ptsSeconds].slice(0, 3)).toEqual([0, 0.08, 0.16]);
+    const indices = [0, 1, 4, 9, 12];
+    const frames = await collect(decodeFrames(video, indices, { ...options, strategy }));
+    indices.forEach((index, i) => {
+      expect(Buffer.compare(frames[i]!.rgb, plain[2 * index]!), `frame ${index}`).toBe(0);
+    });
+  });
+});
+
 describe('published clips', () => {
   const files = ['demo_9.mp4', 'h264_10bits.mp4', 'h265_video.mp4', 'nasa_13013.mp4'];
   test.for(files)('%s gives the frames of plain ffmpeg', async (name, context) => {
