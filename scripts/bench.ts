@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { loadModel } from '../src/model/load.js';
-import { makeClips, readQuestions } from './bench/clips.js';
 import { benchCompress } from './bench/compress.js';
 import { benchDecode } from './bench/decode.js';
 import { benchMemory, makeClip } from './bench/memory.js';
 import { benchCompression, benchStages, type StageBench } from './bench/stages.js';
 import { type Table, toMarkdown } from './bench/table.js';
+import { makeClips, readQuestions } from './clip-files.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -48,7 +48,7 @@ async function main(): Promise<void> {
 }
 
 async function measure(folder: string, modelDir: string, runs: number): Promise<Table[]> {
-  makeClips('1', '1', folder);
+  await makeClips(1, 1, folder);
   const asked = readQuestions(folder);
   const bench: StageBench = {
     clip: join(folder, asked[0]!.video),

@@ -1,10 +1,10 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import { QueueClient } from '../queues/index.js';
@@ -15,6 +15,7 @@ import { createProgressBar } from '../src/cli/progress.js';
 import { summaryLines } from '../src/cli/report.js';
 import { readSettings, type Settings } from '../src/settings.js';
 import { ensureRedis, stopRedis } from '../src/workers/redis.js';
+import { type ClipRow, makeClips, readQuestions } from './clip-files.js';
 
 /*
  * The whole way once, in a folder of its own: a private Redis, a worker process, a clip made from a seed, its questions
@@ -26,12 +27,6 @@ const usage = `Usage: npm run demo -- [--seed S] [--keep]
 
   --seed S  seed of the clip (default: 1)
   --keep    leave the clip where it is, and print where`;
-
-interface ClipQuestion {
-  readonly video: string;
-  readonly question: string;
-  readonly answer: string;
-}
 
 /** What happens when the demo is over, last started first stopped. */
 type Cleanup = (() => void | Promise<void>)[];
@@ -66,7 +61,7 @@ async function demonstrate(
   const folder = mkdtempSync(join(tmpdir(), 'visionzip-demo-'));
   if (!keep) cleanup.push(() => rmSync(folder, { recursive: true, force: true }));
 
-  await makeClip(seed, folder);
+  await makeClips(seed, 1, folder);
   const questions = readQuestions(folder);
   const video = join(folder, questions[0]!.video);
   step(`made a clip from seed ${seed}${keep ? `: ${video}` : ''}`);
@@ -108,18 +103,6 @@ async function demonstrate(
   );
 }
 
-/** One clip with its questions, as `npm run clips` makes them. */
-async function makeClip(seed: number, folder: string): Promise<void> {
-  const script = fileURLToPath(new URL('clips.js', import.meta.url));
-  const args = ['--seed', String(seed), '--count', '1', '--out', folder];
-  await promisify(execFile)(process.execPath, [script, ...args]);
-}
-
-function readQuestions(folder: string): ClipQuestion[] {
-  const lines = readFileSync(join(folder, 'questions.jsonl'), 'utf8').trim().split('\n');
-  return lines.map((line) => JSON.parse(line));
-}
-
 /** The worker as a user starts it, with the demo's own Redis and folder; an empty variable means its default. */
 function startWorker({ home, videoDirs }: Settings): ChildProcess {
   const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
@@ -154,7 +137,7 @@ async function answer(client: QueueClient, job: AskJobInput, signal: AbortSignal
   }
 }
 
-function printAnswers(questions: readonly ClipQuestion[], result: Result): void {
+function printAnswers(questions: readonly ClipRow[], result: Result): void {
   const table = plainTable(['', 'question', 'answer', 'truth'], [3, 46, 24, 12]);
   let right = 0;
   for (const [i, { question, answer: truth }] of questions.entries()) {

@@ -10,8 +10,8 @@ import { answerVideo } from '../src/pipeline/answer.js';
 import type { Model } from '../src/pipeline/model.js';
 import { defaultLimits } from '../src/pipeline/source.js';
 import type { Compression } from '../src/pipeline/types.js';
-import { type ClipRow, makeClips, readQuestions } from './bench/clips.js';
 import { type Table, toMarkdown } from './bench/table.js';
+import { type ClipRow, makeClips, readQuestions } from './clip-files.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -52,7 +52,7 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'visionzip-eval-'));
   const model = await loadModel(values.model, { threads: cpus().length });
   try {
-    makeClips(values.seed, values.count, folder);
+    await makeClips(Number(values.seed), Number(values.count), folder);
     const judged = await judge(model, folder, compression, values.frames ? Number(values.frames) : undefined);
     if (values.json) return console.log(JSON.stringify({ rows: accuracyRows(judged), judged }, null, 2));
     console.log(toMarkdown(table(judged, compression)));

@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 /** A row of questions.jsonl. */
 export interface ClipRow {
@@ -13,10 +14,10 @@ export interface ClipRow {
 }
 
 /** What `npm run clips` writes, in a folder. */
-export function makeClips(seed: string, count: string, folder: string): void {
-  const script = fileURLToPath(new URL('../clips.js', import.meta.url));
-  const args = [script, '--seed', seed, '--count', count, '--out', folder];
-  execFileSync(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+export async function makeClips(seed: number, count: number, folder: string): Promise<void> {
+  const script = fileURLToPath(new URL('clips.js', import.meta.url));
+  const args = [script, '--seed', String(seed), '--count', String(count), '--out', folder];
+  await promisify(execFile)(process.execPath, args);
 }
 
 export function readQuestions(folder: string): ClipRow[] {
