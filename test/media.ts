@@ -46,7 +46,9 @@ export async function rotate(from: string, degrees: number, to: string): Promise
   );
 }
 
-/** The times of the shown frames, by decoding: what ffprobe says, not our own code. NaN where it knows none. */
+/**
+ * The times of the shown frames, by decoding: what ffprobe says, not our own code. NaN where it knows none.
+ */
 export async function shownTimes(file: string, stream = 'v:0'): Promise<number[]> {
   const show = ['-show_entries', 'frame=best_effort_timestamp_time', '-of', 'csv=p=0'];
   const { stdout } = await run('ffprobe', ['-v', 'error', '-select_streams', stream, ...show, file]);

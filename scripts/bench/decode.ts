@@ -16,8 +16,8 @@ const KEYFRAME_INTERVALS = [250, 50];
 const STRATEGIES: readonly DecodeStrategy[] = ['seek', 'pass', 'auto'];
 
 /**
- * Frames a second of the decoder by each strategy, and the figures behind the constants of decode-plan.ts. One run of each: a
- * run takes seconds, and the strategies differ by factors.
+ * Frames a second of the decoder by each strategy, and the figures behind the constants of decode-plan.ts.
+ * One run of each: a run takes seconds, and the strategies differ by factors.
  */
 export async function benchDecode(): Promise<Table[]> {
   const folder = mkdtempSync(join(tmpdir(), 'visionzip-bench-'));

@@ -12,8 +12,8 @@ export interface DecodeRun {
 export type DecodeStrategy = 'auto' | 'seek' | 'pass';
 
 /**
- * Processor time of one decoder, measured by scripts/bench/decode.ts with H.264 on two shared cores under ffmpeg 5.1: to
- * start it in its sandbox and seek, and to decode a frame.
+ * Processor time of one decoder, measured by scripts/bench/decode.ts with H.264 on two shared cores under
+ * ffmpeg 5.1: to start it in its sandbox and seek, and to decode a frame.
  */
 export const START_MS = 120;
 export const FRAME_MS = 0.05;
@@ -23,9 +23,9 @@ export const MEGAPIXEL_MS = 2.2;
 const MAX_FRAMES_A_RUN = 1000;
 
 /**
- * Which processes decode which frames. Between two wanted frames there are two ways: go on decoding up to the next, or
- * start a new process at the keyframe before it. Each such choice costs the same whatever the others are, so
- * taking the cheaper one each time gives the cheapest plan.
+ * Which processes decode which frames. Between two wanted frames there are two ways: go on decoding up to
+ * the next, or start a new process at the keyframe before it. Each such choice costs the same whatever the
+ * others are, so taking the cheaper one each time gives the cheapest plan.
  *
  * @param indices positions in `video.ptsSeconds`, ascending.
  */
@@ -78,7 +78,10 @@ export function timeRange(ptsSeconds: Float64Array, index: number): [number, num
   return [micros(index) - before, micros(index) + after];
 }
 
-/** A little after the frame, so that rounding does not fall to the keyframe before; counted from the container's start. */
+/**
+ * A little after the frame, so that rounding does not fall to the keyframe before; counted from the
+ * container's start.
+ */
 export function seekTime(
   { ptsSeconds, startSeconds }: Pick<OpenedVideo, 'ptsSeconds' | 'startSeconds'>,
   index: number,

@@ -25,13 +25,14 @@ export interface DecodeOptions {
 const RUNS_AT_ONCE = 2;
 
 /**
- * Decodes the wanted frames, in order, upright, as RGB with 8 bit. Frames come through pipes as they are asked for, so memory
- * does not grow with the video; leaving the loop early ends the decoders. Each frame is known by its time, not by
- * counting: a frame that the decoder cannot give (a damaged or truncated file) is missed, where ffmpeg's exit code is 0.
+ * Decodes the wanted frames, in order, upright, as RGB with 8 bit. Frames come through pipes as they are
+ * asked for, so memory does not grow with the video; leaving the loop early ends the decoders. Each frame
+ * is known by its time, not by counting: a frame that the decoder cannot give (a damaged or truncated file)
+ * is missed, where ffmpeg's exit code is 0.
  *
  * @param indices positions in `video.ptsSeconds`, strictly ascending.
- * @throws InputError when a frame is missing or the decoder runs into its deadline; FfmpegError for what is wrong with the
- *   machine; the signal's reason.
+ * @throws InputError when a frame is missing or the decoder runs into its deadline; FfmpegError for what is
+ *   wrong with the machine; the signal's reason.
  */
 export async function* decodeFrames(
   video: OpenedVideo,
@@ -144,10 +145,12 @@ async function startReader(
 }
 
 /**
- * Follows which frames the decoder gives, wanted or not. A decoder leaves out what it cannot decode, and the frames after it,
- * up to the next keyframe, are made from what was there before: these are damaged, though nothing says so.
+ * Follows which frames the decoder gives, wanted or not. A decoder leaves out what it cannot decode, and
+ * the frames after it, up to the next keyframe, are made from what was there before: these are damaged,
+ * though nothing says so.
  *
- * @returns a function that goes on to a wanted frame, and says whether it and all frames since its keyframe came.
+ * @returns a function that goes on to a wanted frame, and says whether it and all frames since its keyframe
+ *   came.
  */
 function followTimes(
   { ptsSeconds, keyframes }: OpenedVideo,

@@ -10,7 +10,10 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A clock that runs only while somebody waits for the decoder, so that a slow consumer costs the decoder nothing. */
+/**
+ * A clock that runs only while somebody waits for the decoder, so that a slow consumer costs the decoder
+ * nothing.
+ */
 export class Deadline {
   private remainingMs: number;
 
@@ -126,7 +129,10 @@ export class DecoderProcess {
     return new FfmpegError(message, shown, code ?? this.child?.exitCode ?? null, this.stderr, { cause });
   }
 
-  /** The last line of the error output that says something, with the file's name instead of the descriptor's. */
+  /**
+   * The last line of the error output that says something, with the file's name instead of the
+   * descriptor's.
+   */
   complaint(): string {
     const lines = this.stderr.split('\n').filter((line) => line.trim() !== '');
     const last = (lines.at(-1) ?? '').replace(/^\[[^\]]*\] /, '');
@@ -144,8 +150,8 @@ export function spawnOptions(box: Sandbox, file: FileHandle): SpawnOptions {
 }
 
 /**
- * Memory: 1 GiB, and room for 16 reference frames of three bytes a pixel (4:2:0 with up to 16 bits). Processor time: far more
- * than the deadline allows, since a decoder also works while nobody waits for it.
+ * Memory: 1 GiB, and room for 16 reference frames of three bytes a pixel (4:2:0 with up to 16 bits).
+ * Processor time: far more than the deadline allows, since a decoder also works while nobody waits for it.
  */
 export function processLimits({ framePixels = 0 }: Media, { deadline }: RunOptions): ProcessLimits {
   return { memoryBytes: 2 ** 30 + framePixels * 3 * 16, cpuSeconds: 60 + (10 * deadline.totalMs) / 1000 };

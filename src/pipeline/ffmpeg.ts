@@ -9,13 +9,14 @@ import { type DecoderPrograms, findSandbox, type Sandbox } from './sandbox.js';
 
 /**
  * Everything that starts ffmpeg or ffprobe. Videos are untrusted: each run gets allow-lists of protocols,
- * containers and codecs, the sandbox of sandbox.ts, and a deadline after which its process group is killed. The
- * decoder never sees a path: it gets the very file that was checked, opened, as its standard input.
+ * containers and codecs, the sandbox of sandbox.ts, and a deadline after which its process group is killed.
+ * The decoder never sees a path: it gets the very file that was checked, opened, as its standard input.
  *
- * fluent-ffmpeg builds and runs the ffmpeg commands. What it cannot do is done here: it cannot wrap the program in a
- * sandbox or open a fourth pipe (so its two hooks `_prepare` and `_spawnFfmpeg` are replaced on each command,
- * which also saves its 200 ms of capability checks), its `kill` and its time limit are not to be relied upon (the child is
- * ours to kill), and its ffprobe can be neither limited nor killed (so ffprobe is spawned without it).
+ * fluent-ffmpeg builds and runs the ffmpeg commands. What it cannot do is done here: it cannot wrap the
+ * program in a sandbox or open a fourth pipe (so its two hooks `_prepare` and `_spawnFfmpeg` are replaced
+ * on each command, which also saves its 200 ms of capability checks), its `kill` and its time limit are not
+ * to be relied upon (the child is ours to kill), and its ffprobe can be neither limited nor killed (so
+ * ffprobe is spawned without it).
  */
 
 const PIPE_BYTES = 2 ** 20;
@@ -93,11 +94,16 @@ export interface RawVideoOptions extends RunOptions {
 export interface RawVideo {
   /** rgb24 frames, one after the other. */
   readonly pixels: Readable;
-  /** Time of the next decoded frame, selected or not, in microseconds; null at the end. Runs ahead of `pixels`. */
+  /**
+   * Time of the next decoded frame, selected or not, in microseconds; null at the end. Runs ahead of
+   * `pixels`.
+   */
   nextTime(): Promise<number | null>;
   /** Kills it because its time is used up. */
   expire(): void;
-  /** Waits until it has ended. @throws as `probeLines`, but not for an exit code: what it has given counts. */
+  /**
+   * Waits until it has ended. @throws as `probeLines`, but not for an exit code: what it has given counts.
+   */
   end(): Promise<void>;
   /** Kills what still runs, and waits until it is gone. Never throws. */
   stop(): Promise<void>;

@@ -26,7 +26,10 @@ export const videoCodecs = 'h264 hevc vp8 vp9 libvpx libvpx-vp9 libdav1d av1 mpe
   ' ',
 );
 
-/** What may lie beside the video. ffprobe gives up when a stream's codec is not on its list; ffmpeg does not. */
+/**
+ * What may lie beside the video. ffprobe gives up when a stream's codec is not on its list; ffmpeg does
+ * not.
+ */
 const companionCodecs = [
   'aac aac_latm mp3 mp3float mp2 mp2float ac3 eac3 dca opus libopus vorbis libvorbis flac alac',
   'pcm_s16le pcm_s16be pcm_s24le pcm_s32le pcm_f32le pcm_u8 pcm_alaw pcm_mulaw',
@@ -59,7 +62,10 @@ export function inputArgs(media: Media, program: 'ffmpeg' | 'ffprobe'): string[]
   ];
 }
 
-/** Elsewhere than on Linux a descriptor shares its place in the file with its copies: there the path is given. */
+/**
+ * Elsewhere than on Linux a descriptor shares its place in the file with its copies: there the path is
+ * given.
+ */
 export function inputName(media: Media): string {
   return process.platform === 'linux' ? INPUT_DESCRIPTOR : `file:${media.path}`;
 }

@@ -12,8 +12,8 @@ const sizeSchema = z.union([
 const channels = z.tuple([z.number(), z.number(), z.number()]);
 
 /**
- * What counts of a preprocessor_config.json as CLIPImageProcessor and SiglipImageProcessor write it; the rest is
- * passed over, since published files carry much else.
+ * What counts of a preprocessor_config.json as CLIPImageProcessor and SiglipImageProcessor write it; the
+ * rest is passed over, since published files carry much else.
  */
 export const preprocessorConfigSchema = z.looseObject({
   image_processor_type: z.string().default('CLIPImageProcessor'),
@@ -24,7 +24,10 @@ export const preprocessorConfigSchema = z.looseObject({
   /** Default: whether there is a `crop_size`. */
   do_center_crop: z.boolean().nullish(),
   crop_size: z.union([edge, z.object({ height: edge, width: edge })]).nullish(),
-  /** Pads to a square with the mean colour, but for LlavaImageProcessor alone: elsewhere the name means batches. */
+  /**
+   * Pads to a square with the mean colour, but for LlavaImageProcessor alone: elsewhere the name means
+   * batches.
+   */
   do_pad: z.boolean().nullish(),
   do_rescale: z.boolean().default(true),
   rescale_factor: z.number().default(1 / 255),
@@ -45,8 +48,8 @@ export interface Preprocessor {
 }
 
 /**
- * The steps of transformers' CLIPImageProcessor in its order: pad, resize, centre crop, rescale, normalise; height and
- * width move behind the channels.
+ * The steps of transformers' CLIPImageProcessor in its order: pad, resize, centre crop, rescale, normalise;
+ * height and width move behind the channels.
  *
  * @throws RangeError for a configuration whose result would not have one size.
  */
@@ -136,7 +139,9 @@ function padToSquare({ rgb, width, height }: Frame, mean: readonly number[]) {
   return { rgb: out, width: side, height: side };
 }
 
-/** For each channel the normalised value of each of the 256 levels, in float32 arithmetic as numpy does it. */
+/**
+ * For each channel the normalised value of each of the 256 levels, in float32 arithmetic as numpy does it.
+ */
 function lookupTables(config: PreprocessorConfig): Float32Array[] {
   const scale = config.do_rescale ? config.rescale_factor : 1;
   return config.image_mean.map((mean, channel) => {

@@ -121,8 +121,8 @@ function explained(media: Media, error: unknown): unknown {
 }
 
 /**
- * The video stream that ffmpeg itself takes when it is not told: the one with the most pixels, where being marked as
- * default counts for 5,000,000 more. Cover art is none.
+ * The video stream that ffmpeg itself takes when it is not told: the one with the most pixels, where being
+ * marked as default counts for 5,000,000 more. Cover art is none.
  */
 function bestStream(streams: readonly Stream[]): Stream | null {
   const score = (stream: Stream) =>

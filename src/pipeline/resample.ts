@@ -1,6 +1,6 @@
 /**
- * Separable antialiased resampling with 8-bit weights, bit-exact to Pillow's `Image.resize` (its Resample.c), which the
- * published preprocessors use.
+ * Separable antialiased resampling with 8-bit weights, bit-exact to Pillow's `Image.resize` (its
+ * Resample.c), which the published preprocessors use.
  */
 
 /** Pillow's numbers, as `resample` has them in preprocessor_config.json: Lanczos, bilinear, bicubic. */

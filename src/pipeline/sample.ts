@@ -6,10 +6,11 @@ import type { Sampling } from './types.js';
  *
  * The frames whose time lies within [`startSeconds`, `endSeconds`], both on the clock of `ptsSeconds`, are
  * candidates, from `first` to `last`. Of these
- * - `frames` N takes LLaVA's `np.linspace(first, last, N, dtype=int)`: equally spaced over the frames, not over time, the
- *   last one included (for N = 1 the first alone). Where there are no more than N, each is taken once.
- * - `fps` takes the frame on display at the times t, t + 1/fps, t + 2/fps …, where t is the first frame's. More than
- *   `maxFrames` of them become `frames: maxFrames` instead, as in LLaVA-NeXT's `load_video`.
+ * - `frames` N takes LLaVA's `np.linspace(first, last, N, dtype=int)`: equally spaced over the frames, not
+ *   over time, the last one included (for N = 1 the first alone). Where there are no more than N, each is
+ *   taken once.
+ * - `fps` takes the frame on display at the times t, t + 1/fps, t + 2/fps …, where t is the first frame's.
+ *   More than `maxFrames` of them become `frames: maxFrames` instead, as in LLaVA-NeXT's `load_video`.
  * - neither means `frames: defaultFrames`.
  *
  * @param ptsSeconds (F) ascending.

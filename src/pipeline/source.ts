@@ -35,10 +35,12 @@ export interface OpenedVideo {
 }
 
 /**
- * Opens a local video or picture: the file, what ffprobe says of it, and the times of its frames. Nothing is decoded but
- * what ffprobe needs to know the format, and nothing is allocated from a number that the file claims.
+ * Opens a local video or picture: the file, what ffprobe says of it, and the times of its frames. Nothing
+ * is decoded but what ffprobe needs to know the format, and nothing is allocated from a number that the
+ * file claims.
  *
- * @throws InputError for everything that is wrong with the file, FfmpegError for what is wrong with the machine.
+ * @throws InputError for everything that is wrong with the file, FfmpegError for what is wrong with the
+ *   machine.
  */
 export async function openVideo(path: string, limits: Limits, signal?: AbortSignal): Promise<OpenedVideo> {
   signal?.throwIfAborted();
