@@ -39,7 +39,7 @@ export interface Sampling {
   readonly fps?: number;
   /** Upper bound with `fps`. */
   readonly maxFrames?: number;
-  /** Range of the video in seconds; default the whole. */
+  /** Range of the video in seconds, on the clock of its frames (`ptsSeconds`); default the whole. */
   readonly startSeconds?: number;
   readonly endSeconds?: number;
 }

@@ -1,4 +1,5 @@
 import type { AskJob, Result } from '../../queues/schemas.js';
+import { InputError } from '../pipeline/errors.js';
 import type { AnswerOutcome, Timings } from '../pipeline/types.js';
 import type { Settings } from '../settings.js';
 import type { Catalog, CatalogModel } from './catalog.js';
@@ -54,6 +55,9 @@ export class Answerer {
     let outcome: AnswerOutcome | null = null;
     if (missing.length > 0) {
       outcome = await this.#run(ask, model, missing, options);
+      if (outcome.video.path !== ask.path) {
+        throw new InputError(`${ask.path} became a link to ${outcome.video.path}, which was not checked`);
+      }
       if ((await digests.of(ask.path, settings.limits.maxBytes, options.signal)) !== videoDigest) {
         throw new Error(`${ask.path} changed while it was read`);
       }
