@@ -177,7 +177,7 @@ function printTimings(compressed: Result, none: Result): void {
   row('whole job', ({ timings }) => formatMs(timings.totalMs));
   row('inside ONNX Runtime', ({ timings }) => formatMs(timings.onnxMs));
   console.log(`\n${table}`);
-  console.log(pc.dim('Decode, preprocess and encode overlap, so they can add up to more than the whole.\n'));
+  console.log(pc.dim('ffmpeg works beside the other stages: decode is the time spent waiting for it.\n'));
 }
 
 function plainTable(head: string[], colWidths: number[] = []) {
