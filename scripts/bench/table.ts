@@ -10,7 +10,7 @@ export interface Table {
 export function toMarkdown({ title, about, columns, rows }: Table): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const rule = `|${columns.map((_, i) => (i === 0 ? '---' : '---:')).join('|')}|`;
-  return [`## ${title}`, '', about, '', line(columns), rule, ...rows.map(line), ''].join('\n');
+  return [`### ${title}`, '', about, '', line(columns), rule, ...rows.map(line), ''].join('\n');
 }
 
 export function median(values: readonly number[]): number {

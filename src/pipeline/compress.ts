@@ -108,8 +108,10 @@ function mostSimilar(
   let bestCosine = -Infinity;
   for (let c = 0; c < targets.length; c++) {
     const target = targets[c]!;
+    const a = row * K;
+    const b = target * K;
     let dot = 0;
-    for (let k = 0; k < K; k++) dot += keys[row * K + k]! * keys[target * K + k]!;
+    for (let k = 0; k < K; k++) dot += keys[a + k]! * keys[b + k]!;
     // The row's own norm is the same for every target, yet a zero key must have cosine 0 with all of them.
     const cosine = dot * inverseNorms[target]! * inverseNorms[row]!;
     if (cosine > bestCosine) {
@@ -139,13 +141,15 @@ function mergeInto(
   merge: 'sum' | 'mean',
 ): void {
   const [target, ...others] = members;
-  const scale = merge === 'mean' && others.length > 0 ? 0.5 : 1;
-  for (let d = 0; d < D; d++) {
-    let sum = 0;
-    for (const row of others) sum += hidden[row * D + d]!;
-    const mean = others.length > 0 ? sum / others.length : 0;
-    out[d] = scale * (hidden[target! * D + d]! + mean);
+  const sums = new Float64Array(D);
+  for (const row of others) {
+    const start = row * D;
+    for (let d = 0; d < D; d++) sums[d]! += hidden[start + d]!;
   }
+  const count = Math.max(others.length, 1);
+  const scale = merge === 'mean' && others.length > 0 ? 0.5 : 1;
+  const start = target! * D;
+  for (let d = 0; d < D; d++) out[d] = scale * (hidden[start + d]! + sums[d]! / count);
 }
 
 /** 0 … N−1 without the rows of an ascending list. */
