@@ -48,7 +48,7 @@ async function main(): Promise<void> {
 }
 
 async function measure(folder: string, modelDir: string, runs: number): Promise<Table[]> {
-  await makeClips(1, 1, folder);
+  await makeClips(4, 1, folder);
   const asked = readQuestions(folder);
   const bench: StageBench = {
     clip: join(folder, asked[0]!.video),
