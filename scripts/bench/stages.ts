@@ -1,19 +1,9 @@
 import { answerVideo } from '../../src/pipeline/answer.js';
 import type { Model } from '../../src/pipeline/model.js';
 import { defaultLimits } from '../../src/pipeline/source.js';
+import { stageNames } from '../../src/pipeline/timings.js';
 import type { AnswerOutcome, AnswerRequest, Compression, Timings } from '../../src/pipeline/types.js';
 import { median, ms, type Table, times } from './table.js';
-
-const stages = [
-  'probeMs',
-  'decodeMs',
-  'preprocessMs',
-  'encodeMs',
-  'compressMs',
-  'projectMs',
-  'prefillMs',
-  'generateMs',
-] as const satisfies readonly (keyof Timings)[];
 
 export interface StageBench {
   readonly clip: string;
@@ -32,7 +22,7 @@ export async function benchStages(model: Model, bench: StageBench): Promise<Tabl
       `median of ${bench.runs} runs. Waiting for the decoder counts as decode.`,
     columns: ['stage', 'ms', 'of the total'],
     rows: [
-      ...stages.map((stage) => [stage.replace('Ms', ''), ms(timings[stage]), share(timings[stage])]),
+      ...stageNames.map((stage) => [stage.replace('Ms', ''), ms(timings[stage]), share(timings[stage])]),
       ['total', ms(timings.totalMs), '100 %'],
       ['inside ONNX Runtime', ms(timings.onnxMs), share(timings.onnxMs)],
       ['total ÷ inside ONNX Runtime', times(timings.totalMs / timings.onnxMs), ''],

@@ -1,6 +1,7 @@
 import type { Timings } from './types.js';
 
-const stageNames = [
+/** The stages of a job, in order, by their names in `Timings`. */
+export const stageNames = [
   'probeMs',
   'decodeMs',
   'preprocessMs',
