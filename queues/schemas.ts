@@ -49,8 +49,11 @@ const question = z
 
 /** What a producer enqueues. Unknown fields are refused. */
 export const askJobSchema = z.strictObject({
-  /** Path of a local file below one of the worker's video folders. */
-  video: z.string().min(1).max(4096),
+  /**
+   * Path of a local file below one of the worker's video folders; a relative one counts from the folder in which
+   * the worker was started.
+   */
+  video: z.string().min(1, 'the path of the video is empty').max(4096),
   questions: z.union([question.transform((q) => [q]), z.array(question).min(1).max(256)]),
   sampling: samplingSchema.default({}),
   compression: compressionSchema.default('auto'),

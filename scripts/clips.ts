@@ -97,5 +97,6 @@ async function main(): Promise<void> {
 
 main().catch((error: Error) => {
   process.stderr.write(`clips: ${error.message}\n`);
-  process.exitCode = 1;
+  const isUsage = error instanceof TypeError || error instanceof RangeError;
+  process.exitCode = isUsage ? 2 : 1;
 });

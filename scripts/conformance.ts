@@ -7,7 +7,8 @@ const usage = `Usage: npm run --silent conformance -- FOLDER
 
 Runs every case below FOLDER and prints a line a case:
   name maxAbsError=… dominant=exact|differs
-Exit code: 0 when all agree, 1 when an error is above 1e-5 or an index differs, 2 for wrong usage.`;
+Exit code: 0 when all agree, 1 when an error is above 1e-5, an index differs or a case cannot be read, 2 for
+wrong usage.`;
 
 const tolerance = 1e-5;
 
@@ -32,11 +33,16 @@ function main(): number {
   if (names.length === 0) throw new Error(`${root} holds no case folders`);
   let agreed = true;
   for (const name of names) {
-    const { maxAbsError, exact } = runCase(join(root, name));
-    console.log(
-      `${name} maxAbsError=${maxAbsError.toExponential(2)} dominant=${exact ? 'exact' : 'differs'}`,
-    );
-    agreed &&= exact && maxAbsError <= tolerance;
+    try {
+      const { maxAbsError, exact } = runCase(join(root, name));
+      console.log(
+        `${name} maxAbsError=${maxAbsError.toExponential(2)} dominant=${exact ? 'exact' : 'differs'}`,
+      );
+      agreed &&= exact && maxAbsError <= tolerance;
+    } catch (error) {
+      console.error(`conformance: ${name} is no case: ${(error as Error).message}`);
+      agreed = false;
+    }
   }
   return agreed ? 0 : 1;
 }

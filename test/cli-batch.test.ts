@@ -178,10 +178,14 @@ describe('visionzip batch', () => {
 
   it('asks no more of a video that cannot be read than once', async () => {
     writeRows(['a.mp4', 'one'], ['a.mp4', 'two'], ['a.mp4', 'three']);
-    const taken = work(() => ({ error: 'no such file' }));
+    const taken = work(() => ({ error: 'no such file in questions/context' })); // Whatever folder it is in.
     await cli(batch(), env);
     expect(taken.jobs).toHaveLength(1);
-    expect(output().map(({ error }) => error)).toEqual(['no such file', 'no such file', 'no such file']);
+    expect(output().map(({ error }) => error)).toEqual([
+      'no such file in questions/context',
+      'no such file in questions/context',
+      'no such file in questions/context',
+    ]);
   });
 
   it('keeps several jobs in flight, and no more than it is told', async () => {

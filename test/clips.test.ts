@@ -246,6 +246,6 @@ describe('the clips command', () => {
 
   it('says what is wrong with an argument', () => {
     expect(run('--count', 'many', '--out', folder).stderr).toContain('`--count`');
-    expect(run('--count', '1')).toMatchObject({ status: 1, stderr: expect.stringContaining('`--out`') });
+    expect(run('--count', '1')).toMatchObject({ status: 2, stderr: expect.stringContaining('`--out`') });
   });
 });

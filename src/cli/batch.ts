@@ -34,7 +34,7 @@ export function addBatch(program: Command): void {
     .summary('answer every row of a JSONL file')
     .description(
       'Answers the rows of a JSONL file, each with `video` (relative to the folder of the file) and `question`. ' +
-        'Each row is appended to --out as it finishes, with its other fields, `prediction`, `status` and, where it failed, `error`. ' +
+        'Each row is appended to --out as it finishes, with its other fields, `prediction`, `status`, `batch` and, where it failed, `error` (which replace fields of these names). ' +
         'Run again, it goes on where it stopped and tries failed rows again. Rows about one video share a job.',
     )
     .argument('<file>', 'the rows: one JSON object a line')

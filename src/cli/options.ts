@@ -73,7 +73,8 @@ export function jobSettings(options: JobOptions): JobSettings {
 
 /** A whole job, checked against the contract. Throws a usage error that names the option at fault. */
 export function buildJob(video: string, questions: string[], settings: JobSettings): AskJob {
-  const parsed = askJobSchema.safeParse({ video: resolve(video), questions, ...settings });
+  const job = { video: video && resolve(video), questions, ...settings };
+  const parsed = askJobSchema.safeParse(job, { reportInput: true });
   if (parsed.success) return parsed.data;
   throw usageError(describeIssue(parsed.error));
 }
@@ -83,13 +84,16 @@ const optionNames: Record<string, string> = {
   endSeconds: '--end',
 };
 
+/** Fields of a job that are no option: their faults speak for themselves. */
+const unnamed = new Set(['video', 'questions', 'sampling', 'generation', 'compression']);
+
 /** The first issue of a job that breaks the contract, in the words of the command line. */
 export function describeIssue(error: z.ZodError): string {
   const issue = error.issues[0]!;
   const field = issue.path.findLast((part) => typeof part === 'string');
-  if (field === undefined || field === 'video' || field === 'questions') return issue.message;
+  if (field === undefined || unnamed.has(field)) return issue.message;
   const option = optionNames[field] ?? `--${field.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
-  return `${option}: ${issue.message}`;
+  return `${option}: ${issue.message}, got ${JSON.stringify(issue.input)}`;
 }
 
 function given<T extends object>(fields: T): Partial<T> {
@@ -97,12 +101,13 @@ function given<T extends object>(fields: T): Partial<T> {
 }
 
 export function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError(`expected a whole number, got "${text}"`);
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError(`expected a whole number from 0 up, got "${text}"`);
   return Number(text);
 }
 
 export function decimal(text: string): number {
-  if (!/^(\d+\.?\d*|\.\d+)$/.test(text)) throw new InvalidArgumentError(`expected a number, got "${text}"`);
+  if (!/^(\d+\.?\d*|\.\d+)$/.test(text))
+    throw new InvalidArgumentError(`expected a number from 0 up, got "${text}"`);
   return Number(text);
 }
 

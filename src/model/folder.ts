@@ -74,7 +74,9 @@ async function readJson<S extends z.ZodType>(dir: string, name: string, schema: 
   }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new InputError(`${join(dir, name)} is not as expected: ${z.prettifyError(parsed.error)}`);
+  const faults = parsed.error.issues.map(({ path, message }) => `\`${path.join('.')}\`: ${message}`);
+  const more = faults.length > 3 ? `; and ${faults.length - 3} more` : '';
+  throw new InputError(`${join(dir, name)} is not as expected: ${faults.slice(0, 3).join('; ')}${more}`);
 }
 
 async function readText(dir: string, name: string): Promise<string> {

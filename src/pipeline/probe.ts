@@ -150,7 +150,7 @@ function checkPicture(media: Media, stream: Stream, stderr: string): void {
   if (width * height > media.maxPixels) throw tooManyPixels(media, `${width}x${height}`);
   if (media.demuxer === null && !videoCodecs.includes(codec)) throw notAccepted(media, codec);
   if (width > 0 && height > 0) return;
-  const said = stderr.trim().split('\n').at(-1) || 'no reason given';
+  const said = (stderr.trim().split('\n').at(-1) || 'no reason given').replace(/^\[[^\]]*\]\s*/, '');
   throw new InputError(`${shown(media)}: the size of its frames cannot be read: ${said}`);
 }
 

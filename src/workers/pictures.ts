@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readModelFolder } from '../model/folder.js';
 import { drawPatches, type PatchMap } from '../pipeline/draw.js';
+import { InputError } from '../pipeline/errors.js';
 import { writePng } from '../pipeline/image.js';
 import type { Model } from '../pipeline/model.js';
 import { createPreprocessor } from '../pipeline/preprocess.js';
@@ -13,7 +14,9 @@ export async function pictureWriter(
   modelDir: string,
   model: Model,
 ): Promise<NonNullable<AnswerListeners['onFrame']>> {
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true }).catch((cause: Error) => {
+    throw new InputError(`no pictures can be written into ${folder}: ${cause.message}`, { cause });
+  });
   const preprocessor = createPreprocessor((await readModelFolder(modelDir)).preprocessor);
   return async (frame, compressed) => {
     const { width, height } = preprocessor;

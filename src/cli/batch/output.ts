@@ -74,7 +74,7 @@ export class BatchOutput {
       ...row.fields,
       prediction: outcome.prediction,
       status: outcome.status,
-      error: outcome.error,
+      ...(outcome.error !== undefined && { error: outcome.error }),
       batch: { row: row.index, hash: row.hash, settings: this.#settings },
     };
     await this.#file.write(`${JSON.stringify(line)}\n`);

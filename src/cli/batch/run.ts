@@ -58,9 +58,9 @@ async function answerGroup(group: Group, run: BatchRun, signal: AbortSignal): Pr
   return [];
 }
 
-/** One question that is too long for the context fails the job of its whole group. */
+/** One question that is too long, or that holds a special token, fails the job of its whole group. */
 function mayBeOneQuestion(error: string): boolean {
-  return /question|context/i.test(error);
+  return /the question is too long|a question is plain text|visual tokens do not fit/.test(error);
 }
 
 function halves({ video, rows }: Group): Group[] {
