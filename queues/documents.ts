@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { writeOnce } from './once.js';
 import { cancelledReason, type Keys } from './options.js';
 import { documentSchema, type Failure, type ResultDocument } from './schemas.js';
 
@@ -25,9 +26,7 @@ export class Documents {
   /** Writes the document unless the job has one, and returns the one that stands. */
   async writeOnce(document: ResultDocument): Promise<ResultDocument> {
     const key = this.#keys.result(document.id);
-    const text = JSON.stringify(document);
-    const written = await this.#redis.set(key, text, 'EX', this.#retentionSeconds, 'NX');
-    return written === 'OK' ? document : ((await this.read(document.id)) ?? document);
+    return parse(await writeOnce(this.#redis, key, JSON.stringify(document), this.#retentionSeconds));
   }
 
   /**

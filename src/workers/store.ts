@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
+import { writeOnce } from '../../queues/once.js';
 import type { Keys } from '../../queues/options.js';
 import { type AskJob, answerSchema, resultSchema } from '../../queues/schemas.js';
 import type { Answer, AnswerOutcome, Generation } from '../pipeline/types.js';
@@ -80,17 +81,18 @@ export class AnswerStore {
   async read(contentKeys: readonly string[]): Promise<(StoredAnswer | null)[]> {
     if (contentKeys.length === 0) return [];
     const texts = await this.#redis.mget(contentKeys.map((key) => this.#keys.answer(key)));
-    return texts.map((text) => (text === null ? null : storedSchema.parse(JSON.parse(text))));
+    return texts.map((text) => (text === null ? null : parse(text)));
   }
 
   /** Stores the answer unless there is one, and returns the one that stands. */
   async writeOnce(contentKey: string, stored: StoredAnswer): Promise<StoredAnswer> {
     const key = this.#keys.answer(contentKey);
-    const written = await this.#redis.set(key, JSON.stringify(stored), 'EX', this.#retentionSeconds, 'NX');
-    if (written === 'OK') return stored;
-    const [standing] = await this.read([contentKey]);
-    return standing ?? stored;
+    return parse(await writeOnce(this.#redis, key, JSON.stringify(stored), this.#retentionSeconds));
   }
+}
+
+function parse(text: string): StoredAnswer {
+  return storedSchema.parse(JSON.parse(text));
 }
 
 function sortKeys(_key: string, value: unknown): unknown {
