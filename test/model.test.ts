@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClipRow, readQuestions } from '../scripts/clip-files.js';
+import { describeModel } from '../src/model/folder.js';
 import { loadModel } from '../src/model/load.js';
 import { answerVideo } from '../src/pipeline/answer.js';
 import { InputError } from '../src/pipeline/errors.js';
@@ -125,6 +126,22 @@ describe('the shipped model', () => {
 });
 
 describe('a model folder', () => {
+  it('has another digest when any of its graphs or texts changes, so that no stored answer stands for it', async () => {
+    const { digest } = await describeModel(nano);
+    for (const name of [
+      'onnx/decoder.onnx',
+      'onnx/projector.onnx',
+      'tokenizer.json',
+      'chat_template.jinja',
+    ]) {
+      const copy = mkdtempSync(join(folder, 'nano-'));
+      cpSync(nano, copy, { recursive: true });
+      expect((await describeModel(copy)).digest).toBe(digest);
+      appendFileSync(join(copy, name), ' ');
+      expect((await describeModel(copy)).digest).not.toBe(digest);
+    }
+  });
+
   const broken = (name: string, change: (file: string) => void) => async () => {
     const copy = mkdtempSync(join(folder, 'nano-'));
     cpSync(nano, copy, { recursive: true });
