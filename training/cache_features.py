@@ -38,27 +38,26 @@ def cache(tower, path: Path, out: Path, fast: bool) -> None:
     shape = (len(shard.rows), shard.frames)
     np.save(out / f"{path.stem}.scores.npy", np.concatenate(scores).reshape(*shape, -1))
     features = np.concatenate(features)
-    np.save(out / f"{path.stem}.features.npy", features.reshape(*shape, *features.shape[1:]))
-    (out / path.name).write_text(path.read_text())  # comes last: train_language.py looks for it
+    np.save(out / f"{path.stem}.part.npy", features.reshape(*shape, *features.shape[1:]))
+    (out / f"{path.stem}.part.npy").rename(out / f"{path.stem}.features.npy")
 
 
 def cache_all(rank: int, args: argparse.Namespace) -> None:
     tower = new_tower().eval()
     tower.load_state_dict(torch.load(args.tower)["tower"])
-    shards = [
-        path for split in ("validate", "long", "train") for path in sorted((Path(args.data) / split).glob("*.jsonl"))
-    ]
+    shards = [path for split in ("validate", "train") for path in sorted((Path(args.data) / split).glob("*.jsonl"))]
     for path in shards[rank : args.most : PROCESSES]:
         out = Path(args.out) / path.parent.name
         out.mkdir(parents=True, exist_ok=True)
-        if not (out / path.name).exists():
+        if not (out / f"{path.stem}.features.npy").exists():
             cache(tower, path, out, fast=path.parent.name != "validate")
             print(path.parent.name, path.stem, flush=True)
+        (out / path.name).write_text(path.read_text())  # its questions may be newer than the features
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="training/work/data")
+    parser.add_argument("--data", default="training/work/clips")
     parser.add_argument("--tower", default="training/work/tower.pt")
     parser.add_argument("--out", default="training/work/features")
     parser.add_argument("--most", type=int, default=1000, help="shards to do, of all there are")

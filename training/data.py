@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from config import COLOURS, IMAGE_MEAN, IMAGE_SIZE, IMAGE_STD, PATCHES, SHAPES
 
-MAX_OBJECTS = 4
+MAX_OBJECTS = 5  # the flash counts as one
 
 
 class Shard:
-    """500 clips with F frames each; pixels stay on disk until they are asked for."""
+    """250 clips with F frames each; pixels stay on disk until they are asked for."""
 
     def __init__(self, path: Path):
         self.rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -21,14 +21,16 @@ class Shard:
         self.pixels = pixels.reshape(clips, self.frames, IMAGE_SIZE, IMAGE_SIZE, 3)
         patches = np.memmap(path.with_suffix(".patches"), np.uint8, "r")
         self.patches = patches.reshape(clips, self.frames, PATCHES)
-        self.colours = np.full((clips, MAX_OBJECTS), -1)
-        self.shapes = np.full((clips, MAX_OBJECTS), -1)
+        self.colours = np.full((clips, self.frames, MAX_OBJECTS), -1)  # -1 where an object is not seen
+        self.shapes = np.full((clips, self.frames, MAX_OBJECTS), -1)
         self.centres = np.zeros((clips, self.frames, MAX_OBJECTS, 2), np.float32)
         for c, row in enumerate(self.rows):
             for o, thing in enumerate(row["objects"]):
-                self.colours[c, o] = COLOURS.index(thing["colour"])
-                self.shapes[c, o] = SHAPES.index(thing["shape"])
-                self.centres[c, :, o] = thing["centres"]
+                for f, centre in enumerate(thing["centres"]):
+                    if centre is not None:
+                        self.colours[c, f, o] = COLOURS.index(thing["colour"])
+                        self.shapes[c, f, o] = SHAPES.index(thing["shape"])
+                        self.centres[c, f, o] = centre
 
 
 def load_shards(folder: str) -> list[Shard]:
@@ -62,7 +64,7 @@ def sample_stills(shards: list[Shard], rng: np.random.Generator, B: int) -> dict
             patch = patch.reshape(12, 12)[:, ::-1].reshape(-1)
             centre = np.stack([1 - centre[:, 0], centre[:, 1]], 1)
         pixels.append(image), patches.append(patch), centres.append(centre)
-        colours.append(s.colours[c]), shapes.append(s.shapes[c])
+        colours.append(s.colours[c, f]), shapes.append(s.shapes[c, f])
     return label_patches(np.stack(pixels), np.stack(patches), np.stack(colours), np.stack(shapes), np.stack(centres))
 
 
@@ -70,7 +72,7 @@ def label_patches(pixels, patches, colours, shapes, centres) -> dict[str, torch.
     """Patch labels: 0 is background. `centre` is that of the object the patch lies on, fractions of the side."""
     objects = torch.from_numpy(patches.astype(np.int64))  # (B, 144)
     of_object = (objects - 1).clamp(min=0)
-    colours, shapes = torch.from_numpy(colours), torch.from_numpy(shapes)  # (B, 4), -1 where there is none
+    colours, shapes = torch.from_numpy(colours), torch.from_numpy(shapes)  # (B, 5), -1 where there is none
     centre = torch.from_numpy(centres).gather(1, of_object[..., None].expand(-1, -1, 2))
     on = objects > 0
     return {

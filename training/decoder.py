@@ -35,15 +35,17 @@ def run_blocks(
     position_ids: torch.Tensor,
     bias: torch.Tensor,
     past: Cache | None = None,
+    states: list[torch.Tensor] | None = None,
 ) -> tuple[torch.Tensor, Cache]:
     """
     x (B, S, H), bias (B or 1, 1, S, past + S), 0 where a token may look and very negative where not. Returns the
-    normed output (B, S, H) and the keys and values (B, heads, past + S, head_dim) of every block.
+    normed output (B, S, H) and the keys and values (B, heads, past + S, head_dim) of every block, whose own outputs
+    (B, S, H) are added to `states`.
     """
     B, S, H = x.shape
     heads, head_dim = model.config.num_attention_heads, model.config.head_dim
     cos, sin = rotation(position_ids, head_dim, model.config.rope_parameters["rope_theta"])
-    split = lambda t: t.view(B, S, heads, head_dim).transpose(1, 2)  # noqa: E731
+    split = lambda t: t.view(B, S, heads, head_dim).transpose(1, 2)
     present: Cache = []
     for i, layer in enumerate(model.model.layers):
         a = layer.self_attn
@@ -57,6 +59,8 @@ def run_blocks(
         x = x + a.o_proj((weights.to(v.dtype) @ v).transpose(1, 2).reshape(B, S, H))
         h = norm(layer.post_attention_layernorm, x)
         x = x + layer.mlp.down_proj(F.silu(layer.mlp.gate_proj(h)) * layer.mlp.up_proj(h))
+        if states is not None:
+            states.append(x)
     return norm(model.model.norm, x), present
 
 

@@ -13,7 +13,7 @@ from decoder import Projector, run_blocks
 from tokenizers import Tokenizer
 from tokens import save_tokenizer
 from torch import nn
-from transformers import GenerationConfig, LlamaForCausalLM, LlavaConfig
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, LlavaConfig
 from vision import keys_and_scores, new_tower, selected_block
 
 TOLERANCE = 1e-4
@@ -91,9 +91,8 @@ def export_tower(tower, folder: Path) -> None:
     )
 
 
-def export_projector(projector: Projector, folder: Path) -> None:
-    T, D = 17, projector.linear_1.in_features
-    path = folder / "projector.onnx"
+def export_projector(projector: Projector, path: Path) -> None:
+    T, D = 15, projector.linear_1.in_features
     write_graph(
         projector,
         path,
@@ -174,8 +173,7 @@ def check(name: str, actual: np.ndarray, expected: torch.Tensor, quiet: bool = F
     assert actual.shape == tuple(expected.shape) and error <= TOLERANCE, f"{name}: {error} {actual.shape}"
 
 
-def write_settings(folder: Path, vocab_size: int) -> None:
-    text = config.text_config(vocab_size)
+def write_settings(folder: Path, text: LlamaConfig, name: str) -> None:
     llava = LlavaConfig(
         vision_config=config.vision_config(),
         text_config=text,
@@ -211,15 +209,16 @@ def write_settings(folder: Path, vocab_size: int) -> None:
     names = {
         "visionTower": "vision_tower",
         "projector": "projector",
+        "projectorTuned": "projector_tuned",
         "embedTokens": "embed_tokens",
         "decoder": "decoder",
     }
     manifest = {
         "formatVersion": 1,
-        "name": "nano",
+        "name": name,
         "family": "llava",
         "dtype": "fp32",
-        "files": {key: f"onnx/{name}.onnx" for key, name in names.items()},
+        "files": {key: f"onnx/{file}.onnx" for key, file in names.items() if (folder / f"onnx/{file}.onnx").exists()},
         "tower": {
             "cls": True,
             "selectedLayer": config.FEATURE_LAYER,
@@ -239,16 +238,19 @@ def write_settings(folder: Path, vocab_size: int) -> None:
     (folder / "visionzip.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tower", help="train_tower.py's checkpoint; random weights without it")
     parser.add_argument("--language", help="train_language.py's checkpoint; random weights without it")
+    parser.add_argument("--tuned", help="train_language.py's checkpoint of the projector for compressed tokens")
+    parser.add_argument("--size", choices=tuple(config.SIZES), default="nano", help="of the decoder")
     parser.add_argument("--tokenizer", default="training/work/tokenizer.json")
     parser.add_argument("--out", required=True)
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def load_modules(args: argparse.Namespace, text: LlamaConfig) -> tuple:
     torch.manual_seed(0)
-    tokenizer = Tokenizer.from_file(args.tokenizer)
-    text = config.text_config(tokenizer.get_vocab_size())
     tower, model = new_tower().eval(), LlamaForCausalLM(text).eval()
     projector = Projector(tower.config.hidden_size, text.hidden_size).eval()
     if args.tower:
@@ -256,13 +258,24 @@ def main() -> None:
     if args.language:
         saved = torch.load(args.language)
         projector.load_state_dict(saved["projector"]), model.load_state_dict(saved["model"])
+    return tower, projector, model
+
+
+def main() -> None:
+    args = parse_args()
+    tokenizer = Tokenizer.from_file(args.tokenizer)
+    text = config.text_config(tokenizer.get_vocab_size(), args.size)
+    tower, projector, model = load_modules(args, text)
     folder = Path(args.out)
     (folder / "onnx").mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
         export_tower(tower, folder / "onnx")
-        export_projector(projector, folder / "onnx")
+        export_projector(projector, folder / "onnx/projector.onnx")
+        if args.tuned:
+            projector.load_state_dict(torch.load(args.tuned)["projector"])
+            export_projector(projector, folder / "onnx/projector_tuned.onnx")
         export_decoder(model, folder / "onnx")
-    write_settings(folder, text.vocab_size)
+    write_settings(folder, text, folder.name)
     save_tokenizer(tokenizer, folder, text.max_position_embeddings)
     print(f"{sum(f.stat().st_size for f in folder.rglob('*.onnx')) / 1e6:.1f} MB of graphs in {folder}")
 

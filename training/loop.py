@@ -15,7 +15,6 @@ import torch.multiprocessing as mp
 from torch import nn
 
 PROCESSES = 2
-WARMUP_STEPS = 200
 SAVE_EVERY_SECONDS = 60
 
 
@@ -34,14 +33,18 @@ def _start(rank: int, meet: str, work: Callable, *args) -> None:
 class Trainer:
     """AdamW with a warm-up and a cosine over `minutes`, a checkpoint a minute, resumed where it stopped."""
 
-    def __init__(self, rank: int, path: str, minutes: float, rate: float, weight_decay: float, **modules: nn.Module):
-        self.rank, self.path, self.seconds, self.rate, self.modules = (
-            rank,
-            Path(path),
-            minutes * 60,
-            rate,
-            modules,
-        )
+    def __init__(
+        self,
+        rank: int,
+        path: str,
+        minutes: float,
+        rate: float,
+        weight_decay: float,
+        warmup_steps: int = 200,
+        **modules: nn.Module,
+    ):
+        self.rank, self.path, self.seconds, self.modules = rank, Path(path), minutes * 60, modules
+        self.rate, self.warmup_steps = rate, warmup_steps
         self.parameters = [p for module in modules.values() for p in module.parameters()]
         self.optimiser = torch.optim.AdamW(self.parameters, lr=rate, betas=(0.9, 0.95), weight_decay=weight_decay)
         self.step, self.spent, self.last_save = 0, 0.0, time.time()
@@ -68,7 +71,11 @@ class Trainer:
             self.save()
 
     def update(self, loss: torch.Tensor) -> None:
-        rate = self.rate * min(1, (self.step + 1) / WARMUP_STEPS) * (0.01 + 0.495 * (1 + math.cos(math.pi * self.done)))
+        rate = (
+            self.rate
+            * min(1, (self.step + 1) / self.warmup_steps)
+            * (0.01 + 0.495 * (1 + math.cos(math.pi * self.done)))
+        )
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad()

@@ -4,12 +4,13 @@ from data import load_shards
 from tokens import render_answer, render_question, train_tokenizer
 
 if __name__ == "__main__":
-    shards = load_shards("training/work/data/train")
+    shards = load_shards("training/work/clips/train")
     texts = [
         render_question(q["question"]) + render_answer(q["answer"]).replace("</s>", "")
-        for shard in shards[:4]
+        for shard in shards[:3]
         for row in shard.rows
-        for q in row["questions"]
+        for view in row["views"]
+        for q in view["questions"]
     ]
     tokenizer = train_tokenizer(texts)
     tokenizer.save("training/work/tokenizer.json")

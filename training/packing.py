@@ -2,15 +2,20 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from compress import compress
 from tokenizers import Tokenizer
-from tokens import IMAGE, PAD, render_answer, render_prefix, render_question
 
-OPPOSITE = {"left": "right", "right": "left", "up": "down", "down": "up"}
+from compress import compress
+from config import GRID
+from controls import CONTROLS
+from tokens import IMAGE, PAD, render_answer, render_prefix, render_question, render_time
+
 IGNORED, PREFIX, PADDING = -100, 0, -1
+# Questions only for training have long answers; the weight of their words beside the answers to the others.
+CAPTION_WEIGHT, TIMES_WEIGHT = 0.3, 0.5
 NONE = (0, 0)  # the budget "no compression": all patches, without CLS
 
 
@@ -21,21 +26,67 @@ class Features:
         self.rows = [json.loads(line) for line in path.read_text().splitlines()]
         self.scores = np.load(path.with_suffix(".scores.npy"), "r")  # (clips, F, 144)
         self.features = np.load(path.with_suffix(".features.npy"), "r")  # (clips, F, 145, D + K)
-        self.frames, self.width = self.scores.shape[1], width
+        self.width = width
 
     def read(self, clip: int, frames: list[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         both = torch.from_numpy(self.features[clip][frames]).view(torch.bfloat16).float()
         return both[..., : self.width], both[..., self.width :], torch.from_numpy(self.scores[clip][frames])
 
 
+class View(NamedTuple):
+    """Some frames of a clip, forwards or backwards, with the questions that they can answer."""
+
+    shard: Features
+    clip: int
+    frames: list[int]
+    pts: list[float]
+    questions: list[dict]
+
+
 def load_features(folder: str, width: int) -> list[Features]:
     return [Features(path, width) for path in sorted(Path(folder).glob("*.jsonl"))]
 
 
-def visual_tokens(clips: list[tuple], budget: tuple[int, int]) -> torch.Tensor:
-    """[(shard, clip, frames)] with F frames each -> (B * F, T, D)."""
-    hidden, keys, scores = (torch.cat(part) for part in zip(*(s.read(c, frames) for s, c, frames in clips)))
-    return hidden[:, 1:] if budget == NONE else compress(hidden, keys, scores, *budget)
+def views_of(shard: Features, clip: int, frames: int) -> list[View]:
+    views = [view for view in shard.rows[clip]["views"] if len(view["frames"]) == frames]
+    return [View(shard, clip, view["frames"], view["ptsSeconds"], view["questions"]) for view in views]
+
+
+def visual_tokens(views: list[View], budget: tuple[int, int], method: str = "visionzip") -> torch.Tensor:
+    """F frames each -> (B * F, T, D)."""
+    hidden, keys, scores = (torch.cat(part) for part in zip(*(v.shard.read(v.clip, v.frames) for v in views)))
+    if budget == NONE:
+        return hidden[:, 1:]
+    if method != "visionzip":
+        return CONTROLS[method](hidden, keys, scores, sum(budget))
+    return compress(hidden, keys, scores, *budget)
+
+
+def shuffle_patches(visual: torch.Tensor) -> torch.Tensor:
+    """Every frame's patches in an order of its own: where a patch lies is to be read from the token itself."""
+    order = torch.rand(visual.shape[:2]).argsort(1)
+    return take_patches(visual, order)
+
+
+def take_patches(visual: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+    return visual.gather(1, patches[..., None].expand(-1, -1, visual.shape[2]))
+
+
+def near_objects(visual: torch.Tensor, views: list[View], T: int) -> torch.Tensor:
+    """
+    The T patches of every frame nearest to what it shows, roughly, in raster order; any T where it shows nothing.
+    A closer shot: cheaper than all patches, with more of the picture on objects.
+    """
+    spot = (torch.arange(GRID) + 0.5) / GRID
+    points = torch.stack([spot.expand(GRID, GRID).flatten(), spot[:, None].expand(GRID, GRID).flatten()], 1)  # (P, 2)
+    rows = []
+    for view in views:
+        things = view.shard.rows[view.clip]["objects"]
+        for f in view.frames:
+            seen = [thing["centres"][f] for thing in things if thing["centres"][f]]
+            rows.append(torch.cdist(points, torch.tensor(seen)).min(1).values if seen else torch.zeros(GRID * GRID))
+    ranks = torch.stack(rows) + torch.rand(visual.shape[:2]) / GRID
+    return take_patches(visual, ranks.argsort(1)[:, :T].sort(1).values)
 
 
 def pack(tokenizer: Tokenizer, pts: list[float], T: int, questions: list[dict], asked_weight: float):
@@ -53,62 +104,115 @@ def pack(tokenizer: Tokenizer, pts: list[float], T: int, questions: list[dict], 
         segments += [i + 1] * len(whole)
         positions += range(P, P + len(whole))
         targets += [*whole[1:], IGNORED]
-        weights += [asked_weight] * (len(asked) - 1) + [1.0] * (len(whole) - len(asked)) + [0.0]
+        weight = q.get("weight", 1.0)
+        weights += [asked_weight] * (len(asked) - 1) + [weight] * (len(whole) - len(asked)) + [0.0]
     return ids, segments, positions, targets, weights
 
 
-def turn_round(row: dict) -> dict:
-    """The same clip played backwards: encoding a frame does not depend on the others, so only the truth changes."""
-    pts = row["ptsSeconds"]
-    questions = [{**q, "answer": OPPOSITE[q["answer"]]} if q["kind"] == "direction" else q for q in row["questions"]]
-    return {"ptsSeconds": [pts[-1] - t for t in reversed(pts)], "questions": questions}
+def name_place(centre: list[float]) -> str:
+    x, y = centre
+    words = [("top", "", "bottom")[min(2, int(y * 3))], ("left", "", "right")[min(2, int(x * 3))]]
+    return " ".join(filter(None, words)) or "middle"
 
 
-def ask_places(objects: list[dict], frames: list[int], pts: list[float], rng: np.random.Generator) -> list[dict]:
-    """Two questions only for training: where an object is at some moment. A direction is the change of that."""
-    questions = []
-    for moment in (rng.choice([0, len(frames) - 1]), rng.integers(len(frames))):
-        thing = objects[rng.integers(len(objects))]
-        x, y = thing["centres"][frames[moment]]
-        words = [("top", "", "bottom")[min(2, int(y * 3))], ("left", "", "right")[min(2, int(x * 3))]]
-        when = {0: "the start", len(frames) - 1: "the end"}.get(int(moment), f"{pts[moment]:.1f}s")
-        questions.append(
-            {
-                "question": f"Where is the {thing['colour']} {thing['shape']} at {when}?",
-                "kind": "place",
-                "answer": " ".join(filter(None, words)) or "middle",
-            }
-        )
+def things_at(view: View, moment: int) -> list[tuple[str, str]]:
+    """What is seen at a moment, from left to right: (name, place)."""
+    frame = view.frames[moment]
+    there = [thing for thing in view.shard.rows[view.clip]["objects"] if thing["centres"][frame]]
+    there.sort(key=lambda thing: thing["centres"][frame][0])
+    return [(f"{thing['colour']} {thing['shape']}", name_place(thing["centres"][frame])) for thing in there]
+
+
+def describe(view: View, moment: int, when: str, weight: float) -> dict:
+    """A caption of one frame: each word that follows a colour or a shape is read off that object alone."""
+    answer = ", ".join(f"{name} {place}" for name, place in things_at(view, moment)) or "nothing"
+    return {"question": f"What is there{when}?", "kind": "caption", "answer": answer, "weight": weight}
+
+
+def ask_moments(view: View, rng: np.random.Generator) -> list[dict]:
+    """What is there at two moments, and where one of the objects is."""
+    questions, last = [], len(view.frames) - 1
+    for moment in (int(rng.choice([0, last])), int(rng.integers(last + 1))):
+        when = {0: " at the start", last: " at the end"}.get(moment, f" at {render_time(view.pts[moment])}")
+        questions.append(describe(view, moment, when, CAPTION_WEIGHT))
+        things = things_at(view, moment)
+        if things:
+            name, place = things[rng.integers(len(things))]
+            questions.append({"question": f"Where is the {name}{when}?", "kind": "where", "answer": place})
     return questions
+
+
+def moments_of(view: View, thing: dict) -> list[int]:
+    return [moment for moment, frame in enumerate(view.frames) if thing["centres"][frame]]
+
+
+def ask_times(view: View, rng: np.random.Generator) -> list[dict]:
+    """When one of the objects is seen, and what comes and goes in turn: frame by frame what `when` and `order` need."""
+    seen = [(thing, moments_of(view, thing)) for thing in view.shard.rows[view.clip]["objects"]]
+    seen = [(f"{thing['colour']} {thing['shape']}", moments) for thing, moments in seen if moments]
+    if not seen:
+        return []
+    name, moments = seen[rng.integers(len(seen))]
+    gone = [moment for moment in range(len(view.frames)) if moment not in moments]
+    asked, listed = (
+        (f"is the {name} seen", moments) if rng.random() < 0.6 or not gone else (f"is there no {name}", gone)
+    )
+    times = " ".join(render_time(view.pts[moment]) for moment in listed)
+    comes = [(moments[0], f"{name} appears") for name, moments in seen]
+    goes = [(moments[-1] + 1, f"{name} vanishes") for name, moments in seen]
+    events = [event for moment, event in sorted(comes + goes) if 0 < moment < len(view.frames)]
+    side = int(rng.random() < 0.5)
+    return [
+        {
+            "question": f"In which frame is the {name} seen {('first', 'last')[side]}?",
+            "kind": "number",
+            "answer": str(moments[-side] + 1),
+        },
+        {"question": f"At which times {asked}?", "kind": "times", "answer": times, "weight": TIMES_WEIGHT},
+        {
+            "question": "What happens?",
+            "kind": "events",
+            "answer": ", ".join(events) or "nothing",
+            "weight": CAPTION_WEIGHT,
+        },
+    ]
+
+
+def ask_end(view: View) -> dict:
+    """The easiest copy of a time."""
+    return {"question": "When does the video end?", "kind": "end", "answer": render_time(view.pts[-1])}
+
+
+def align(view: View, rng: np.random.Generator) -> View:
+    """One frame of a view and its caption: LLaVA's first stage."""
+    moment = int(rng.integers(len(view.frames)))
+    caption = describe(view, moment, "", 1.0)
+    return view._replace(frames=[view.frames[moment]], pts=[view.pts[moment]], questions=[caption])
+
+
+def at_another_pace(view: View, rng: np.random.Generator) -> View:
+    """The same clip slower or faster, and sometimes cut from a longer one: only the times change."""
+    pace = np.exp(rng.uniform(np.log(0.5), np.log(40))) if rng.random() < 0.15 else 1.0
+    start = rng.random() * 60 if rng.random() < 0.1 else 0.0
+    pts = [round(t * pace + start, 3) for t in view.pts]
+    again = [{**q, "answer": render_time(pts[q["moment"]])} if q["kind"] == "when" else q for q in view.questions]
+    return view._replace(pts=pts, questions=again)
+
+
+def vary(view: View, rng: np.random.Generator, most_questions: int) -> View:
+    view = at_another_pace(view, rng)
+    chosen = [view.questions[i] for i in rng.permutation(len(view.questions))[:most_questions]]
+    return view._replace(questions=chosen + ask_moments(view, rng) + ask_times(view, rng) + [ask_end(view)])
 
 
 def make_batch(
     tokenizer: Tokenizer,
-    clips: list[tuple],
-    budget: tuple[int, int],
-    rng: np.random.Generator | None = None,
-    most_questions: int = 99,
+    views: list[View],
+    visual: torch.Tensor,
     asked_weight: float = 0.0,
 ) -> dict:
-    """[(shard, clip, frames)] -> tensors (B, S). With `rng` half of the clips run backwards, times may start later."""
-    packed, turned, kinds = [], [], []
-    for shard, clip, frames in clips:
-        row = shard.rows[clip]
-        row = {"ptsSeconds": [row["ptsSeconds"][f] for f in frames], "questions": row["questions"]}
-        questions = row["questions"]
-        if rng is not None:
-            if rng.random() < 0.5:
-                row, frames = turn_round(row), frames[::-1]
-            start = rng.random() * 30 if rng.random() < 0.1 else 0.0
-            row["ptsSeconds"] = [t + start for t in row["ptsSeconds"]]
-            chosen = rng.permutation(len(row["questions"]))[:most_questions]
-            questions = [row["questions"][i] for i in chosen]
-            questions += ask_places(shard.rows[clip]["objects"], frames, row["ptsSeconds"], rng)
-        turned.append((shard, clip, frames))
-        kinds.append([q["kind"] for q in questions])
-        packed.append((row["ptsSeconds"], questions))
-    visual = visual_tokens(turned, budget)
-    rows = [pack(tokenizer, pts, visual.shape[1], questions, asked_weight) for pts, questions in packed]
+    """Views of F frames each and their visual tokens (B * F, T, D) -> tensors (B, S)."""
+    rows = [pack(tokenizer, v.pts, visual.shape[1], v.questions, asked_weight) for v in views]
     S = max(len(row[0]) for row in rows)
     fill = (tokenizer.token_to_id(PAD), PADDING, 0, IGNORED, 0.0)
     columns = [[column + [empty] * (S - len(column)) for column in part] for part, empty in zip(zip(*rows), fill)]
@@ -120,7 +224,8 @@ def make_batch(
         "targets": targets,
         "weights": weights,
         "visual": visual,
-        "kinds": kinds,
+        "kinds": [[q["kind"] for q in v.questions] for v in views],
+        "tenths": torch.tensor([[int(render_time(t)[:-1].replace(".", "")) for t in v.pts] for v in views]),
         "bias": block_bias(segments),
     }
 

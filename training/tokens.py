@@ -2,13 +2,14 @@
 
 import json
 import re
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 PAD, BOS, EOS, IMAGE = "<pad>", "<s>", "</s>", "<image>"
 SPECIAL = [PAD, BOS, EOS, IMAGE]  # ids 0, 1, 2, 3
-VOCABULARY = 512
+VOCABULARY = 1024
 
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -37,7 +38,10 @@ four five six seven eight nine ten black brown pink grey gray cyan dark light bi
 
 def train_tokenizer(questions: list[str]) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    # As Llama 3 does it, but a time stays in one piece.
+    pieces = pre_tokenizers.Split(Regex(r" ?\d+\.\d+s| ?[A-Za-z]+| ?\d| ?[^\sA-Za-z\d]+|\s+"), "isolated")
+    bytes_only = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pieces, bytes_only])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
@@ -45,15 +49,22 @@ def train_tokenizer(questions: list[str]) -> Tokenizer:
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
-    times = [f"USER: {t / 10:.1f}s" for t in range(100)] + ["ASSISTANT:"] * 100
-    places = [f" {row} {column}" for row in ("top", "middle", "bottom") for column in ("left", "right")] * 20
-    tokenizer.train_from_iterator([*questions, *times, *places, *re.findall(r"[^.?]+[.?]?", ENGLISH) * 5], trainer)
+    # The times of short clips become one token each: a frame is then looked up by one name.
+    times = [f" {t / 10:.1f}s" for t in range(200)] * 1000 + [f" {t / 10:.1f}s" for t in range(6000)]
+    times += ["USER:", "ASSISTANT:"] * 2000
+    places = [f" {row} {column}" for row in ("top", "middle", "bottom") for column in ("left", "right")] * 500
+    tokenizer.train_from_iterator([*questions, *times, *places, *re.findall(r"[^.?]+[.?]?", ENGLISH) * 50], trainer)
     return tokenizer
+
+
+def render_time(seconds: float) -> str:
+    """As the worker writes it: JavaScript's toFixed(1), which takes an exact half up."""
+    return f"{Decimal(seconds).quantize(Decimal('0.1'), ROUND_HALF_UP)}s"
 
 
 def render_prefix(pts_seconds: list[float]) -> str:
     """What the template renders before the question: every frame's time and its <image>."""
-    return "USER:" + "".join(f" {pts:.1f}s{IMAGE}" for pts in pts_seconds)
+    return "USER:" + "".join(f" {render_time(pts)}{IMAGE}" for pts in pts_seconds)
 
 
 def render_question(question: str) -> str:

@@ -1,24 +1,68 @@
-"""Stage 3: projector and decoder on cached features, compressed as at run time, many questions behind each clip."""
+"""
+Stage 3: the language side on cached features, many questions behind each clip.
+
+    all    projector and decoder, all tokens of every frame: what LLaVA does
+    tuned  the projector alone, on compressed tokens, from a finished `all` (the paper's efficient tuning)
+    with   projector and decoder, compressed from the start
+"""
 
 import argparse
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from config import CONTEXTUAL, DOMINANT, FRAMES, PATCHES, text_config, vision_config
-from decoder import Projector, run_blocks
-from loop import Trainer, launch
-from packing import NONE, Features, load_features, make_batch, visual_tokens
 from tokenizers import Tokenizer
-from tokens import IMAGE
 from transformers import LlamaForCausalLM
 
+from config import CONTEXTUAL, DOMINANT, FRAMES, PATCHES, text_config, vision_config
+from controls import CONTROLS
+from decoder import Projector, run_blocks
+from loop import Trainer, launch
+from packing import (
+    IGNORED,
+    NONE,
+    Features,
+    View,
+    align,
+    load_features,
+    make_batch,
+    near_objects,
+    shuffle_patches,
+    vary,
+    views_of,
+    visual_tokens,
+)
+from tokens import IMAGE
+from torch import nn
+
+TIMES = 200  # those below 20 s are tokens
 DEFAULT = (DOMINANT, CONTEXTUAL)
-TOKENS_PER_STEP = 3000  # in each process
-TEXT_PER_CLIP = 130  # the words of the prompt and of 7 questions, about
-MOST_QUESTIONS = 5
-CLS_DROP = 0.5  # share of the steps without CLS: it lists the objects so well that patches would not be looked at
+TOKENS_PER_STEP = 3600  # in each process
+TEXT_PER_CLIP = 350  # the words of the prompt and of the questions, about
+MOST_QUESTIONS = 12
+CLS_DROP = 0.5  # share of the compressed steps without CLS: it lists the objects so well that patches are not looked at
+CLOCK_WEIGHT, CLOCK_TOKENS, CLOCK_BLOCKS = 0.15, 512, 2
 ASKED_WEIGHT = 0.1  # of the questions' own words in the loss: they name what is in the clip
+
+
+class Phase(NamedTuple):
+    """Of stage `all`, up to a share of the time."""
+
+    end: float
+    frames: dict[int, float]  # of a clip, and how likely
+    patches: tuple[int, int]  # of a frame, the fewest and the most
+    every: float  # share of the steps that take all patches
+
+
+# Few frames, then few patches, are cheap and teach most of it.
+PHASES = (
+    Phase(0.08, {1: 1.0}, (40, 100), 0.5),  # captions of single frames: LLaVA's first stage
+    Phase(0.25, {1: 0.1, 2: 0.5, 4: 0.4}, (20, 60), 0.1),
+    Phase(0.62, {2: 0.15, 4: 0.3, 8: 0.45, 12: 0.1}, (20, 48), 0.05),
+    Phase(0.84, {2: 0.1, 4: 0.2, 8: 0.55, 12: 0.15}, (30, 100), 0.3),
+    Phase(1.0, {2: 0.1, 4: 0.2, 8: 0.55, 12: 0.15}, (30, 100), 0.85),
+)
 
 
 def split_budget(total: int) -> tuple[int, int]:
@@ -26,43 +70,41 @@ def split_budget(total: int) -> tuple[int, int]:
     return total - contextual, contextual
 
 
-def sample_setting(rng: np.random.Generator, done: float) -> tuple[int, tuple[int, int]]:
-    """
-    Frames and budget of one step. The first half takes few frames, which is cheap and teaches most of it; after that
-    mostly the default, some other budgets, and a few frames without compression.
-    """
-    draw = rng.random()
-    if done < 0.5:
-        return int(rng.integers(3, 5)), DEFAULT if draw < 0.8 else split_budget(int(rng.integers(8, 25)))
-    if draw < 0.06:
-        return int(rng.integers(2, FRAMES + 1)), NONE
-    if draw < 0.25:
-        return int(rng.integers(4, 13)), split_budget(int(rng.integers(8, 49)))
-    return FRAMES, DEFAULT
+def sample_setting(rng: np.random.Generator, stage: str, done: float) -> tuple[int, tuple[int, int], int]:
+    """Frames of one step, and VisionZip's budget or how many of all patches it takes."""
+    phase = PHASES[-1] if stage == "tuned" else next(phase for phase in PHASES if done <= phase.end)
+    frames = int(rng.choice(list(phase.frames), p=list(phase.frames.values())))
+    if stage == "all":
+        return frames, NONE, PATCHES if rng.random() < phase.every else int(rng.integers(*phase.patches))
+    some = split_budget(int(np.exp(rng.uniform(np.log(3), np.log(73)))))
+    return frames, DEFAULT if rng.random() < 0.6 else some, 0
 
 
-def sample_clips(groups: dict[int, list[Features]], rng: np.random.Generator, frames: int, B: int) -> list[tuple]:
-    """B clips with `frames` of their cached frames, in order of time."""
-    shards = groups[FRAMES] if frames <= FRAMES else groups[12]
-    clips = []
-    for _ in range(B):
-        shard = shards[rng.integers(len(shards))]
-        chosen = sorted(rng.choice(shard.frames, frames, replace=False).tolist())
-        clips.append((shard, int(rng.integers(len(shard.rows))), chosen))
-    return clips
+def sample_visual(views: list[View], budget: tuple[int, int], T: int, args: argparse.Namespace, rng) -> torch.Tensor:
+    """(B * F, T, D), sometimes with the patches shuffled or without CLS."""
+    visual = visual_tokens(views, budget, args.method)
+    if budget == NONE:
+        if T < PATCHES:
+            visual = near_objects(visual, views, T)
+        return shuffle_patches(visual) if rng.random() < 0.5 else visual
+    if args.stage == "with" and rng.random() < CLS_DROP:
+        visual[:, 0] = 0
+    return visual
 
 
 def sample_batch(
-    tokenizer: Tokenizer, groups: dict[int, list[Features]], rng: np.random.Generator, done: float
+    tokenizer: Tokenizer, shards: list[Features], rng: np.random.Generator, args: argparse.Namespace, done: float
 ) -> dict:
     """One process's part of a step: clips of one number of frames and one budget, about TOKENS_PER_STEP in all."""
-    frames, budget = sample_setting(rng, done)
-    per_clip = frames * (sum(budget) or PATCHES) + TEXT_PER_CLIP
-    clips = sample_clips(groups, rng, frames, max(1, TOKENS_PER_STEP // per_clip))
-    batch = make_batch(tokenizer, clips, budget, rng, MOST_QUESTIONS, ASKED_WEIGHT)
-    if budget != NONE and rng.random() < CLS_DROP:
-        batch["visual"][:, 0] = 0
-    return batch
+    frames, budget, T = sample_setting(rng, args.stage, done)
+    per_clip = frames * (sum(budget) or T) + (TEXT_PER_CLIP if frames > 1 else 30)
+    views = []
+    for _ in range(max(1, TOKENS_PER_STEP // per_clip)):
+        shard = shards[rng.integers(len(shards))]
+        both = views_of(shard, int(rng.integers(len(shard.rows))), max(2, frames))
+        view = both[rng.integers(len(both))]
+        views.append(align(view, rng) if frames == 1 else vary(view, rng, MOST_QUESTIONS))
+    return make_batch(tokenizer, views, sample_visual(views, budget, T, args, rng), ASKED_WEIGHT)
 
 
 @torch.no_grad()
@@ -78,30 +120,73 @@ def whiten(projector: Projector, tokens: torch.Tensor) -> None:
     projector.linear_1.bias.sub_(projector.linear_1.weight @ mean)
 
 
+@torch.no_grad()
+def code_times(model: LlamaForCausalLM, tokenizer: Tokenizer) -> None:
+    """
+    Gives the tokens that are times (0.0s to 19.9s) embeddings that tell how late it is, waves of several periods
+    beside what tells tokens apart, and the output layer the same rows: so one linear map copies any time, and nearby
+    times are alike. From random rows no time was copied after 40 minutes.
+    """
+    rows = torch.tensor([tokenizer.token_to_id(f"Ġ{t / 10:.1f}s") for t in range(TIMES)])
+    inward, outward = model.model.embed_tokens.weight, model.lm_head.weight
+    seconds, periods = torch.arange(TIMES) / 10, 40 / 2 ** torch.arange(7)
+    angles = 2 * torch.pi * seconds[:, None] / periods
+    waves = torch.cat([angles.sin(), angles.cos()], 1)
+    basis = torch.linalg.qr(torch.randn(inward.shape[1], waves.shape[1])).Q
+    mean = inward[rows].mean(0)
+    own = inward[rows] - mean
+    code = F.normalize(0.8 * F.normalize(waves @ basis.T, dim=1) + 0.6 * F.normalize(own, dim=1), dim=1)
+    inward[rows] = mean + own.norm(dim=1).mean() * code
+    outward[rows] = outward[rows].mean(0) + code
+
+
+class Clock(nn.Module):
+    """
+    Heads that only training needs: after two blocks, each visual token is to tell its frame's time and number. What
+    answers a question can then ask any object when it is seen.
+    """
+
+    def __init__(self, H: int, most_frames: int = 16):
+        super().__init__()
+        self.time, self.number = nn.Linear(H, TIMES), nn.Linear(H, most_frames)
+
+    def loss(self, x: torch.Tensor, batch: dict, image: int) -> torch.Tensor:
+        """x (B, S, H): the outputs of a block."""
+        T, (B, frames) = batch["visual"].shape[1], batch["tenths"].shape
+        visual = x[batch["ids"] == image]  # (B * F * T, H)
+        numbers = torch.arange(frames).expand(B, frames).flatten().repeat_interleave(T)
+        tenths = batch["tenths"].flatten().repeat_interleave(T)
+        some = torch.randint(len(visual), (CLOCK_TOKENS,))
+        visual = F.rms_norm(visual[some].float(), visual.shape[-1:])
+        known = torch.where(tenths[some] < TIMES, tenths[some], IGNORED)
+        lost = F.cross_entropy(self.time(visual), known, reduction="sum") / CLOCK_TOKENS
+        return lost + F.cross_entropy(self.number(visual), numbers[some])
+
+
 def embed(model: LlamaForCausalLM, projector: Projector, batch: dict, image: int) -> torch.Tensor:
     """(B, S, H): the words' embeddings, and the visual tokens in the places of <image>."""
     x = model.model.embed_tokens(batch["ids"])
     return x.masked_scatter((batch["ids"] == image)[..., None], projector(batch["visual"]).to(x.dtype))
 
 
-def predict(model, projector, batch: dict, image: int) -> torch.Tensor:
+def predict(model, projector, batch: dict, image: int, states: list | None = None) -> torch.Tensor:
     """Logits (M, V) at the places that have a target."""
     with torch.autocast("cpu", torch.bfloat16):
-        x, _ = run_blocks(model, embed(model, projector, batch, image), batch["positions"], batch["bias"])
+        x, _ = run_blocks(
+            model, embed(model, projector, batch, image), batch["positions"], batch["bias"], states=states
+        )
         return model.lm_head(x[batch["weights"] > 0]).float()
 
 
 @torch.no_grad()
-def validate(
-    model, projector, tokenizer, shards, setting=(FRAMES, DEFAULT), clips: int = 500
-) -> dict[str, tuple[int, int]]:
-    """Answers that are right to the last token (as greedy decoding would give them), and questions, by kind."""
-    frames, budget = setting
+def validate(model, projector, tokenizer, shards, budget, clips: int, method: str = "visionzip") -> str:
+    """Share of answers that are right to the last token (as greedy decoding would give them), by kind."""
     counts: dict[str, list[int]] = {}
-    image, size = tokenizer.token_to_id(IMAGE), 5 if budget == NONE else 25
+    image, size = tokenizer.token_to_id(IMAGE), 3 if budget == NONE else 12
+    views = [views_of(shard, c, FRAMES)[0] for shard in shards for c in range(len(shard.rows))][:clips]
     for start in range(0, clips, size):
-        picked = [int(round(i * (shards[0].frames - 1) / (frames - 1))) for i in range(frames)]
-        batch = make_batch(tokenizer, [(shards[0], c, picked) for c in range(start, start + size)], budget)
+        some = views[start : start + size]
+        batch = make_batch(tokenizer, some, visual_tokens(some, budget, method))
         on = batch["weights"] > 0
         right = torch.ones(on.shape, dtype=torch.bool)
         right[on] = predict(model, projector, batch, image).argmax(-1) == batch["targets"][on]
@@ -110,56 +195,82 @@ def validate(
                 count = counts.setdefault(kind, [0, 0])
                 count[0] += bool(right[b][batch["segments"][b] == i + 1].all())
                 count[1] += 1
-    return {kind: tuple(count) for kind, count in sorted(counts.items())}
-
-
-def summarise(counts: dict[str, tuple[int, int]]) -> str:
     total = [sum(part) for part in zip(*counts.values())]
-    shares = [f"{kind} {right / asked:.3f}" for kind, (right, asked) in {**counts, "all": total}.items()]
-    return " ".join(shares) + f" of {total[1]}"
+    shares = [f"{kind} {right / asked:.3f}" for kind, (right, asked) in [*sorted(counts.items()), ("all", total)]]
+    return f"{budget} " + " ".join(shares) + f" of {total[1]}"
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=("all", "tuned", "with"))
     parser.add_argument("--features", default="training/work/features")
     parser.add_argument("--tokenizer", default="training/work/tokenizer.json")
-    parser.add_argument("--out", default="training/work/language.pt")
-    parser.add_argument("--minutes", type=float, default=35)
+    parser.add_argument(
+        "--from", dest="start", default="training/work/language-all.pt", help="what `tuned` starts from"
+    )
+    parser.add_argument("--method", choices=("visionzip", *CONTROLS), default="visionzip", help="for `tuned`")
+    parser.add_argument("--size", choices=("nano", "small"), default="nano", help="of the decoder")
+    parser.add_argument("--out", help="default: training/work/language-STAGE[-METHOD][-SIZE].pt")
+    parser.add_argument("--minutes", type=float, default=50)
     parser.add_argument("--rate", type=float, default=1.2e-3)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.method != "visionzip" and args.stage != "tuned":
+        parser.error("--method is only for `tuned`")
+    others = [name for name in (args.method, args.size) if name not in ("visionzip", "nano")]
+    args.out = args.out or f"training/work/language-{'-'.join([args.stage, *others])}.pt"
+    return args
+
+
+def start(args: argparse.Namespace, tokenizer: Tokenizer, shards: list[Features]) -> tuple:
+    """The modules as they are before the first step, and those of them that learn."""
+    width = vision_config().hidden_size
+    config = text_config(tokenizer.get_vocab_size(), args.size)
+    model, projector = LlamaForCausalLM(config), Projector(width, config.hidden_size)
+    if args.stage == "tuned":
+        saved = torch.load(args.start)
+        model.load_state_dict(saved["model"]), projector.load_state_dict(saved["projector"])
+        model.requires_grad_(False)
+        return model, projector, {"projector": projector}
+    code_times(model, tokenizer)
+    sample: list[View] = [views_of(shards[0], clip, FRAMES)[0] for clip in range(60)]
+    whiten(projector, visual_tokens(sample, NONE if args.stage == "all" else DEFAULT).flatten(0, 1))
+    return model, projector, {"model": model, "projector": projector, "clock": Clock(config.hidden_size)}
 
 
 def train(rank: int, args: argparse.Namespace) -> None:
     torch.manual_seed(0)
     width = vision_config().hidden_size
     tokenizer = Tokenizer.from_file(args.tokenizer)
-    config = text_config(tokenizer.get_vocab_size())
-    model, projector = LlamaForCausalLM(config), Projector(width, config.hidden_size)
-    unseen = load_features(f"{args.features}/validate", width)
-    groups = {n: load_features(f"{args.features}/{name}", width) for n, name in ((FRAMES, "train"), (12, "long"))}
-    sample = [(groups[FRAMES][0], clip, list(range(FRAMES))) for clip in range(100)]
-    whiten(projector, visual_tokens(sample, DEFAULT).flatten(0, 1))
-    trainer = Trainer(rank, args.out, args.minutes, args.rate, 0.05, model=model, projector=projector)
+    unseen, shards = (load_features(f"{args.features}/{split}", width) for split in ("validate", "train"))
+    if args.stage == "tuned":
+        shards = shards[: len(shards) // 10]  # the paper tunes on a tenth of the data
+    model, projector, learning = start(args, tokenizer, shards)
+    warmup_steps = 30 if args.stage == "tuned" else 200
+    trainer = Trainer(rank, args.out, args.minutes, args.rate, 0.05, warmup_steps, **learning)
     rng, image, loss_mean = np.random.default_rng([trainer.step, rank]), tokenizer.token_to_id(IMAGE), 0.0
+    clock_mean = 0.0
+    torch.manual_seed(2 * trainer.step + rank)
     for step in trainer.steps():
-        batch = sample_batch(tokenizer, groups, rng, trainer.done)
+        batch = sample_batch(tokenizer, shards, rng, args, trainer.done)
         on = batch["weights"] > 0
-        each = F.cross_entropy(predict(model, projector, batch, image), batch["targets"][on], reduction="none")
+        states: list[torch.Tensor] = []
+        logits = predict(model, projector, batch, image, states)
+        each = F.cross_entropy(logits, batch["targets"][on], reduction="none")
         loss = (each * batch["weights"][on]).sum() / batch["weights"].sum()
+        if clock := learning.get("clock"):
+            clock_loss = clock.loss(states[CLOCK_BLOCKS - 1], batch, image)
+            clock_mean += (clock_loss.item() - clock_mean) / min(step + 1, 50)
+            loss = loss + CLOCK_WEIGHT * clock_loss
         trainer.update(loss)
         loss_mean += (loss.item() - loss_mean) / min(step + 1, 50)
         if rank == 0 and step % 50 == 49:
-            trainer.log(f"loss {loss_mean:.4f}")
-        if rank == 0 and step % 400 == 399:
-            trainer.log(summarise(validate(model, projector, tokenizer, unseen, clips=100)))
+            trainer.log(f"loss {loss_mean:.4f} clock {clock_mean:.3f}")
+        if rank == 0 and step % 300 == 299:
+            for budget in (NONE, DEFAULT):
+                trainer.log(validate(model, projector, tokenizer, unseen, budget, 36, args.method))
     if rank == 0:
-        report(model, projector, tokenizer, unseen)
-
-
-def report(model, projector, tokenizer, unseen) -> None:
-    for setting in ((FRAMES, DEFAULT), (4, DEFAULT), (FRAMES, split_budget(32)), (FRAMES, NONE)):
-        counts = validate(model, projector, tokenizer, unseen, setting, 500 if setting[1] == DEFAULT else 100)
-        print("done", setting, summarise(counts), flush=True)
+        for budget in (NONE, DEFAULT):
+            print("done", validate(model, projector, tokenizer, unseen, budget, 240, args.method), flush=True)
 
 
 if __name__ == "__main__":

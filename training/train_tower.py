@@ -6,12 +6,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from config import COLOURS, FEATURE_LAYER, SHAPES
-from data import disturb, load_shards, sample_stills
+from data import MAX_OBJECTS, disturb, load_shards, sample_stills
 from loop import Trainer, launch
 from torch import nn
 from vision import keys_and_scores, new_tower, selected_block
 
-TOP_PATCHES = 13
+TOP_PATCHES = 12
 
 
 class Teacher(nn.Module):
@@ -52,14 +52,14 @@ class Teacher(nn.Module):
 
 def attention_loss(scores: torch.Tensor, objects: torch.Tensor) -> torch.Tensor:
     """-log of the share of CLS attention on objects, and of each object's part against an equal one (capped)."""
+    some = (objects > 0).any(1)
+    scores, objects = scores[some], objects[some]
     share = scores / scores.sum(1, keepdim=True)
     loss = -torch.log((share * (objects > 0)).sum(1) + 1e-4).mean()
-    counts = objects.max(1).values
-    for o in range(1, int(counts.max()) + 1):
-        present = (objects == o).any(1)
-        part = ((share * (objects == o)).sum(1) * counts)[present].clamp(max=1)
-        loss = loss - torch.log(part + 1e-2).mean() / int(counts.max())
-    return loss
+    masks = [objects == o for o in range(1, MAX_OBJECTS + 1)]
+    counts = sum(mask.any(1).float() for mask in masks)
+    parts = [((share * mask).sum(1) * counts)[mask.any(1)].clamp(max=1) for mask in masks]
+    return loss - torch.log(torch.cat(parts) + 1e-2).mean()
 
 
 def forward(tower, x: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
@@ -84,7 +84,7 @@ def validate(tower, teacher, shards) -> str:
         share = ((scores * on).sum(1) / scores.sum(1)).mean()
         top = torch.zeros_like(on).scatter(1, scores.topk(TOP_PATCHES).indices, True)
         hits = [
-            all((top[b] & (truth["objects"][b] == o)).any() for o in range(1, truth["objects"][b].max() + 1))
+            all((top[b] & (truth["objects"][b] == o)).any() for o in truth["objects"][b].unique() if o > 0)
             for b in range(B)
         ]
         sums += [
@@ -102,7 +102,7 @@ def validate(tower, teacher, shards) -> str:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="training/work/data")
+    parser.add_argument("--data", default="training/work/clips")
     parser.add_argument("--out", default="training/work/tower.pt")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--batch", type=int, default=24, help="frames a step and process")

@@ -35,7 +35,7 @@ def keys_and_scores(block: nn.Module, before: torch.Tensor) -> tuple[torch.Tenso
     `before` (B, N, D), the input of the selected block. Keys (B, N, K): k_proj's output, the mean over heads. Scores
     (B, N - 1): the CLS row of the softmax, summed over heads, over the patches.
     """
-    B, N, D = before.shape
+    B, N, _ = before.shape
     attention = block.self_attn
     heads, K = attention.num_heads, attention.head_dim
     normed = block.layer_norm1(before)
