@@ -4,30 +4,40 @@ import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Clip, clipSeed, generateClip } from '../src/clips/index.js';
+import {
+  type Clip,
+  type ClipOptions,
+  clipSeed,
+  EXTRA_KINDS,
+  type ExtraKind,
+  generateClip,
+} from '../src/clips/index.js';
 
 const HELP = `Usage: clips --seed S --count N --out DIR
 
-Makes N short clips of coloured shapes that move over textured backgrounds, and asks about them.
+Makes N clips of small coloured shapes that move, turn, appear and vanish over drifting, noisy backgrounds, and asks
+about them.
 
 Options:
   --seed S     whole number; the same seed gives the same bytes (default 0)
   --count N    how many clips (default 10)
   --out DIR    folder to write to, made if it is missing: clip-000.mp4, … and questions.jsonl, whose rows hold
-               video (file name in DIR), question, answer, kind (colour, shape, count or direction)
+               video (file name in DIR), question, answer, kind (colour, shape, count, presence, direction, place
+               or order)
+  --seconds R  shortest and longest clip, within 2-3600, lengths spread evenly on a logarithmic scale (default 2-20)
+  --with K     more kinds, with commas: when (its rows hold toleranceSeconds, how far an answer may be off), flash
+               (every clip then holds one, a fraction of a second long)
+  --most N     most questions a clip (default 8): one of each kind first, the kinds of --with before the usual ones
   --help       this text
 `;
 
 /** One thread and no encoder's stamp in the file: the same frames give the same bytes. */
-function encoderArguments(clip: Clip, path: string): string[] {
-  const { size, fps } = clip.scene;
-  return [
-    ...['-hide_banner', '-loglevel', 'error', '-nostdin', '-y'],
-    ...['-f', 'rawvideo', '-pix_fmt', 'rgb24', '-video_size', `${size}x${size}`, '-framerate', String(fps)],
-    ...['-i', 'pipe:0', '-an', '-c:v', 'libx264', '-preset', 'medium', '-crf', '20', '-pix_fmt', 'yuv420p'],
-    ...['-threads', '1', '-flags:v', '+bitexact', '-fflags', '+bitexact', '-map_metadata', '-1'],
-    ...['-movflags', '+faststart', `file:${path}`],
-  ];
+function encoderArguments({ scene: { size, fps, crf } }: Clip, path: string): string[] {
+  const input = `-f rawvideo -pix_fmt rgb24 -video_size ${size}x${size} -framerate ${fps} -i pipe:0`;
+  const encoder = `-an -c:v libx264 -preset medium -crf ${crf} -pix_fmt yuv420p -threads 1`;
+  const file = '-flags:v +bitexact -fflags +bitexact -map_metadata -1 -movflags +faststart';
+  const options = `-hide_banner -loglevel error -nostdin -y ${input} ${encoder} ${file}`;
+  return [...options.split(' '), `file:${path}`];
 }
 
 /** Encodes a clip into an MP4 file. Fails with what ffmpeg wrote to its standard error. */
@@ -57,16 +67,43 @@ function parseCount(name: string, text: string, least: number): number {
   return value;
 }
 
-/** Writes `count` clips and questions.jsonl into `out`; returns the number of questions. */
-async function writeClips(seed: number, count: number, out: string): Promise<number> {
+/** Below 2 seconds, two events often lie too close to be told apart in eight frames. */
+function parseSeconds(text: string): readonly [number, number] {
+  const [, least, most] = /^(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)$/.exec(text) ?? [];
+  const range = [Number(least), Number(most)] as const;
+  if (!(range[0] >= 2 && range[0] <= range[1] && range[1] <= 3600))
+    throw new RangeError(`\`--seconds\` must be a range within 2-3600 such as 2-20, got "${text}"`);
+  return range;
+}
+
+function parseKinds(text: string): ExtraKind[] {
+  const names = text.split(',').filter(Boolean);
+  return names.map((name) => {
+    const kind = EXTRA_KINDS.find((extra) => extra === name);
+    if (!kind) throw new RangeError(`\`--with\` takes ${EXTRA_KINDS.join(' and ')}, got "${name}"`);
+    return kind;
+  });
+}
+
+interface Wanted {
+  readonly seed: number;
+  readonly count: number;
+  readonly out: string;
+  readonly options: ClipOptions;
+}
+
+/** Writes clips and questions.jsonl into a folder; returns the number of questions. */
+async function writeClips({ seed, count, out, options }: Wanted): Promise<number> {
   await mkdir(out, { recursive: true });
   const rows: string[] = [];
   for (let index = 0; index < count; index++) {
-    const clip = generateClip(clipSeed(seed, index));
+    const clip = generateClip(clipSeed(seed, index), options);
     const video = `clip-${String(index).padStart(3, '0')}.mp4`;
     await encodeClip(clip, join(resolve(out), video));
-    for (const { question, answer, kind } of clip.questions)
-      rows.push(JSON.stringify({ video, question, answer, kind }));
+    for (const { question, answer, kind } of clip.questions) {
+      const tolerance = kind === 'when' ? { toleranceSeconds: clip.toleranceSeconds } : {};
+      rows.push(JSON.stringify({ video, question, answer, kind, ...tolerance }));
+    }
   }
   await writeFile(join(out, 'questions.jsonl'), rows.map((row) => `${row}\n`).join(''));
   return rows.length;
@@ -78,6 +115,9 @@ async function main(): Promise<void> {
       seed: { type: 'string', default: '0' },
       count: { type: 'string', default: '10' },
       out: { type: 'string' },
+      seconds: { type: 'string', default: '2-20' },
+      with: { type: 'string', default: '' },
+      most: { type: 'string', default: '8' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -87,11 +127,16 @@ async function main(): Promise<void> {
   }
   if (!values.out) throw new TypeError('`--out` must name the folder to write to');
   const count = parseCount('count', values.count, 1);
-  const questions = await writeClips(
-    parseCount('seed', values.seed, Number.MIN_SAFE_INTEGER),
+  const questions = await writeClips({
+    seed: parseCount('seed', values.seed, Number.MIN_SAFE_INTEGER),
     count,
-    values.out,
-  );
+    out: values.out,
+    options: {
+      seconds: parseSeconds(values.seconds),
+      with: parseKinds(values.with),
+      most: parseCount('most', values.most, 1),
+    },
+  });
   process.stderr.write(`${count} clips and ${questions} questions in ${values.out}\n`);
 }
 

@@ -1,159 +1,164 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import cliProgress from 'cli-progress';
-import { createRandom } from '../src/clips/index.js';
+import { describeModel } from '../src/model/folder.js';
 import { loadModel } from '../src/model/load.js';
-import { answerVideo } from '../src/pipeline/answer.js';
 import type { Model } from '../src/pipeline/model.js';
-import { defaultLimits } from '../src/pipeline/source.js';
-import type { Compression } from '../src/pipeline/types.js';
-import { type Table, toMarkdown } from './bench/table.js';
-import { type ClipRow, makeClips, readQuestions } from './clip-files.js';
+import { evaluateBeside } from './eval/beside.js';
+import { practiceRows, worldDigest } from './eval/clips.js';
+import type { Method } from './eval/controls.js';
+import { curveMethods, curveOutcome, curveSettings } from './eval/curve.js';
+import { type Evaluation, type PartOutcome, shortClips } from './eval/evaluation.js';
+import { evaluateFlash } from './eval/flash.js';
+import { Journal } from './eval/journal.js';
+import { codeDigest, digestOf, shortDigest } from './eval/keys.js';
+import { type EvalOptions, type PartName, parseOptions, usage } from './eval/options.js';
+import { aroundMarkers, report, writeReport } from './eval/report.js';
+import type { ClipResult } from './eval/results.js';
+import { keptId, loadProjectors, mainBudget, type Project, workersProjector } from './eval/settings.js';
+import { mistakesOf, shortOutcome, shortSettings, trainedSetting } from './eval/short.js';
+import { answerShortClips } from './eval/short-clips.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
+const resultsFile = join(root, 'docs/results.md');
 
-const usage = `Usage: npm run --silent eval -- [--seed S] [--count N] [--model DIR] [--frames N] [--compression none|auto|D+C]
-
-Makes clips from a seed, asks every question about them through the whole pipeline, from the encoded file, and
-prints how many answers are exactly right (case and a final full stop aside), with 95 % intervals (bootstrap over
-clips).
-
-  --seed S         seed of the clips (default: 1)
-  --count N        number of clips (default: 200)
-  --model DIR      a prepared model (default: models/nano)
-  --frames N       frames a clip (default: the model's)
-  --compression C  none, auto or D+C, e.g. 14+3 (default: auto)
-  --mistakes       also print every wrong answer
-  --json           one JSON document instead of the table`;
-
-interface Judged extends ClipRow {
-  readonly prediction: string;
-  readonly right: boolean;
+/** The model that is evaluated, and those it is compared with, where they are wanted. */
+interface Models {
+  readonly model: Model;
+  readonly trained: Model | undefined;
+  readonly smaller: Model | undefined;
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      seed: { type: 'string', default: '1' },
-      count: { type: 'string', default: '200' },
-      model: { type: 'string', default: join(root, 'models/nano') },
-      frames: { type: 'string' },
-      compression: { type: 'string', default: 'auto' },
-      mistakes: { type: 'boolean' },
-      json: { type: 'boolean' },
-      help: { type: 'boolean', short: 'h' },
-    },
-  });
-  if (values.help) return console.log(usage);
-  const compression = parseCompression(values.compression);
-  const folder = mkdtempSync(join(tmpdir(), 'visionzip-eval-'));
-  const model = await loadModel(values.model, { threads: cpus().length });
+  const options = readOptions();
+  if (options.help) return console.log(usage);
+  const ending = new AbortController();
+  process.once('exit', () => ending.abort());
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+  requireTargets(options);
+  const models = await load(options);
+  const evaluation = await prepare(models.model, options, ending.signal);
+  console.error(`eval: clips and results so far are in ${options.work}`);
+  const { parts, flashClips, flashSeconds, besideClips } = options;
+  const outcomes = {
+    ...(await evaluateShortClips(evaluation, models.trained, options)),
+    ...(parts.has('flash') && { flash: await evaluateFlash(evaluation, flashClips, flashSeconds) }),
+    ...(models.smaller && { beside: await evaluateBeside(evaluation, models.smaller, besideClips) }),
+  };
+  await Promise.all(Object.values(models).map((model: Model | undefined) => model?.release()));
+  print(models.model, options, outcomes);
+}
+
+/** Ends the process where the command line makes no sense. */
+function readOptions(): EvalOptions {
   try {
-    await makeClips(Number(values.seed), Number(values.count), folder);
-    const judged = await judge(model, folder, compression, values.frames ? Number(values.frames) : undefined);
-    if (values.json) return console.log(JSON.stringify({ rows: accuracyRows(judged), judged }, null, 2));
-    console.log(toMarkdown(table(judged, compression)));
-    if (values.mistakes) for (const row of judged) if (!row.right) console.log(JSON.stringify(row));
-  } finally {
-    await model.release();
-    rmSync(folder, { recursive: true });
+    return parseOptions(process.argv.slice(2), root);
+  } catch (error) {
+    console.error(`eval: ${(error as Error).message}`);
+    process.exit(2);
   }
 }
 
-/** Asks all questions on a clip in one job. */
-async function judge(
-  model: Model,
-  folder: string,
-  compression: Compression,
-  frames?: number,
-): Promise<Judged[]> {
-  const rows = readQuestions(folder);
-  const byVideo = groupByVideo(rows);
-  const bar = new cliProgress.SingleBar({ stream: process.stderr, noTTYOutput: false });
-  bar.start(byVideo.size, 0);
-  const judged: Judged[] = [];
-  for (const [video, asked] of byVideo) {
-    const { answers } = await answerVideo(model, {
-      video: join(folder, video),
-      questions: asked.map(({ question }) => question),
-      sampling: frames === undefined ? {} : { frames },
-      compression,
-      generation: {},
-      limits: defaultLimits,
-    });
-    asked.forEach((row, i) => {
-      const prediction = answers[i]!.answer;
-      judged.push({ ...row, prediction, right: normalise(prediction) === normalise(row.answer) });
-    });
-    bar.increment();
-  }
-  bar.stop();
-  return judged;
+/** What is to be written at the end must be known to work at the start. */
+function requireTargets({ json, write, work }: EvalOptions): void {
+  if (write) aroundMarkers(resultsFile);
+  if (json !== undefined && json !== '-') appendFileSync(json, '');
+  mkdirSync(work, { recursive: true });
 }
 
-function groupByVideo<T extends { readonly video: string }>(rows: readonly T[]): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const row of rows) groups.set(row.video, [...(groups.get(row.video) ?? []), row]);
-  return groups;
-}
-
-function normalise(answer: string): string {
-  return answer.trim().toLowerCase().replace(/\.$/, '');
-}
-
-interface AccuracyRow {
-  readonly kind: string;
-  readonly questions: number;
-  readonly right: number;
-  readonly low: number;
-  readonly high: number;
-}
-
-function accuracyRows(judged: readonly Judged[]): AccuracyRow[] {
-  const kinds = [...new Set(judged.map(({ kind }) => kind))].sort();
-  return ['all', ...kinds].map((kind) => {
-    const rows = kind === 'all' ? judged : judged.filter((row) => row.kind === kind);
-    return { kind, questions: rows.length, right: share(rows), ...interval(rows) };
-  });
-}
-
-function share(rows: readonly Judged[]): number {
-  return rows.filter(({ right }) => right).length / rows.length;
-}
-
-/** 95 % interval by 1,000 draws of as many clips, with replacement. */
-function interval(rows: readonly Judged[]): { low: number; high: number } {
-  const clips = [...groupByVideo(rows).values()];
-  const random = createRandom('bootstrap');
-  const shares = Array.from({ length: 1000 }, () =>
-    share(Array.from(clips, () => random.pick(clips)).flat()),
-  ).sort((a, b) => a - b);
-  return { low: shares[24]!, high: shares[975]! };
-}
-
-function table(judged: readonly Judged[], compression: Compression): Table {
-  const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
+async function load({ model, trained, beside, parts, threads }: EvalOptions): Promise<Models> {
   return {
-    title: 'Exactly right answers',
-    about: `Unseen clips, through the whole pipeline; compression ${JSON.stringify(compression)}.`,
-    columns: ['kind', 'questions', 'right', '95 % interval'],
-    rows: accuracyRows(judged).map(({ kind, questions, right, low, high }) => [
-      kind,
-      String(questions),
-      percent(right),
-      `${percent(low)} – ${percent(high)}`,
-    ]),
+    model: await loadModel(model, { threads }),
+    trained: trained && parts.has('short') ? await loadModel(trained, { threads }) : undefined,
+    smaller: beside && parts.has('beside') ? await loadModel(beside, { threads }) : undefined,
   };
 }
 
-function parseCompression(text: string): Compression {
-  if (text === 'none' || text === 'auto') return text;
-  const [, dominant, contextual] = /^(\d+)\+(\d+)$/.exec(text) ?? [];
-  if (!dominant) throw new RangeError(`--compression must be none, auto or D+C, e.g. 14+3, got ${text}`);
-  return { dominant: Number(dominant), contextual: Number(contextual) };
+async function prepare(model: Model, options: EvalOptions, signal: AbortSignal): Promise<Evaluation> {
+  const { seed, frames, projectors, threads, work } = options;
+  const others = curveMethods.filter((method) => method !== 'visionzip');
+  const tuned = new Map<Method, Project>(projectors ? await loadProjectors(projectors, others, threads) : []);
+  const { manifest } = await describeModel(options.model);
+  if (manifest.files.projectorTuned) tuned.set('visionzip', workersProjector(model));
+  const world = worldDigest();
+  const same = {
+    ...{ model: model.digest, seed, frames, world, code: codeDigest() },
+    projectors: projectors && digestOf(projectors, '.onnx'),
+  };
+  return {
+    ...{ model, tuned, seed, frames, signal },
+    clips: join(work, `clips-${world}`),
+    journal: (part, about) => new Journal(join(work, `${part}-${shortDigest({ ...same, about })}.jsonl`)),
+  };
 }
 
-await main();
+/** Both parts on short clips in one pass, and another one with a model that was trained with compression. */
+async function evaluateShortClips(
+  evaluation: Evaluation,
+  trained: Model | undefined,
+  { parts, count, curveClips, mistakes }: EvalOptions,
+): Promise<Partial<Record<PartName, PartOutcome>>> {
+  const { model, tuned } = evaluation;
+  const short = { clips: parts.has('short') ? count : 0, settings: shortSettings(evaluation) };
+  const curve = { clips: parts.has('curve') ? curveClips : 0, settings: curveSettings(evaluation) };
+  const results = await answerShortClips(evaluation, {
+    ...{ title: 'short clips', model, journal: evaluation.journal('short') },
+    clips: Math.max(short.clips, curve.clips),
+    settingsOf: (clip) => {
+      const wanted = [short, curve].flatMap(({ clips, settings }) => (clip < clips ? settings : []));
+      return [...new Map(wanted.map((setting) => [setting.id, setting])).values()];
+    },
+  });
+  const ofShort = await withTrained(evaluation, results.slice(0, short.clips), trained);
+  if (mistakes) printMistakes(evaluation, ofShort);
+  const practice = practiceRows(shortClips(evaluation, 0));
+  return {
+    ...(short.clips > 0 && { short: shortOutcome(model, ofShort, practice) }),
+    ...(curve.clips > 0 && { curve: curveOutcome(model, results.slice(0, curve.clips), [...tuned.keys()]) }),
+  };
+}
+
+async function withTrained(
+  evaluation: Evaluation,
+  results: readonly ClipResult[],
+  trained: Model | undefined,
+): Promise<readonly ClipResult[]> {
+  if (!trained) return results;
+  const more = await answerShortClips(evaluation, {
+    ...{ title: 'trained with it', model: trained, clips: results.length },
+    journal: evaluation.journal('trained', trained.digest),
+    settingsOf: () => [trainedSetting(evaluation.model, trained)],
+  });
+  return results.map((result, i) => ({ ...result, answered: { ...result.answered, ...more[i]!.answered } }));
+}
+
+/** With all tokens and with VisionZip. */
+function printMistakes({ model, tuned }: Evaluation, results: readonly ClipResult[]): void {
+  const T = mainBudget(model);
+  const own = tuned.has('visionzip') ? [keptId('visionzip', T, true)] : [];
+  for (const mistake of mistakesOf(results, ['all', keptId('visionzip', T), ...own])) {
+    console.error(JSON.stringify(mistake));
+  }
+}
+
+function print(model: Model, options: EvalOptions, outcomes: Partial<Record<PartName, PartOutcome>>): void {
+  const { seed, command, json } = options;
+  const parts = Object.entries(outcomes);
+  const text = report(
+    command,
+    model.name,
+    seed,
+    parts.flatMap(([, { tables }]) => tables),
+  );
+  const data = Object.fromEntries(parts.map(([part, outcome]) => [part, outcome.data]));
+  const { name, digest } = model;
+  const document = JSON.stringify({ command, seed, model: { name, digest }, ...data }, null, 2);
+  console.log(json === '-' ? document : text);
+  if (json !== undefined && json !== '-') writeFileSync(json, `${document}\n`);
+  if (options.write) writeReport(resultsFile, text);
+}
+
+main().catch((error: Error) => {
+  console.error(`eval: ${error.message}`);
+  process.exit(1);
+});

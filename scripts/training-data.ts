@@ -5,28 +5,58 @@
 import { closeSync, mkdirSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { centreAt, createRenderer, type Scene, sampleQuestions, sampleScene } from '../src/clips/index.js';
+import {
+  askAll,
+  centreAt,
+  createRandom,
+  createRenderer,
+  isSeen,
+  observe,
+  type Random,
+  type Scene,
+  sampleScene,
+} from '../src/clips/index.js';
 
 const INPUT_SIZE = 96;
 const PATCH_SIZE = 8;
 const GRID = INPUT_SIZE / PATCH_SIZE;
-const CLIPS_PER_SHARD = 500;
+const CLIPS_PER_SHARD = 250;
 /** A patch belongs to an object that covers at least this share of it. */
 const PATCH_SHARE = 0.2;
+/** Frames are drawn at this size, whatever the clip's, and halved. */
+const RENDERED_SIZE = 2 * INPUT_SIZE;
+/** How many frames the views of a clip show, each of them twice. */
+const VIEW_FRAMES = [2, 4, 8, 12];
+const FLASH_PROBABILITY = 0.4;
 
-const { values } = parseArgs({
-  options: {
-    out: { type: 'string' },
-    namespace: { type: 'string', default: 'train' },
-    shards: { type: 'string', default: '1' },
-    first: { type: 'string', default: '0' },
-    frames: { type: 'string', default: '8' },
-  },
-});
+const HELP = `Usage: training-data --out DIR [options]
 
-/** np.linspace(0, total − 1, count, dtype=int), the sampling of the pipeline. */
-function sampleFrames(total: number, count: number): number[] {
-  return Array.from({ length: count }, (_, i) => Math.floor((i * (total - 1)) / Math.max(1, count - 1)));
+Writes shards of ${CLIPS_PER_SHARD} clips: shard-0000.pixels, .patches and .jsonl, and so on.
+
+Options:
+  --out DIR         folder to write to, made if it is missing
+  --namespace NAME  first part of the clips' seeds: train or validate (default train)
+  --shards N        how many shards (default 1)
+  --first N         number of the first one (default 0)
+  --frames N        frames of a clip (default 12)
+  --texts-only      writes the questions again, after their wording has changed; the pixels stay as they are
+  --help            this text
+`;
+
+/** One frame from each of `count` equal parts of the clip, and mostly one of them from the flash. */
+function pickFrames(scene: Scene, count: number, random: Random): number[] {
+  const part = scene.frameCount / count;
+  const frames = Array.from({ length: count }, (_, i) =>
+    Math.min(scene.frameCount - 1, Math.floor(i * part + random.next() * part)),
+  );
+  frames[0] = 0;
+  frames[count - 1] = scene.frameCount - 1;
+  const { flash } = scene;
+  if (flash && random.next() < 0.8) {
+    const shown = flash.first + random.index(flash.end - flash.first);
+    frames[Math.min(count - 1, Math.floor(shown / part))] = shown;
+  }
+  return frames;
 }
 
 /** Mean of each block of pixels: (size, size, 3) to (96, 96, 3). */
@@ -62,47 +92,119 @@ function labelPatches(objectMap: Uint8Array, size: number): Uint8Array {
   return labels;
 }
 
-function describe(scene: Scene, frames: readonly number[]): unknown {
+/** Some of the frames, forwards or backwards, and what can be asked about them. */
+function sampleView(scene: Scene, frames: readonly number[], count: number, random: Random): unknown {
+  const order = random
+    .shuffle(frames.map((_, i) => i))
+    .slice(0, count)
+    .sort((a, b) => a - b);
+  if (random.next() < 0.5) order.reverse();
+  const shown = order.map((i) => frames[i] as number);
+  const times = shown.map((frame) => Number((Math.abs(frame - shown[0]!) / scene.fps).toFixed(3)));
+  return { frames: order, ptsSeconds: times, questions: askAll(observe(scene, shown, times), random) };
+}
+
+function describe(scene: Scene, frames: readonly number[], random: Random): unknown {
+  const things = scene.objects.map((object) => ({
+    shape: object.shape as string,
+    colour: object.colour,
+    centres: frames.map((frame) =>
+      isSeen(object, frame) ? pointOf(centreAt(object, frame, scene.frameCount)) : null,
+    ),
+  }));
+  const { flash } = scene;
+  if (flash)
+    things.push({
+      shape: 'flash',
+      colour: flash.colour,
+      centres: frames.map((frame) => (isSeen(flash, frame) ? pointOf(flash.centre) : null)),
+    });
   return {
     seed: scene.seed,
-    ptsSeconds: frames.map((frame) => frame / scene.fps),
-    objects: scene.objects.map((object) => ({
-      shape: object.shape,
-      colour: object.colour,
-      direction: object.direction ?? null,
-      centres: frames.map((frame) => {
-        const { x, y } = centreAt(object, frame, scene.frameCount);
-        return [Number(x.toFixed(4)), Number(y.toFixed(4))];
-      }),
-    })),
-    questions: sampleQuestions(scene, Number.POSITIVE_INFINITY),
+    objects: things,
+    views: [...VIEW_FRAMES, ...VIEW_FRAMES].map((count) => sampleView(scene, frames, count, random)),
   };
 }
 
-function writeShard(folder: string, namespace: string, shard: number, frameCount: number): void {
-  const name = join(folder, `shard-${String(shard).padStart(4, '0')}`);
+function pointOf({ x, y }: { x: number; y: number }): [number, number] {
+  return [Number(x.toFixed(4)), Number(y.toFixed(4))];
+}
+
+/** The clip of a seed at the size of training, and the frames of it that are shown. */
+function sampleClip(seed: string, frameCount: number): { scene: Scene; frames: number[]; random: Random } {
+  const scene = { ...sampleScene(seed, { flashProbability: FLASH_PROBABILITY }), size: RENDERED_SIZE };
+  const random = createRandom(`${seed}/views`);
+  return { scene, frames: pickFrames(scene, frameCount, random), random };
+}
+
+function seedsOf(namespace: string, shard: number): string[] {
+  return Array.from({ length: CLIPS_PER_SHARD }, (_, i) => `${namespace}/${shard}/${i}`);
+}
+
+function writePixels(name: string, seeds: readonly string[], frameCount: number): void {
   const pixelFile = openSync(`${name}.pixels`, 'w');
   const patchFile = openSync(`${name}.patches`, 'w');
-  const rows: string[] = [];
-  for (let i = 0; i < CLIPS_PER_SHARD; i++) {
-    const scene = sampleScene(`${namespace}/${shard}/${i}`);
+  for (const seed of seeds) {
+    const { scene, frames } = sampleClip(seed, frameCount);
     const renderer = createRenderer(scene);
-    const frames = sampleFrames(scene.frameCount, frameCount);
     for (const frame of frames) {
       writeSync(pixelFile, shrink(renderer.frame(frame), scene.size));
       writeSync(patchFile, labelPatches(renderer.objectMap(frame), scene.size));
     }
-    rows.push(JSON.stringify(describe(scene, frames)));
   }
   closeSync(pixelFile);
   closeSync(patchFile);
+}
+
+function writeTexts(name: string, seeds: readonly string[], frameCount: number): void {
+  const rows = seeds.map((seed) => {
+    const { scene, frames, random } = sampleClip(seed, frameCount);
+    return JSON.stringify(describe(scene, frames, random));
+  });
   // The description comes last and whole: a reader that sees it can use the shard.
   writeFileSync(`${name}.part`, `${rows.join('\n')}\n`);
   renameSync(`${name}.part`, `${name}.jsonl`);
 }
 
-if (!values.out) throw new TypeError('`--out` must name a folder');
-mkdirSync(values.out, { recursive: true });
-const first = Number(values.first);
-for (let shard = first; shard < first + Number(values.shards); shard++)
-  writeShard(values.out, values.namespace, shard, Number(values.frames));
+function parseCount(name: string, text: string, least: number): number {
+  if (!/^\d{1,9}$/.test(text) || Number(text) < least)
+    throw new RangeError(`\`--${name}\` must be a whole number of at least ${least}, got "${text}"`);
+  return Number(text);
+}
+
+function main(): void {
+  const { values } = parseArgs({
+    options: {
+      out: { type: 'string' },
+      namespace: { type: 'string', default: 'train' },
+      shards: { type: 'string', default: '1' },
+      first: { type: 'string', default: '0' },
+      frames: { type: 'string', default: '12' },
+      'texts-only': { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return;
+  }
+  if (!values.out) throw new TypeError('`--out` must name the folder to write to');
+  const first = parseCount('first', values.first, 0);
+  const end = first + parseCount('shards', values.shards, 1);
+  const frameCount = parseCount('frames', values.frames, 2);
+  mkdirSync(values.out, { recursive: true });
+  for (let shard = first; shard < end; shard++) {
+    const name = join(values.out, `shard-${String(shard).padStart(4, '0')}`);
+    const seeds = seedsOf(values.namespace, shard);
+    if (!values['texts-only']) writePixels(name, seeds, frameCount);
+    writeTexts(name, seeds, frameCount);
+  }
+}
+
+try {
+  main();
+} catch (error) {
+  process.stderr.write(`training-data: ${(error as Error).message}\n`);
+  const isUsage = error instanceof TypeError || error instanceof RangeError;
+  process.exitCode = isUsage ? 2 : 1;
+}

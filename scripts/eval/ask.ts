@@ -1,0 +1,64 @@
+import { decodeFrames } from '../../src/pipeline/decode.js';
+import { encodeFrames } from '../../src/pipeline/encode.js';
+import { defaultMaxNewTokens, generateAnswer, prefillVideo } from '../../src/pipeline/generate.js';
+import type { Model } from '../../src/pipeline/model.js';
+import { buildPrompt, type Prompt } from '../../src/pipeline/prompt.js';
+import { sampleFrames } from '../../src/pipeline/sample.js';
+import { defaultLimits, type OpenedVideo, openVideo } from '../../src/pipeline/source.js';
+import { StageClock } from '../../src/pipeline/timings.js';
+import type { EncodedFrame } from '../../src/pipeline/types.js';
+import type { EvalClip } from './clips.js';
+import type { Answered } from './results.js';
+import type { Setting } from './settings.js';
+
+/** Frames of a short clip, encoded once for all settings. `count` defaults to the model's. */
+export async function encodeClip(model: Model, { file }: EvalClip, count?: number): Promise<EncodedFrame[]> {
+  const video = await openVideo(file, defaultLimits);
+  return encodeAt(model, video, sampleFrames(video.ptsSeconds, {}, count ?? model.defaults.frames));
+}
+
+/** In the order of `indices`, which ascend. */
+export async function encodeAt(
+  model: Model,
+  video: OpenedVideo,
+  indices: readonly number[],
+): Promise<EncodedFrame[]> {
+  const frames = decodeFrames(video, indices, { timeoutMs: defaultLimits.decodeTimeoutMs });
+  const encoded: EncodedFrame[] = [];
+  for await (const pair of encodeFrames(model, frames, new StageClock())) encoded.push(pair.encoded);
+  return encoded;
+}
+
+/** Shows the frames in one setting and asks every question, as a job does. */
+export async function ask(
+  model: Model,
+  setting: Setting,
+  frames: readonly EncodedFrame[],
+  { id, rows }: Pick<EvalClip, 'id' | 'rows'>,
+): Promise<Answered> {
+  const started = performance.now();
+  const visual = await setting.show(frames, id);
+  const times = visual.map(({ ptsSeconds }) => ptsSeconds);
+  const prompts = rows.map(({ question }) => startedPrompt(buildPrompt(model, times, question)));
+  const cache = await prefillVideo(model, prompts[0]!.prefix, visual);
+  const predictions: string[] = [];
+  for (const [i, { suffix }] of prompts.entries()) {
+    requireRoom(model, cache.length + suffix.length, setting.id);
+    const { answer } = await generateAnswer(model, rows[i]!.question, suffix, cache, { generation: {} });
+    predictions.push(answer);
+  }
+  return { predictions, frames: frames.length, ms: performance.now() - started };
+}
+
+/** Without frames the prompts share nothing by the pipeline's rule; the decoder cannot prefill nothing. */
+function startedPrompt({ prefix, suffix }: Prompt): Prompt {
+  return prefix.length > 0 ? { prefix, suffix } : { prefix: suffix.slice(0, 1), suffix: suffix.slice(1) };
+}
+
+function requireRoom({ contextLength }: Model, promptTokens: number, setting: string): void {
+  if (promptTokens + defaultMaxNewTokens <= contextLength) return;
+  throw new RangeError(
+    `the setting \`${setting}\` takes ${promptTokens} tokens and ${defaultMaxNewTokens} for the answer, ` +
+      `the context has ${contextLength}: fewer \`--frames\``,
+  );
+}

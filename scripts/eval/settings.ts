@@ -1,0 +1,141 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { createRandom } from '../../src/clips/index.js';
+import { Session, Tensor } from '../../src/model/session.js';
+import { splitBudget } from '../../src/pipeline/budget.js';
+import { keepAll } from '../../src/pipeline/compress.js';
+import type { Model } from '../../src/pipeline/model.js';
+import type { EncodedFrame, VisualTokens } from '../../src/pipeline/types.js';
+import { type Method, methods } from './controls.js';
+
+/** One way to show a clip to the language model. */
+export interface Setting {
+  /** Unique; results are kept under it. */
+  readonly id: string;
+  /** The frames are those of another clip, at this one's times. */
+  readonly ofAnother?: true;
+  /** `seed` names the clip. */
+  show(frames: readonly EncodedFrame[], seed: string): Promise<VisualTokens[]>;
+}
+
+/** tokens (T, D) → (T, H). */
+export type Project = (tokens: Float32Array, T: number) => Promise<Float32Array>;
+
+/** Tokens a frame for 144 patches: 50, 25, 10, 5 and 2 %; as large a share where there are more patches. */
+export function budgetsOf({ tower: { P } }: Pick<Model, 'tower'>): number[] {
+  return [72, 36, 15, 7, 3].map((tokens) => Math.round((tokens * P) / 144));
+}
+
+/** The budget of the table of short clips: 15 of 144. */
+export function mainBudget(model: Pick<Model, 'tower'>): number {
+  return budgetsOf(model)[2]!;
+}
+
+/** Every patch token, as the family was trained. */
+export function allTokens(model: Model): Setting {
+  return {
+    id: 'all',
+    show: (frames) =>
+      showEach(
+        model,
+        frames,
+        (frame) => keepAll(frame).tokens,
+        (tokens, T) => model.project(tokens, T, false),
+      ),
+  };
+}
+
+/** T tokens of each frame by a method, through the projector of the uncompressed model or a tuned one. */
+export function kept(model: Model, method: Method, T: number, tuned?: Project): Setting {
+  const project: Project = tuned ?? ((tokens, count) => model.project(tokens, count, false));
+  const { grid } = model.tower;
+  return {
+    id: keptId(method, T, tuned !== undefined),
+    show: (frames, seed) =>
+      showEach(
+        model,
+        frames,
+        (frame) => methods[method](frame, T, { grid, random: createRandom(`${seed}/${frame.index}`) }),
+        project,
+      ),
+  };
+}
+
+/** Where VisionZip has no contextual tokens it is `dominant`, and with the same projector need not be asked twice. */
+export function keptId(method: Method, T: number, tuned = false): string {
+  if (tuned) return `${method} ${T} tuned`;
+  return method === 'dominant' && isDominantOnly(T) ? keptId('visionzip', T) : `${method} ${T}`;
+}
+
+/** Whether VisionZip's split of T tokens leaves no contextual ones. */
+export function isDominantOnly(T: number): boolean {
+  return splitBudget(T).contextual === 0;
+}
+
+/** The projector that the worker uses with compression. */
+export function workersProjector(model: Model): Project {
+  return (tokens, T) => model.project(tokens, T, true);
+}
+
+/** What a reader must know of all settings without a tuned projector. */
+export const trainingFree =
+  '*Training-free*: projector and decoder were never trained on VisionZip’s tokens; how the shipped model was trained ' +
+  'matters here: training/README.md.';
+
+/** All tokens, but what is to be seen at each time comes from another one. */
+export function shuffled(model: Model): Setting {
+  const { show } = allTokens(model);
+  return {
+    id: 'shuffled',
+    show: async (frames, seed) => {
+      const visual = await show(frames, seed);
+      const order = createRandom(`${seed}/order`).shuffle([...visual.keys()]);
+      return visual.map((frame, i) => ({ ...frame, embeds: visual[order[i]!]!.embeds }));
+    },
+  };
+}
+
+/** VisionZip's tokens of another clip's frames: the prompt looks as ever, and tells nothing. */
+export function another(model: Model): Setting {
+  return { ...kept(model, 'visionzip', mainBudget(model)), id: 'another', ofAnother: true };
+}
+
+/** The question alone. */
+export const blind: Setting = { id: 'blind', show: async () => [] };
+
+async function showEach(
+  model: Pick<Model, 'decoderWidth'>,
+  frames: readonly EncodedFrame[],
+  reduce: (frame: EncodedFrame) => Float32Array,
+  project: Project,
+): Promise<VisualTokens[]> {
+  const visual: VisualTokens[] = [];
+  for (const frame of frames) {
+    const tokens = reduce(frame);
+    const T = tokens.length / frame.D;
+    const { index, ptsSeconds } = frame;
+    visual.push({ index, ptsSeconds, T, H: model.decoderWidth, embeds: await project(tokens, T) });
+  }
+  return visual;
+}
+
+/** The tuned projectors `projector-METHOD.onnx` in a folder, of some methods. Throws where there is none. */
+export async function loadProjectors(
+  folder: string,
+  wanted: readonly Method[],
+  threads: number,
+): Promise<Map<Method, Project>> {
+  const projectors = new Map<Method, Project>();
+  const fileOf = (method: Method) => `projector-${method}.onnx`;
+  for (const method of wanted) {
+    const file = join(folder, fileOf(method));
+    if (!existsSync(file)) continue;
+    const session = await Session.load(file, threads, { inputs: ['hidden'], outputs: ['visual_tokens'] });
+    projectors.set(method, async (tokens, T) => {
+      const out = await session.run({ hidden: new Tensor('float32', tokens, [T, tokens.length / T]) });
+      return out.visual_tokens!.data as Float32Array;
+    });
+  }
+  if (projectors.size > 0) return projectors;
+  throw new Error(`\`--projectors\` ${folder} holds none of ${wanted.map(fileOf).join(', ')}`);
+}
