@@ -1,6 +1,7 @@
 """Batches for the language model: one visual prefix a clip, and behind it every question, blind to the others."""
 
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 
 from compress import compress
-from config import GRID
+from config import COLOURS, GRID, SHAPES
 from controls import CONTROLS
 from tokens import IMAGE, PAD, render_answer, render_prefix, render_question, render_time
 
@@ -87,6 +88,36 @@ def near_objects(visual: torch.Tensor, views: list[View], T: int) -> torch.Tenso
             rows.append(torch.cdist(points, torch.tensor(seen)).min(1).values if seen else torch.zeros(GRID * GRID))
     ranks = torch.stack(rows) + torch.rand(visual.shape[:2]) / GRID
     return take_patches(visual, ranks.argsort(1)[:, :T].sort(1).values)
+
+
+EVENT = re.compile(rf"({'|'.join(COLOURS)})? ?({'|'.join(SHAPES)}|object) (appear|vanish)\w*")
+
+
+def events_of(view: View, question: str) -> list[tuple[int, int]]:
+    """Of each event that a question names: where its verb ends, and the frame with the first or last sight of it."""
+    events = []
+    for match in EVENT.finditer(question):
+        colour, shape, change = match.groups()
+        named = [
+            moments_of(view, thing)
+            for thing in view.shard.rows[view.clip]["objects"]
+            if thing["shape"] != "flash" and colour in (None, thing["colour"]) and shape in ("object", thing["shape"])
+        ]
+        named = [moments for moments in named if moments]
+        if len(named) == 1:
+            events.append((match.end(), named[0][0 if change == "appear" else -1]))
+    return events
+
+
+def locate_events(tokenizer: Tokenizer, view: View, P: int) -> list[tuple[int, int]]:
+    """(place in the packed sequence behind a prefix of P tokens, frame) of all events in the view's questions."""
+    places, start = [], P
+    for q in view.questions:
+        asked = tokenizer.encode(render_question(q["question"]))
+        ends = {end: i for i, (_, end) in enumerate(asked.offsets)}
+        places += [(start + ends[1 + end], frame) for end, frame in events_of(view, q["question"])]
+        start += len(asked.ids) + len(tokenizer.encode(render_answer(q["answer"])).ids)
+    return places
 
 
 def pack(tokenizer: Tokenizer, pts: list[float], T: int, questions: list[dict], asked_weight: float):
@@ -217,8 +248,12 @@ def make_batch(
     fill = (tokenizer.token_to_id(PAD), PADDING, 0, IGNORED, 0.0)
     columns = [[column + [empty] * (S - len(column)) for column in part] for part, empty in zip(zip(*rows), fill)]
     ids, segments, positions, targets, weights = (torch.tensor(column) for column in columns)
+    events = [
+        (b, *event) for b, v in enumerate(views) for event in locate_events(tokenizer, v, rows[b][1].count(PREFIX))
+    ]
     return {
         "ids": ids,
+        "events": torch.tensor(events).view(-1, 3),  # clip, place in the sequence, frame
         "segments": segments,
         "positions": positions,
         "targets": targets,

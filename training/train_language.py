@@ -42,7 +42,7 @@ TOKENS_PER_STEP = 3600  # in each process
 TEXT_PER_CLIP = 350  # the words of the prompt and of the questions, about
 MOST_QUESTIONS = 12
 CLS_DROP = 0.5  # share of the compressed steps without CLS: it lists the objects so well that patches are not looked at
-CLOCK_WEIGHT, CLOCK_TOKENS, CLOCK_BLOCKS = 0.15, 512, 2
+CLOCK_WEIGHT, CLOCK_TOKENS, CLOCK_BLOCKS, EVENT_BLOCKS = 0.15, 512, 2, 4
 ASKED_WEIGHT = 0.1  # of the questions' own words in the loss: they name what is in the clip
 
 
@@ -142,13 +142,21 @@ def code_times(model: LlamaForCausalLM, tokenizer: Tokenizer) -> None:
 
 class Clock(nn.Module):
     """
-    Heads that only training needs: after two blocks, each visual token is to tell its frame's time and number. What
-    answers a question can then ask any object when it is seen.
+    Heads that only training needs. After two blocks, each visual token is to tell its frame's time and number; after
+    four, each "appears" or "vanishes" of a question the number of the frame where that happens.
     """
 
     def __init__(self, H: int, most_frames: int = 16):
         super().__init__()
-        self.time, self.number = nn.Linear(H, TIMES), nn.Linear(H, most_frames)
+        self.time, self.number, self.event = nn.Linear(H, TIMES), nn.Linear(H, most_frames), nn.Linear(H, most_frames)
+
+    def event_loss(self, x: torch.Tensor, batch: dict) -> torch.Tensor:
+        """x (B, S, H): the outputs of a block."""
+        clips, places, frames = batch["events"].T
+        verbs = x[clips, places].float()
+        return F.cross_entropy(self.event(F.rms_norm(verbs, verbs.shape[-1:])), frames, reduction="sum") / max(
+            1, len(frames)
+        )
 
     def loss(self, x: torch.Tensor, batch: dict, image: int) -> torch.Tensor:
         """x (B, S, H): the outputs of a block."""
@@ -248,7 +256,7 @@ def train(rank: int, args: argparse.Namespace) -> None:
     warmup_steps = 30 if args.stage == "tuned" else 200
     trainer = Trainer(rank, args.out, args.minutes, args.rate, 0.05, warmup_steps, **learning)
     rng, image, loss_mean = np.random.default_rng([trainer.step, rank]), tokenizer.token_to_id(IMAGE), 0.0
-    clock_mean = 0.0
+    clock_mean = event_mean = 0.0
     torch.manual_seed(2 * trainer.step + rank)
     for step in trainer.steps():
         batch = sample_batch(tokenizer, shards, rng, args, trainer.done)
@@ -259,12 +267,14 @@ def train(rank: int, args: argparse.Namespace) -> None:
         loss = (each * batch["weights"][on]).sum() / batch["weights"].sum()
         if clock := learning.get("clock"):
             clock_loss = clock.loss(states[CLOCK_BLOCKS - 1], batch, image)
+            event_loss = clock.event_loss(states[EVENT_BLOCKS - 1], batch)
+            event_mean += (event_loss.item() - event_mean) / min(step + 1, 50)
             clock_mean += (clock_loss.item() - clock_mean) / min(step + 1, 50)
-            loss = loss + CLOCK_WEIGHT * clock_loss
+            loss = loss + CLOCK_WEIGHT * (clock_loss + event_loss)
         trainer.update(loss)
         loss_mean += (loss.item() - loss_mean) / min(step + 1, 50)
         if rank == 0 and step % 50 == 49:
-            trainer.log(f"loss {loss_mean:.4f} clock {clock_mean:.3f}")
+            trainer.log(f"loss {loss_mean:.4f} clock {clock_mean:.3f} events {event_mean:.3f}")
         if rank == 0 and step % 300 == 299:
             for budget in (NONE, DEFAULT):
                 trainer.log(validate(model, projector, tokenizer, unseen, budget, 36, args.method))
