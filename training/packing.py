@@ -253,7 +253,7 @@ def make_batch(
     ]
     return {
         "ids": ids,
-        "events": torch.tensor(events).view(-1, 3),  # clip, place in the sequence, frame
+        "events": torch.tensor(events, dtype=torch.long).view(-1, 3),  # clip, place in the sequence, frame
         "segments": segments,
         "positions": positions,
         "targets": targets,
