@@ -12,6 +12,7 @@ import {
   type ExtraKind,
   generateClip,
 } from '../src/clips/index.js';
+import { parseCount } from './arguments.js';
 
 const HELP = `Usage: clips --seed S --count N --out DIR
 
@@ -58,13 +59,6 @@ async function encodeClip(clip: Clip, path: string): Promise<void> {
   ffmpeg.stdin.end();
   const [code] = await closed;
   if (code !== 0) throw new Error(`ffmpeg ended with code ${code} on ${path}: ${complaint.trim()}`);
-}
-
-function parseCount(name: string, text: string, least: number): number {
-  const value = Number(text);
-  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value) || value < least)
-    throw new RangeError(`\`--${name}\` must be a whole number of at least ${least}, got "${text}"`);
-  return value;
 }
 
 /** Below 2 seconds, two events often lie too close to be told apart in eight frames. */

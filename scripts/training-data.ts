@@ -16,6 +16,7 @@ import {
   type Scene,
   sampleScene,
 } from '../src/clips/index.js';
+import { parseCount } from './arguments.js';
 
 const INPUT_SIZE = 96;
 const PATCH_SIZE = 8;
@@ -166,10 +167,11 @@ function writeTexts(name: string, seeds: readonly string[], frameCount: number):
   renameSync(`${name}.part`, `${name}.jsonl`);
 }
 
-function parseCount(name: string, text: string, least: number): number {
-  if (!/^\d{1,9}$/.test(text) || Number(text) < least)
-    throw new RangeError(`\`--${name}\` must be a whole number of at least ${least}, got "${text}"`);
-  return Number(text);
+/** `npm run clips` draws from the seeds clips/…: no user's seed is ever trained on. */
+function parseNamespace(text: string): string {
+  if (!/^(train|validate)$/.test(text))
+    throw new RangeError(`\`--namespace\` must be train or validate, got "${text}"`);
+  return text;
 }
 
 function main(): void {
@@ -189,13 +191,14 @@ function main(): void {
     return;
   }
   if (!values.out) throw new TypeError('`--out` must name the folder to write to');
+  const namespace = parseNamespace(values.namespace);
   const first = parseCount('first', values.first, 0);
   const end = first + parseCount('shards', values.shards, 1);
   const frameCount = parseCount('frames', values.frames, 2);
   mkdirSync(values.out, { recursive: true });
   for (let shard = first; shard < end; shard++) {
     const name = join(values.out, `shard-${String(shard).padStart(4, '0')}`);
-    const seeds = seedsOf(values.namespace, shard);
+    const seeds = seedsOf(namespace, shard);
     if (!values['texts-only']) writePixels(name, seeds, frameCount);
     writeTexts(name, seeds, frameCount);
   }

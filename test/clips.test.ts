@@ -486,12 +486,12 @@ describe('the commands', () => {
 
   it('training-data writes what is true of each clip of a shard', () => {
     const out = join(folder, 'training');
-    const args = ['--out', out, '--namespace', 'test', '--first', '3', '--texts-only'];
+    const args = ['--out', out, '--namespace', 'validate', '--first', '3', '--texts-only'];
     expect(runScript('training-data', args)).toMatchObject({ status: 0, stderr: '' });
     expect(readdirSync(out)).toEqual(['shard-0003.jsonl']);
     const rows = readFileSync(join(out, 'shard-0003.jsonl'), 'utf8').trim().split('\n');
     expect(rows.length).toBe(250);
-    expect(JSON.parse(rows[7]!)).toMatchObject({ seed: 'test/3/7', views: { length: 8 } });
+    expect(JSON.parse(rows[7]!)).toMatchObject({ seed: 'validate/3/7', views: { length: 8 } });
   });
 
   it('training-data says what it takes, and what is wrong with an argument', () => {
@@ -504,6 +504,7 @@ describe('the commands', () => {
       [[], '`--out` must name the folder to write to'],
       [['--out', out, '--shards', 'x'], '`--shards` must be a whole number of at least 1, got "x"'],
       [['--out', out, '--frames', '1'], '`--frames` must be a whole number of at least 2, got "1"'],
+      [['--out', out, '--namespace', 'clips'], '`--namespace` must be train or validate, got "clips"'],
       [['--out', out, '--shard', '1'], '--shard'],
     ] as const)
       expect(runScript('training-data', args)).toMatchObject({

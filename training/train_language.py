@@ -256,7 +256,7 @@ def train(rank: int, args: argparse.Namespace) -> None:
     warmup_steps = 30 if args.stage == "tuned" else 200
     trainer = Trainer(rank, args.out, args.minutes, args.rate, 0.05, warmup_steps, **learning)
     rng, image, loss_mean = np.random.default_rng([trainer.step, rank]), tokenizer.token_to_id(IMAGE), 0.0
-    clock_mean = event_mean = 0.0
+    clock_mean, event_mean, first = 0.0, 0.0, trainer.step
     torch.manual_seed(2 * trainer.step + rank)
     for step in trainer.steps():
         batch = sample_batch(tokenizer, shards, rng, args, trainer.done)
@@ -268,11 +268,11 @@ def train(rank: int, args: argparse.Namespace) -> None:
         if clock := learning.get("clock"):
             clock_loss = clock.loss(states[CLOCK_BLOCKS - 1], batch, image)
             event_loss = clock.event_loss(states[EVENT_BLOCKS - 1], batch)
-            event_mean += (event_loss.item() - event_mean) / min(step + 1, 50)
-            clock_mean += (clock_loss.item() - clock_mean) / min(step + 1, 50)
+            event_mean += (event_loss.item() - event_mean) / min(step - first + 1, 50)
+            clock_mean += (clock_loss.item() - clock_mean) / min(step - first + 1, 50)
             loss = loss + CLOCK_WEIGHT * (clock_loss + event_loss)
         trainer.update(loss)
-        loss_mean += (loss.item() - loss_mean) / min(step + 1, 50)
+        loss_mean += (loss.item() - loss_mean) / min(step - first + 1, 50)
         if rank == 0 and step % 50 == 49:
             trainer.log(f"loss {loss_mean:.4f} clock {clock_mean:.3f} events {event_mean:.3f}")
         if rank == 0 and step % 300 == 299:

@@ -12,7 +12,7 @@ interface Setting {
 }
 
 const settings: readonly Setting[] = [
-  { tower: 'nano, 12 × 12', N: 145, D: 128, K: 32, cls: true, budget: { dominant: 14, contextual: 3 } },
+  { tower: 'nano, 12 × 12', N: 145, D: 128, K: 32, cls: true, budget: { dominant: 13, contextual: 2 } },
   { tower: 'CLIP ViT-L/14-336', N: 577, D: 1024, K: 64, cls: true, budget: { dominant: 54, contextual: 10 } },
   {
     tower: 'CLIP ViT-L/14-336',
