@@ -499,7 +499,7 @@ describe('the tables', () => {
 describe('the command line', () => {
   it('has defaults, and small ones for a quick run', () => {
     expect(parseOptions([], '/r')).toMatchObject({
-      ...{ count: 350, curveClips: 120, flashClips: 60, seed: 77 },
+      ...{ count: 300, curveClips: 80, flashClips: 48, seed: 77 },
       ...{ work: '/r/.cache/eval', model: '/r/models/nano', trained: undefined },
     });
     expect(parseOptions(['--quick', '--count', '9'], '/r')).toMatchObject({ count: 9, curveClips: 2 });

@@ -30,7 +30,7 @@ def vision_config() -> CLIPVisionConfig:
 # Decoders: the one that ships, and a smaller one to compare with.
 SIZES = {
     "nano": {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 6, "num_attention_heads": 6},
-    "small": {"hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 4, "num_attention_heads": 4},
+    "small": {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 3, "num_attention_heads": 6},
 }
 
 

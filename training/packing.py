@@ -17,6 +17,7 @@ from tokens import IMAGE, PAD, render_answer, render_prefix, render_question, re
 IGNORED, PREFIX, PADDING = -100, 0, -1
 # Questions only for training have long answers; the weight of their words beside the answers to the others.
 CAPTION_WEIGHT, TIMES_WEIGHT = 0.3, 0.5
+HARD_WEIGHT = 2.0  # of the two kinds that are learned last
 NONE = (0, 0)  # the budget "no compression": all patches, without CLS
 
 
@@ -191,7 +192,11 @@ def ask_times(view: View, rng: np.random.Generator) -> list[dict]:
     times = " ".join(render_time(view.pts[moment]) for moment in listed)
     comes = [(moments[0], f"{name} appears") for name, moments in seen]
     goes = [(moments[-1] + 1, f"{name} vanishes") for name, moments in seen]
-    events = [event for moment, event in sorted(comes + goes) if 0 < moment < len(view.frames)]
+    events = [(moment, event) for moment, event in sorted(comes + goes) if 0 < moment < len(view.frames)]
+    asked_events, apart = "What happens?", dict(events)  # one event a moment
+    if len(apart) > 1:
+        asked_events = f"In which order: {', '.join(rng.permutation(list(apart.values())))}?"
+        events = list(apart.items())
     side = int(rng.random() < 0.5)
     return [
         {
@@ -201,9 +206,9 @@ def ask_times(view: View, rng: np.random.Generator) -> list[dict]:
         },
         {"question": f"At which times {asked}?", "kind": "times", "answer": times, "weight": TIMES_WEIGHT},
         {
-            "question": "What happens?",
+            "question": asked_events,
             "kind": "events",
-            "answer": ", ".join(events) or "nothing",
+            "answer": ", ".join(event for _, event in events) or "nothing",
             "weight": CAPTION_WEIGHT,
         },
     ]
@@ -233,6 +238,7 @@ def at_another_pace(view: View, rng: np.random.Generator) -> View:
 def vary(view: View, rng: np.random.Generator, most_questions: int) -> View:
     view = at_another_pace(view, rng)
     chosen = [view.questions[i] for i in rng.permutation(len(view.questions))[:most_questions]]
+    chosen = [{**q, "weight": HARD_WEIGHT} if q["kind"] in ("order", "when") else q for q in chosen]
     return view._replace(questions=chosen + ask_moments(view, rng) + ask_times(view, rng) + [ask_end(view)])
 
 

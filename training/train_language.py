@@ -3,7 +3,7 @@ Stage 3: the language side on cached features, many questions behind each clip.
 
     all    projector and decoder, all tokens of every frame: what LLaVA does
     tuned  the projector alone, on compressed tokens, from a finished `all` (the paper's efficient tuning)
-    with   projector and decoder, compressed from the start
+    with   projector and decoder on compressed tokens, from nothing or from a finished `all`
 """
 
 import argparse
@@ -42,7 +42,8 @@ TOKENS_PER_STEP = 3600  # in each process
 TEXT_PER_CLIP = 350  # the words of the prompt and of the questions, about
 MOST_QUESTIONS = 12
 CLS_DROP = 0.5  # share of the compressed steps without CLS: it lists the objects so well that patches are not looked at
-CLOCK_WEIGHT, CLOCK_TOKENS, CLOCK_BLOCKS, EVENT_BLOCKS = 0.15, 512, 2, 4
+CLOCK_WEIGHT, CLOCK_TOKENS, CLOCK_BLOCKS = 0.15, 512, 2
+EVENT_WEIGHT, EVENT_BLOCKS = 0.4, 4
 ASKED_WEIGHT = 0.1  # of the questions' own words in the loss: they name what is in the clip
 
 
@@ -60,8 +61,8 @@ PHASES = (
     Phase(0.08, {1: 1.0}, (40, 100), 0.5),  # captions of single frames: LLaVA's first stage
     Phase(0.25, {1: 0.1, 2: 0.5, 4: 0.4}, (20, 60), 0.1),
     Phase(0.62, {2: 0.15, 4: 0.3, 8: 0.45, 12: 0.1}, (20, 48), 0.05),
-    Phase(0.84, {2: 0.1, 4: 0.2, 8: 0.55, 12: 0.15}, (30, 100), 0.3),
-    Phase(1.0, {2: 0.1, 4: 0.2, 8: 0.55, 12: 0.15}, (30, 100), 0.85),
+    Phase(0.82, {2: 0.1, 4: 0.2, 8: 0.55, 12: 0.15}, (30, 100), 0.3),
+    Phase(1.0, {2: 0.1, 4: 0.2, 8: 0.55, 12: 0.15}, (12, 60), 0.5),
 )
 
 
@@ -70,9 +71,12 @@ def split_budget(total: int) -> tuple[int, int]:
     return total - contextual, contextual
 
 
-def sample_setting(rng: np.random.Generator, stage: str, done: float) -> tuple[int, tuple[int, int], int]:
-    """Frames of one step, and VisionZip's budget or how many of all patches it takes."""
-    phase = PHASES[-1] if stage == "tuned" else next(phase for phase in PHASES if done <= phase.end)
+def sample_setting(
+    rng: np.random.Generator, stage: str, going_on: bool, done: float
+) -> tuple[int, tuple[int, int], int]:
+    """Frames of one step, and VisionZip's budget or how many of all patches it takes. Going on skips the beginning."""
+    place = 0.7 + 0.3 * done if going_on else done
+    phase = next(phase for phase in PHASES if place <= phase.end)
     frames = int(rng.choice(list(phase.frames), p=list(phase.frames.values())))
     if stage == "all":
         return frames, NONE, PATCHES if rng.random() < phase.every else int(rng.integers(*phase.patches))
@@ -96,7 +100,7 @@ def sample_batch(
     tokenizer: Tokenizer, shards: list[Features], rng: np.random.Generator, args: argparse.Namespace, done: float
 ) -> dict:
     """One process's part of a step: clips of one number of frames and one budget, about TOKENS_PER_STEP in all."""
-    frames, budget, T = sample_setting(rng, args.stage, done)
+    frames, budget, T = sample_setting(rng, args.stage, bool(args.start), done)
     per_clip = frames * (sum(budget) or T) + (TEXT_PER_CLIP if frames > 1 else 30)
     views = []
     for _ in range(max(1, TOKENS_PER_STEP // per_clip)):
@@ -214,7 +218,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--features", default="training/work/features")
     parser.add_argument("--tokenizer", default="training/work/tokenizer.json")
     parser.add_argument(
-        "--from", dest="start", default="training/work/language-all.pt", help="what `tuned` starts from"
+        "--from",
+        dest="start",
+        help="a finished `all` to go on from, or with --size small the layers of it that are kept; "
+        "`tuned` needs one (default: training/work/language-all.pt), the others start from nothing",
     )
     parser.add_argument("--method", choices=("visionzip", *CONTROLS), default="visionzip", help="for `tuned`")
     parser.add_argument("--size", choices=("nano", "small"), default="nano", help="of the decoder")
@@ -224,25 +231,43 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.method != "visionzip" and args.stage != "tuned":
         parser.error("--method is only for `tuned`")
+    if args.stage == "tuned" and not args.start:
+        args.start = "training/work/language-all.pt"
     others = [name for name in (args.method, args.size) if name not in ("visionzip", "nano")]
     args.out = args.out or f"training/work/language-{'-'.join([args.stage, *others])}.pt"
     return args
+
+
+def keep_layers(weights: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:
+    """A decoder's weights with `layers` of its blocks, spread evenly, the first and the last among them."""
+    count = 1 + max(int(name.split(".")[2]) for name in weights if name.startswith("model.layers."))
+    kept = np.linspace(0, count - 1, layers).astype(int)
+    rest = {name: value for name, value in weights.items() if not name.startswith("model.layers.")}
+    return rest | {
+        name.replace(f".{old}.", f".{new}.", 1): value
+        for new, old in enumerate(kept)
+        for name, value in weights.items()
+        if name.startswith(f"model.layers.{old}.")
+    }
 
 
 def start(args: argparse.Namespace, tokenizer: Tokenizer, shards: list[Features]) -> tuple:
     """The modules as they are before the first step, and those of them that learn."""
     width = vision_config().hidden_size
     config = text_config(tokenizer.get_vocab_size(), args.size)
-    model, projector = LlamaForCausalLM(config), Projector(width, config.hidden_size)
-    if args.stage == "tuned":
+    model, projector, clock = LlamaForCausalLM(config), Projector(width, config.hidden_size), Clock(config.hidden_size)
+    if args.start:
         saved = torch.load(args.start)
-        model.load_state_dict(saved["model"]), projector.load_state_dict(saved["projector"])
+        model.load_state_dict(keep_layers(saved["model"], config.num_hidden_layers))
+        projector.load_state_dict(saved["projector"]), clock.load_state_dict(saved["clock"])
+    else:
+        code_times(model, tokenizer)
+        sample: list[View] = [views_of(shards[0], clip, FRAMES)[0] for clip in range(60)]
+        whiten(projector, visual_tokens(sample, NONE if args.stage == "all" else DEFAULT).flatten(0, 1))
+    if args.stage == "tuned":
         model.requires_grad_(False)
         return model, projector, {"projector": projector}
-    code_times(model, tokenizer)
-    sample: list[View] = [views_of(shards[0], clip, FRAMES)[0] for clip in range(60)]
-    whiten(projector, visual_tokens(sample, NONE if args.stage == "all" else DEFAULT).flatten(0, 1))
-    return model, projector, {"model": model, "projector": projector, "clock": Clock(config.hidden_size)}
+    return model, projector, {"model": model, "projector": projector, "clock": clock}
 
 
 def train(rank: int, args: argparse.Namespace) -> None:
@@ -267,10 +292,10 @@ def train(rank: int, args: argparse.Namespace) -> None:
         loss = (each * batch["weights"][on]).sum() / batch["weights"].sum()
         if clock := learning.get("clock"):
             clock_loss = clock.loss(states[CLOCK_BLOCKS - 1], batch, image)
-            event_loss = clock.event_loss(states[EVENT_BLOCKS - 1], batch)
+            event_loss = clock.event_loss(states[min(EVENT_BLOCKS, len(states)) - 1], batch)
             event_mean += (event_loss.item() - event_mean) / min(step - first + 1, 50)
             clock_mean += (clock_loss.item() - clock_mean) / min(step - first + 1, 50)
-            loss = loss + CLOCK_WEIGHT * (clock_loss + event_loss)
+            loss = loss + CLOCK_WEIGHT * clock_loss + EVENT_WEIGHT * event_loss
         trainer.update(loss)
         loss_mean += (loss.item() - loss_mean) / min(step - first + 1, 50)
         if rank == 0 and step % 50 == 49:

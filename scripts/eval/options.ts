@@ -16,13 +16,13 @@ and without compression, and prints how many answers are right, with 95 % interv
   --seed S            of the clips (default: 77)
   --model DIR         a prepared model (default: models/nano)
   --beside DIR        a model with a smaller decoder
-  --trained DIR       a model trained with VisionZip from the start: one more column of the part short
+  --trained DIR       a model whose decoder was trained with VisionZip: one more column of the part short
   --projectors DIR    projector-METHOD.onnx for METHOD of uniform, random, pool, merge, dominant: tuned for that way
   --frames N          frames of a short clip (default: the model's)
-  --count N           short clips (default: 350, at most 10000)
-  --curve-clips N     how many of them for the curve (default: 120)
-  --beside-clips N    how many of them for the two models (default: 120)
-  --flash-clips N     long clips, 1 to 10 minutes (default: 60, at most 1000)
+  --count N           short clips (default: 300, at most 10000)
+  --curve-clips N     how many of them for the curve (default: 80)
+  --beside-clips N    how many of them for the two models (default: 80)
+  --flash-clips N     long clips, 1 to 10 minutes (default: 48, at most 1000)
   --quick             a few clips of each, long ones of a minute: to see that it works
   --work DIR          folder for clips and answers (default: .cache/eval). What is there is not asked again, unless
                       the model, the generator or the pipeline changed: a run that was killed goes on;
@@ -92,17 +92,17 @@ export function parseOptions(args: readonly string[], root: string): EvalOptions
   const clips = (name: ClipCount, full: number, quick: number, most = 10_000) =>
     count(name, values[name], most) ?? (values.quick ? quick : full);
   const { model, beside, trained, projectors, work, mistakes, json, write, help } = values;
-  const short = clips('count', 350, 4);
+  const short = clips('count', 300, 4);
   return {
     ...{ model, beside, trained, projectors, work, mistakes, json, write, help },
     parts: parseParts(values.parts, beside),
     seed: parseSeed(values.seed),
     frames: count('frames', values.frames),
     count: short,
-    curveClips: Math.min(short, clips('curve-clips', 120, 2)),
-    besideClips: Math.min(short, clips('beside-clips', 120, 2)),
+    curveClips: Math.min(short, clips('curve-clips', 80, 2)),
+    besideClips: Math.min(short, clips('beside-clips', 80, 2)),
     // Chunks of two clips have a thousand seeds between them.
-    flashClips: clips('flash-clips', 60, 1, 1000),
+    flashClips: clips('flash-clips', 48, 1, 1000),
     flashSeconds: values.quick ? [60, 70] : [60, 600],
     threads: count('threads', values.threads) ?? cpus().length,
     command: commandOf(tokens),

@@ -105,7 +105,7 @@ function aboutOf(results: readonly ClipResult[]): string {
   return (
     `${results.length} clips of 2 to 20 seconds; per cent of the questions, with 95 % intervals by bootstrap over ` +
     `clips, the last two rows in pairs. ${trainingFree} *Tuned*: the same decoder, a projector for VisionZip’s tokens. ` +
-    `${trained ? '*Trained with it*: another model, its decoder trained on VisionZip’s tokens from the start. ' : ''}` +
+    `${trained ? '*Trained with it*: the same decoder, trained on with VisionZip’s tokens. ' : ''}` +
     'VisionZip holds the CLS token, *random* patches alone. *Shuffled*: all tokens, the frames in random order under ' +
     'the old times. *Another clip’s frames*: VisionZip, training-free, at this clip’s times. *Blind*: no frames, as ' +
     'never in training. *Chance*: always the guess that is best for the kind on 300 clips of another seed.'
