@@ -1,0 +1,405 @@
+"""LLaVA-style families with transformers' own classes: tiny, at random weights, with attention that is not flat.
+
+    python training/published/families.py --family llava --out /tmp/llava
+
+writes what `from_pretrained` loads. Mini-Gemini is missing: transformers has no class for it.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+import vocabulary
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import (
+    CLIPVisionConfig,
+    GenerationConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    PreTrainedModel,
+    Qwen2Config,
+    SiglipVisionConfig,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
+    VideoLlavaConfig,
+    VideoLlavaForConditionalGeneration,
+)
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.llava_next.image_processing_pil_llava_next import (
+    LlavaNextImageProcessorPil,
+)
+from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
+    LlavaOnevisionImageProcessorPil,
+)
+from transformers.models.siglip.image_processing_pil_siglip import (
+    SiglipImageProcessorPil,
+)
+from transformers.models.smolvlm.configuration_smolvlm import SmolVLMVisionConfig
+from transformers.models.smolvlm.image_processing_pil_smolvlm import (
+    SmolVLMImageProcessorPil,
+)
+from transformers.models.video_llava.image_processing_video_llava import (
+    VideoLlavaImageProcessor,
+)
+
+TEMPLATES = Path(__file__).parent / "templates"
+NEXT_PINPOINTS = [[42, 84], [84, 42], [84, 84], [126, 42], [42, 126]]
+HIDDEN = 40  # of the decoders; the towers have 32
+
+
+@dataclass(frozen=True)
+class Family:
+    """How transformers builds one model, and what its visual tokens go through."""
+
+    name: str
+    build: Callable[[Tokenizer], PreTrainedModel]
+    tokenizer: Callable[[], Tokenizer]
+    image_processor: Callable
+    processor: dict  # processor_config.json
+    seed: int
+    tokenizer_class: str = "LlamaTokenizer"
+    template: str = ""  # default: the name
+    frames: int = 3
+    medium: str = "image"  # one placeholder a frame; "video": one for all frames
+    cls: bool = False  # the tower has a CLS token
+    cls_kept: bool = False  # and it is among the visual tokens
+    order: str = "compress-project"  # or "project-pool-compress", or "none": no compression
+    newline: str = "none"  # or "per-frame", "after-video"
+    dominant: int = 7  # counts CLS where there is one
+    contextual: int = 3
+
+
+def clip_vision(image: int = 42, patch: int = 6) -> CLIPVisionConfig:
+    return CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        image_size=image,
+        patch_size=patch,
+        projection_dim=32,
+    )
+
+
+def siglip_vision(image: int, patch: int, layers: int, cls=SiglipVisionConfig, **settings):
+    return cls(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        image_size=image,
+        patch_size=patch,
+        **settings,
+    )
+
+
+def decoder(tokenizer: Tokenizer, cls, kv_heads: int, bos: str, eos: str, pad: str):
+    """Without tied embeddings: a random model that is tied repeats its last token."""
+    return cls(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=HIDDEN,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=kv_heads,
+        max_position_embeddings=4096,
+        bos_token_id=tokenizer.token_to_id(bos),
+        eos_token_id=tokenizer.token_to_id(eos),
+        pad_token_id=tokenizer.token_to_id(pad),
+        tie_word_embeddings=False,
+    )
+
+
+def llama(tokenizer: Tokenizer) -> LlamaConfig:
+    return decoder(tokenizer, LlamaConfig, 4, "<s>", "</s>", "<pad>")
+
+
+def qwen(tokenizer: Tokenizer) -> Qwen2Config:
+    return decoder(tokenizer, Qwen2Config, 2, "<|im_start|>", "<|im_end|>", "<|endoftext|>")
+
+
+def smol(tokenizer: Tokenizer) -> LlamaConfig:
+    return decoder(tokenizer, LlamaConfig, 2, "<|im_start|>", "<end_of_utterance>", "<|im_end|>")
+
+
+def build_llava(tokenizer: Tokenizer) -> PreTrainedModel:
+    config = LlavaConfig(
+        vision_config=clip_vision(),
+        text_config=llama(tokenizer),
+        image_token_index=tokenizer.token_to_id("<image>"),
+        image_seq_length=49,
+    )
+    return LlavaForConditionalGeneration(config)
+
+
+def build_llava_next(tokenizer: Tokenizer) -> PreTrainedModel:
+    config = LlavaNextConfig(
+        vision_config=clip_vision(),
+        text_config=llama(tokenizer),
+        image_token_index=tokenizer.token_to_id("<image>"),
+        image_grid_pinpoints=NEXT_PINPOINTS,
+        image_seq_length=49,
+    )
+    return LlavaNextForConditionalGeneration(config)
+
+
+def build_video_llava(tokenizer: Tokenizer) -> PreTrainedModel:
+    config = VideoLlavaConfig(
+        vision_config=clip_vision(36),
+        text_config=llama(tokenizer),
+        image_token_index=tokenizer.token_to_id("<image>"),
+        video_token_index=tokenizer.token_to_id("<video>"),
+        image_seq_length=36,
+        video_seq_length=296,
+    )
+    return VideoLlavaForConditionalGeneration(config)
+
+
+def build_llava_onevision(tokenizer: Tokenizer) -> PreTrainedModel:
+    """The published grid, 27 × 27, so that pooling to 14 × 14 meets the odd edge."""
+    config = LlavaOnevisionConfig(
+        vision_config=siglip_vision(54, 2, 3, vision_use_head=False),
+        text_config=qwen(tokenizer),
+        image_token_index=tokenizer.token_to_id("<image>"),
+        video_token_index=tokenizer.token_to_id("<video>"),
+        image_grid_pinpoints=[[54, 54], [54, 108], [108, 54], [108, 108]],
+    )
+    return LlavaOnevisionForConditionalGeneration(config)
+
+
+def build_llava_siglip(tokenizer: Tokenizer, layers: int, feature_layer: int) -> PreTrainedModel:
+    config = LlavaConfig(
+        vision_config=siglip_vision(42, 6, layers, vision_use_head=False),
+        text_config=qwen(tokenizer),
+        image_token_index=tokenizer.token_to_id("<image>"),
+        image_seq_length=49,
+        vision_feature_layer=feature_layer,
+        vision_feature_select_strategy="full",
+    )
+    return LlavaForConditionalGeneration(config)
+
+
+def build_smolvlm(tokenizer: Tokenizer) -> PreTrainedModel:
+    config = SmolVLMConfig(
+        vision_config=siglip_vision(24, 3, 3, SmolVLMVisionConfig),
+        text_config=smol(tokenizer),
+        image_token_id=tokenizer.token_to_id("<image>"),
+        scale_factor=4,
+    )
+    return SmolVLMForConditionalGeneration(config)
+
+
+def clip_sizes(size: int) -> dict:
+    return {"size": {"shortest_edge": size}, "crop_size": {"height": size, "width": size}}
+
+
+def square(size: int) -> dict:
+    return {"size": {"height": size, "width": size}}
+
+
+def llava_processor(additional: int, strategy: str, **settings) -> dict:
+    return {
+        "processor_class": "LlavaProcessor",
+        "image_token": "<image>",
+        "num_additional_image_tokens": additional,
+        "patch_size": 6,
+        "vision_feature_select_strategy": strategy,
+        **settings,
+    }
+
+
+FAMILIES = {
+    family.name: family
+    for family in [
+        Family(
+            "llava",
+            build_llava,
+            lambda: vocabulary.llama_tokenizer(["<image>", "<pad>"]),
+            lambda: CLIPImageProcessorPil(**clip_sizes(42)),
+            llava_processor(1, "default"),
+            seed=2,
+            cls=True,
+        ),
+        Family(
+            "llava_next",
+            build_llava_next,
+            lambda: vocabulary.llama_tokenizer(["<image>", "<pad>"]),
+            lambda: LlavaNextImageProcessorPil(**clip_sizes(42), image_grid_pinpoints=NEXT_PINPOINTS),
+            llava_processor(1, "default", processor_class="LlavaNextProcessor"),
+            seed=3,
+            template="llava",
+            cls=True,
+            newline="per-frame",
+        ),
+        Family(
+            "video_llava",
+            build_video_llava,
+            lambda: vocabulary.llama_tokenizer(["<image>", "<video>", "<pad>"]),
+            lambda: VideoLlavaImageProcessor(**clip_sizes(36)),
+            llava_processor(1, "default", processor_class="VideoLlavaProcessor", video_token="<video>"),
+            seed=7,
+            template="llava",
+            frames=8,
+            medium="video",
+            cls=True,
+            cls_kept=True,
+            dominant=6,
+            contextual=2,
+        ),
+        Family(
+            "llava_onevision",
+            build_llava_onevision,
+            lambda: vocabulary.qwen_tokenizer(["<image>", "<video>"]),
+            lambda: LlavaOnevisionImageProcessorPil(
+                **square(54), image_grid_pinpoints=[[54, 54], [54, 108], [108, 54], [108, 108]]
+            ),
+            {
+                "processor_class": "LlavaOnevisionProcessor",
+                "image_token": "<image>",
+                "video_token": "<video>",
+                "num_image_tokens": 729,
+                "vision_feature_select_strategy": "full",
+                "vision_aspect_ratio": "anyres_max_9",
+            },
+            seed=4,
+            tokenizer_class="Qwen2Tokenizer",
+            frames=2,
+            medium="video",
+            order="project-pool-compress",
+            newline="after-video",
+            dominant=16,
+            contextual=4,
+        ),
+        Family(
+            "llava_interleave",
+            partial(build_llava_siglip, layers=3, feature_layer=-1),
+            lambda: vocabulary.qwen_tokenizer(["<image>"]),
+            lambda: SiglipImageProcessorPil(**square(42)),
+            llava_processor(0, "full"),
+            seed=2,
+            tokenizer_class="Qwen2Tokenizer",
+        ),
+        # nanoLLaVA's code is remote and deletes SigLIP's last layer, which is feature layer -2 here. That the ONNX
+        # export's config says model_type "llava" with a text_config and image_token_index is a guess: transformers.js
+        # reads the cache's shape of no other spelling ("llava-qwen2", the original's, is unknown to it).
+        Family(
+            "nanollava",
+            partial(build_llava_siglip, layers=4, feature_layer=-2),
+            lambda: vocabulary.qwen_tokenizer(["<image>"]),
+            lambda: SiglipImageProcessorPil(**square(42)),
+            llava_processor(0, "full"),
+            seed=1,
+            tokenizer_class="Qwen2Tokenizer",
+        ),
+        Family(
+            "smolvlm",
+            build_smolvlm,
+            lambda: vocabulary.smol_tokenizer(
+                ["<fake_token_around_image>", "<global-img>", "<image>", "<end_of_utterance>"]
+            ),
+            lambda: SmolVLMImageProcessorPil(size={"longest_edge": 96}, max_image_size={"longest_edge": 24}),
+            {"processor_class": "SmolVLMProcessor", "image_seq_len": 4},
+            seed=5,
+            tokenizer_class="GPT2Tokenizer",
+            medium="video",
+            order="none",
+        ),
+    ]
+}
+
+
+def spread(name: str, p: nn.Parameter) -> float:
+    """The standard deviation to draw a weight with: signals keep their size, attention is far from flat."""
+    tower = "vision" in name or "_tower" in name
+    if "norm" in name or p.ndim == 1 and "bias" in name:
+        # A large bias of the queries makes some keys liked by all of them: SigLIP's score needs that.
+        return 0.7 if tower and "q_proj.bias" in name else 0.1
+    if p.ndim == 1 or "embed_tokens" in name:
+        return 1.0
+    if "position_embedding" in name:
+        return 0.5
+    fan_in = p[0].numel()
+    gain = 1.8 if "q_proj" in name or "k_proj" in name else 2.5 if "lm_head" in name else 1.0
+    return gain * fan_in**-0.5
+
+
+@torch.no_grad()
+def draw_weights(model: PreTrainedModel, seed: int, never: list[int]) -> None:
+    """`never`: ids of special tokens, which the head is to keep out of its answers."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, p in sorted(model.named_parameters()):
+        p.copy_(torch.randn(p.shape, generator=generator) * spread(name, p))
+        if "norm" in name and name.endswith("weight"):
+            p.add_(1)
+    model.lm_head.weight[never] *= 0.05
+
+
+def new_model(family: Family, seed: int | None = None) -> tuple[PreTrainedModel, Tokenizer]:
+    tokenizer = family.tokenizer()
+    model = family.build(tokenizer).float().eval()
+    model.set_attn_implementation("eager")
+    text = model.config.text_config
+    special = {token for token in tokenizer.get_added_tokens_decoder()} - {text.eos_token_id}
+    draw_weights(model, family.seed if seed is None else seed, sorted(special))
+    model.generation_config = GenerationConfig(
+        bos_token_id=text.bos_token_id, eos_token_id=text.eos_token_id, pad_token_id=text.pad_token_id
+    )
+    return model, tokenizer
+
+
+def write_json(path: Path, value: dict) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def save(family: Family, folder: Path, seed: int | None = None) -> PreTrainedModel:
+    """What a repository of the hub holds for this family."""
+    model, tokenizer = new_model(family, seed)
+    text = model.config.text_config
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    token = tokenizer.id_to_token
+    settings = {
+        "tokenizer_class": family.tokenizer_class,
+        "bos_token": token(text.bos_token_id),
+        "eos_token": token(text.eos_token_id),
+        "pad_token": token(text.pad_token_id),
+        "model_max_length": 4096,
+        "clean_up_tokenization_spaces": False,
+    }
+    if family.tokenizer_class == "LlamaTokenizer":
+        settings |= {"unk_token": "<unk>", "add_bos_token": True, "add_eos_token": False}
+    write_json(folder / "tokenizer_config.json", settings)
+    family.image_processor().save_pretrained(folder)
+    write_json(folder / "processor_config.json", family.processor)
+    (folder / "chat_template.jinja").write_text(template(family))
+    return model
+
+
+def template(family: Family) -> str:
+    return (TEMPLATES / f"{family.template or family.name}.jinja").read_text()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--family", choices=tuple(FAMILIES), required=True)
+    parser.add_argument("--seed", type=int, help="of the weights; default: the one that the fixtures are made with")
+    parser.add_argument("--out", required=True)
+    args = parser.parse_args()
+    folder = Path(args.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = save(FAMILIES[args.family], folder, args.seed)
+    print(f"{sum(p.numel() for p in model.parameters()) * 4 / 1e3:.0f} kB of weights in {folder}")
+
+
+if __name__ == "__main__":
+    main()
