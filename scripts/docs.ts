@@ -37,14 +37,25 @@ if (fresh === text) {
 
 /** A table of the commands, the exit codes that they share, then the help of each, folded up. */
 function commands(): string {
-  const all = buildProgram().commands;
-  const rows = all.map((command) => [`\`visionzip ${command.name()}\``, command.summary()]);
+  const all = leavesOf(buildProgram(), '');
+  const rows = all.map(({ name, command }) => [`\`${name}\``, command.summary()]);
   const exitCodes = `\`\`\`\n${exitHelp}\n\`\`\``;
   return [table(['command', 'what it does'], rows), exitCodes, ...all.map(folded)].join('\n\n');
 }
 
-function folded(command: Command): string {
-  const name = `visionzip ${command.name()}`;
+interface Named {
+  readonly name: string;
+  readonly command: Command;
+}
+
+/** The commands that do something: `model pull`, but not `model`. */
+function leavesOf(command: Command, parents: string): Named[] {
+  const name = `${parents}${command.name()}`;
+  if (command.commands.length === 0) return [{ name, command }];
+  return command.commands.flatMap((child) => leavesOf(child, `${name} `));
+}
+
+function folded({ name, command }: Named): string {
   return `<details><summary><code>${name} --help</code></summary>\n\n\`\`\`\n${helpOf(command)}\n\`\`\`\n\n</details>`;
 }
 

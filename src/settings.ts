@@ -10,6 +10,7 @@ import {
   defaultQueue,
   defaultRetentionSeconds,
 } from '../queues/options.js';
+import { type Provider, providers } from './model/providers.js';
 import { InputError } from './pipeline/errors.js';
 import { defaultLimits } from './pipeline/source.js';
 import type { Limits } from './pipeline/types.js';
@@ -26,6 +27,8 @@ export interface Settings {
   readonly concurrency: number;
   /** ONNX Runtime's threads in each model process. */
   readonly threads: number;
+  /** What ONNX Runtime computes on. */
+  readonly provider: Provider;
   readonly deadlineMs: number;
   readonly abortGraceMs: number;
   readonly drainMs: number;
@@ -37,7 +40,16 @@ export interface Settings {
   readonly maxStalledCount: number;
   readonly maxStartedAttempts: number;
   readonly limits: Limits;
+  readonly hub: Hub;
   readonly logLevel: string;
+}
+
+/** Where published models come from and go to. */
+export interface Hub {
+  readonly endpoint: string;
+  readonly token: string | null;
+  /** Folder of the models that were pulled. */
+  readonly modelsDir: string;
 }
 
 /** A variable of the environment, for documentation. */
@@ -55,6 +67,7 @@ const url = z
   .string()
   .regex(/^rediss?:\/\//, 'expected a URL that begins with redis:// or rediss://')
   .refine((text) => URL.canParse(text), 'expected a URL such as redis://127.0.0.1:6379');
+const folder = z.string().transform((path) => resolve(path));
 const folders = z.string().transform((text) =>
   text
     .split(delimiter)
@@ -102,10 +115,7 @@ const variables = {
     'a private server on a unix socket below `VISIONZIP_HOME`',
   ),
   VISIONZIP_HOME: variable<string | null>(
-    z
-      .string()
-      .min(1)
-      .transform((folder) => resolve(folder)),
+    folder,
     null,
     'folder of the private Redis server',
     '`$XDG_STATE_HOME/visionzip` or `~/.local/state/visionzip`',
@@ -122,7 +132,7 @@ const variables = {
     folders,
     null,
     `folders in which models lie, separated by "${delimiter}"`,
-    "the package's own `models`",
+    "the package's own `models`, and those that were pulled",
   ),
   VISIONZIP_CONCURRENCY: variable(whole(1, 64), 1, 'jobs at a time; each takes a model process of its own'),
   VISIONZIP_THREADS: variable<number | null>(
@@ -130,6 +140,11 @@ const variables = {
     null,
     'threads of ONNX Runtime in each model process',
     'cores / concurrency',
+  ),
+  VISIONZIP_PROVIDER: variable<Provider>(
+    z.enum(providers, `expected ${providers.join(', ')}`),
+    'cpu',
+    `what ONNX Runtime computes on: ${providers.join(', ')}`,
   ),
   VISIONZIP_DEADLINE_MS: variable(ms, 30 * minuteMs, 'a job is stopped and fails after this time'),
   VISIONZIP_ABORT_GRACE_MS: variable(
@@ -161,6 +176,24 @@ const variables = {
     defaultLimits.decodeTimeoutMs,
     'the decoder is killed after this time',
   ),
+  // Others read these three as well: what is wrong with them is for those to say who use them.
+  HF_ENDPOINT: variable(
+    z.string().transform((text) => text.replace(/\/+$/, '')),
+    'https://huggingface.co',
+    'hub that models are pulled from',
+  ),
+  HF_TOKEN: variable<string | null>(
+    z.string().transform((token) => token.trim()),
+    null,
+    'token for models that the hub shows to some only',
+    'none',
+  ),
+  HF_HOME: variable<string | null>(
+    folder,
+    null,
+    'models that were pulled go into its folder `visionzip`',
+    '`$XDG_CACHE_HOME/huggingface` or `~/.cache/huggingface`',
+  ),
   VISIONZIP_LOG_LEVEL: variable<string>(
     z.enum(logLevels, `expected ${logLevels.join(', ')}`),
     'info',
@@ -184,15 +217,18 @@ export const settingsVariables: readonly SettingsVariable[] = Object.entries(var
 export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const values = readVariables(env);
   const concurrency = values.VISIONZIP_CONCURRENCY;
+  const cache = values.HF_HOME ?? join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
+  const modelsDir = join(cache, 'visionzip');
   return {
     redisUrl: values.REDIS_URL,
     home: values.VISIONZIP_HOME ?? join(env.XDG_STATE_HOME || join(homedir(), '.local/state'), 'visionzip'),
     prefix: values.VISIONZIP_PREFIX,
     queue: values.VISIONZIP_QUEUE,
     videoDirs: values.VISIONZIP_VIDEO_DIRS ?? [process.cwd()],
-    modelDirs: values.VISIONZIP_MODEL_DIRS ?? [join(packageRoot(), 'models')],
+    modelDirs: values.VISIONZIP_MODEL_DIRS ?? [join(packageRoot(), 'models'), modelsDir],
     concurrency,
     threads: values.VISIONZIP_THREADS ?? Math.max(1, Math.floor(cores / concurrency)),
+    provider: values.VISIONZIP_PROVIDER,
     deadlineMs: values.VISIONZIP_DEADLINE_MS,
     abortGraceMs: values.VISIONZIP_ABORT_GRACE_MS,
     drainMs: values.VISIONZIP_DRAIN_MS,
@@ -209,6 +245,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
       maxPixels: values.VISIONZIP_MAX_PIXELS,
       decodeTimeoutMs: values.VISIONZIP_DECODE_TIMEOUT_MS,
     },
+    hub: { endpoint: values.HF_ENDPOINT, token: values.HF_TOKEN, modelsDir },
     logLevel: values.VISIONZIP_LOG_LEVEL,
   };
 }

@@ -47,7 +47,7 @@ function order(): ModelOrder {
     generation: {},
     limits,
   };
-  return { modelDir: '/models/nano', modelDigest: 'abc', threads: 1, request };
+  return { modelDir: '/models/nano', modelDigest: 'abc', threads: 1, provider: 'cpu', request };
 }
 
 const script = (...replies: Reply[]) => writeScript(video, ...replies);

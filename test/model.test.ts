@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, cpSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -151,7 +159,17 @@ describe('a model folder', () => {
     expect((error as Error).message).toContain(join(copy, name));
   };
 
-  for (const name of ['visionzip.json', 'tokenizer.json', 'onnx/decoder.onnx', 'chat_template.jinja']) {
+  it('is refused without a chat template', async () => {
+    const copy = mkdtempSync(join(folder, 'nano-'));
+    cpSync(nano, copy, { recursive: true });
+    rmSync(join(copy, 'chat_template.jinja'));
+    const file = join(copy, 'tokenizer_config.json');
+    const { chat_template: _, ...rest } = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, JSON.stringify(rest));
+    await expect(loadModel(copy)).rejects.toThrow(`${copy} must hold a chat template: chat_template.jinja, `);
+  });
+
+  for (const name of ['visionzip.json', 'tokenizer.json', 'onnx/decoder.onnx']) {
     it(
       `is refused without ${name}`,
       broken(name, (file) => rmSync(file)),

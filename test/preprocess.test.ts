@@ -123,12 +123,13 @@ describe('a configuration', () => {
     [{ size: { shortest_edge: 4 }, do_center_crop: true }, /`do_center_crop` needs a `crop_size`/],
     [{ size: { shortest_edge: 4 }, crop_size: 8 }, /`crop_size` 8 × 8 exceeds the resized 4 × 4/],
     [{ size: { height: 4, width: 4 }, do_resize: false }, /`do_resize` false is not supported/],
+    [{ size: { longest_edge: 4 } }, /`longest_edge` is only known of SmolVLM/],
   ])('whose result has no one size (%o) is a RangeError', (config, message) => {
     expect(() => createPreprocessor(parse(config))).toThrow(RangeError);
     expect(() => createPreprocessor(parse(config))).toThrow(message);
   });
 
-  test.each([{ size: { longest_edge: 4 } }, { size: { height: 4, width: 4 }, resample: 0 }, { size: 0 }])(
+  test.each([{ size: { width: 4 } }, { size: { height: 4, width: 4 }, resample: 0 }, { size: 0 }])(
     'that is not understood (%o) is refused',
     (config) => {
       expect(preprocessorConfigSchema.safeParse({ ...mean, ...config }).success).toBe(false);

@@ -151,7 +151,7 @@ describe.each(index.clips.map((clip, c) => ({ ...clip, c })))('clip $c', ({ c, .
       const prompt = buildPrompt(model, clip.ptsSeconds, question);
       expect([...prompt.prefix, ...prompt.suffix]).toEqual(promptIds);
       for (const [s, side] of sides.entries()) {
-        const kept = side === 'none' ? encoded.map(keepAll) : zipped;
+        const kept = side === 'none' ? encoded.map((frame) => keepAll(frame)) : zipped;
         const visual = await Promise.all(kept.map((frame) => visualTokens(frame, side === 'visionzip')));
         const video = await prefillVideo(model, prompt.prefix, visual);
         const { logits } = await model.decode(await model.embed(prompt.suffix), prompt.suffix.length, video);

@@ -5,14 +5,16 @@ import { defaultLimits } from '../src/pipeline/source.js';
 import { readSettings, settingsVariables } from '../src/settings.js';
 
 it('has a default for every setting', () => {
-  const settings = readSettings({ XDG_STATE_HOME: '/state' });
+  const settings = readSettings({ XDG_STATE_HOME: '/state', XDG_CACHE_HOME: '/cache' });
   expect(settings).toMatchObject({
     redisUrl: null,
     home: '/state/visionzip',
     prefix: 'visionzip',
     queue: 'ask',
     videoDirs: [process.cwd()],
-    modelDirs: [`${process.cwd()}/models`],
+    modelDirs: [`${process.cwd()}/models`, '/cache/huggingface/visionzip'],
+    provider: 'cpu',
+    hub: { endpoint: 'https://huggingface.co', token: null, modelsDir: '/cache/huggingface/visionzip' },
     concurrency: 1,
     attempts: 3,
     retentionSeconds: 604_800,
@@ -35,6 +37,10 @@ it('reads each variable', () => {
     VISIONZIP_MAX_SECONDS: '60',
     VISIONZIP_LOG_LEVEL: 'debug',
     VISIONZIP_QUEUE: '',
+    VISIONZIP_PROVIDER: 'cuda',
+    HF_ENDPOINT: 'http://hub.example:8080/',
+    HF_TOKEN: 'hf_secret',
+    HF_HOME: 'cache',
   });
   expect(settings).toMatchObject({
     redisUrl: 'rediss://user:secret@redis.example:6380/2',
@@ -44,6 +50,12 @@ it('reads each variable', () => {
     threads: 3,
     logLevel: 'debug',
     queue: 'ask',
+    provider: 'cuda',
+    hub: {
+      endpoint: 'http://hub.example:8080',
+      token: 'hf_secret',
+      modelsDir: `${process.cwd()}/cache/visionzip`,
+    },
   });
   expect(settings.limits).toEqual({ ...defaultLimits, maxSeconds: 60 });
 });

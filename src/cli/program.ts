@@ -6,6 +6,7 @@ import { addCancel } from './cancel.js';
 import { addDashboard } from './dashboard.js';
 import { addEnqueue } from './enqueue.js';
 import { exitHelp } from './exit.js';
+import { addModel } from './model.js';
 import { addRedis } from './redis.js';
 import { addResult } from './result.js';
 import { addStatus } from './status.js';
@@ -28,6 +29,7 @@ export function buildProgram(): Command {
   addStatus(program);
   addBatch(program);
   addWorker(program);
+  addModel(program);
   addRedis(program);
   addDashboard(program);
   return program;

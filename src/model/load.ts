@@ -1,61 +1,86 @@
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { InputError } from '../pipeline/errors.js';
-import type { KvCache, Model, PromptPart } from '../pipeline/model.js';
+import type { Model, PromptPart } from '../pipeline/model.js';
 import { createPreprocessor } from '../pipeline/preprocess.js';
-import type { EncodedFrame, PreparedFrame } from '../pipeline/types.js';
+import { Decoder } from './decoder.js';
 import { describeModel, type ModelDescription, readModelFolder } from './folder.js';
+import { measureModel } from './inspect.js';
+import { readNewline } from './newline.js';
+import type { Provider } from './providers.js';
 import { Session, Tensor } from './session.js';
+import { createVision } from './vision.js';
+
+/** Stands for the newline's embedding among token ids. */
+const NEWLINE = -1;
 
 export interface LoadOptions {
   /** Threads that ONNX Runtime may use; default 1. */
   readonly threads?: number;
+  /** Default cpu. */
+  readonly provider?: Provider;
 }
 
 /**
  * Loads a prepared model folder. Blocks the thread for as long as ONNX Runtime takes.
  * Throws an InputError that names what is missing or broken.
  */
-export async function loadModel(dir: string, { threads = 1 }: LoadOptions = {}): Promise<Model> {
+export async function loadModel(
+  dir: string,
+  { threads = 1, provider = 'cpu' }: LoadOptions = {},
+): Promise<Model> {
   const description = await describeModel(dir);
+  await requireMemory(description);
   const folder = await readModelFolder(description.dir);
-  const sessions = await loadSessions(description, threads);
+  // All that can be wrong in a text file is found before anything large is loaded.
   const { manifest } = description;
+  const { config, imageToken } = folder;
   const tokenizer = new Tokenizer(folder.tokenizer, folder.tokenizerConfig);
   const template = new Template(folder.chatTemplate);
   const specialTokens = folder.tokenizer.added_tokens.map(({ content }) => content);
-  const imageToken = folder.tokenizer.added_tokens.find(({ id }) => id === folder.config.image_token_index);
-  if (!imageToken) {
+  if (manifest.frames === 'video' && config.videoTokenId == null)
     throw new InputError(
-      `tokenizer.json must name the image token ${folder.config.image_token_index} of config.json`,
+      'config.json must have a `video_token_index`: this family shows frames as one video',
     );
-  }
-  const H = folder.config.text_config.hidden_size;
+  const newline = await readNewline(description.dir, manifest);
   const preprocessor = createPreprocessor(folder.preprocessor);
-  const P = manifest.tower.grid.rows * manifest.tower.grid.columns;
+  const sessions = await loadSessions(description, threads, provider);
+  const grid = manifest.tower.pooled ?? manifest.tower.grid;
 
   return {
     name: manifest.name,
     digest: description.digest,
     dtype: manifest.dtype,
-    tower: { cls: manifest.tower.cls, P, grid: manifest.tower.grid },
+    tower: {
+      cls: manifest.tower.cls,
+      keepsCls: manifest.tower.keepsCls,
+      compressible: manifest.tower.keyWidth > 0,
+      P: grid.rows * grid.columns,
+      grid,
+    },
     contextLength: manifest.contextLength,
     frameTimes: manifest.frameTimes,
     defaults: { frames: manifest.defaults.frames, compression: manifest.defaults.compression },
-    decoderWidth: H,
-    eosTokenIds: folder.generation.eos_token_id,
+    decoderWidth: sessions.decoder.H,
+    eosTokenIds: folder.eosTokenIds,
     imageTokenId: imageToken.id,
     imageToken: imageToken.content,
     specialTokens,
     preprocess: (frame) => preprocessor.preprocess(frame),
-    encode: (frames) => encode(sessions.tower, frames, preprocessor),
-    project: (tokens, T, compressed) =>
-      project(compressed ? sessions.projectorTuned : sessions.projector, tokens, T),
-    embed: (ids) => embed(sessions.embedTokens, ids),
+    ...createVision(manifest, sessions, preprocessor),
+    ...(manifest.frames === 'video' && { video: { tokenId: config.videoTokenId! } }),
+    ...(manifest.frames === 'sentences' && { sentences: true }),
+    ...(newline && { newline: { id: NEWLINE, after: newline.after } }),
+    embed: (ids) => embed(sessions.embedTokens, ids, newline?.embedding),
     decode: (embeds, S, past) => sessions.decoder.decode(embeds, S, past),
-    renderChat: (parts) => renderChat(template, parts, folder.tokenizerConfig.bos_token),
-    tokenize: (text) => tokenizer.encode(text, { add_special_tokens: false }).ids,
+    renderChat: (parts) => renderChat(template, parts, folder.tokenizerConfig.bos_token, imageToken.content),
+    tokenize: (text) => {
+      // A template may write the first token itself; else the tokenizer adds it where the family has one.
+      const begun = text.startsWith(folder.tokenizerConfig.bos_token || '\0');
+      return tokenizer.encode(text, { add_special_tokens: !begun }).ids;
+    },
     detokenize: (ids) => tokenizer.decode([...ids], { skip_special_tokens: true }),
     onnxMs: () => sessions.all.reduce((sum, session) => sum + session.ms, 0),
     release: async () => {
@@ -64,15 +89,32 @@ export async function loadModel(dir: string, { threads = 1 }: LoadOptions = {}):
   };
 }
 
-async function loadSessions({ dir, manifest }: ModelDescription, threads: number) {
+/**
+ * Better a sentence now than a process that the system kills. Held against all the memory there is, or may be used: what is
+ * free at the moment says little, since caches give way.
+ */
+async function requireMemory({ dir, name, manifest }: ModelDescription): Promise<void> {
+  const { memoryBytes } = await measureModel(dir, manifest);
+  const limit = process.constrainedMemory();
+  const most = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+  if (memoryBytes <= most) return;
+  const mib = (bytes: number) => Math.ceil(bytes / 2 ** 20);
+  throw new InputError(
+    `${name} needs about ${mib(memoryBytes)} MiB of memory, this machine gives ${mib(most)} MiB; ` +
+      'weights of a smaller type need less (`visionzip model pull --dtype q4`)',
+  );
+}
+
+async function loadSessions({ dir, manifest }: ModelDescription, threads: number, provider: Provider) {
   const load = (file: string, inputs: string[], outputs: string[]) =>
-    Session.load(join(dir, file), threads, { inputs, outputs });
+    Session.load(join(dir, file), threads, { inputs, outputs }, provider);
   const { files } = manifest;
-  const tower = await load(files.visionTower, ['pixel_values'], ['hidden', 'keys', 'scores']);
-  const projector = await load(files.projector, ['hidden'], ['visual_tokens']);
-  const projectorTuned = files.projectorTuned
-    ? await load(files.projectorTuned, ['hidden'], ['visual_tokens'])
-    : projector;
+  const project = async (file: string | undefined) =>
+    file === undefined ? undefined : load(file, ['hidden'], ['visual_tokens']);
+  const scored = manifest.tower.keyWidth > 0 ? ['keys', 'scores'] : [];
+  const tower = await load(files.visionTower, ['pixel_values'], ['hidden', ...scored]);
+  const projector = await project(files.projector);
+  const projectorTuned = (await project(files.projectorTuned)) ?? projector;
   const embedTokens = await load(files.embedTokens, ['input_ids'], ['inputs_embeds']);
   const decoder = await load(files.decoder, ['inputs_embeds', 'attention_mask'], ['logits']);
   return {
@@ -81,102 +123,41 @@ async function loadSessions({ dir, manifest }: ModelDescription, threads: number
     projectorTuned,
     embedTokens,
     decoder: new Decoder(decoder),
-    all: [...new Set([tower, projector, projectorTuned, embedTokens, decoder])],
+    all: [...new Set([tower, projector, projectorTuned, embedTokens, decoder])].filter(
+      (session) => session !== undefined,
+    ),
   };
 }
 
-/** pixel_values (B, 3, H, W) → hidden (B, N, D), keys (B, N, K), scores (B, P). */
-async function encode(
-  tower: Session,
-  frames: readonly PreparedFrame[],
-  { width, height }: { readonly width: number; readonly height: number },
-): Promise<EncodedFrame[]> {
-  const B = frames.length;
-  const pixels = new Float32Array(B * 3 * height * width);
-  frames.forEach(({ pixelValues }, b) => {
-    pixels.set(pixelValues, b * pixelValues.length);
-  });
-  const out = await tower.run({ pixel_values: new Tensor('float32', pixels, [B, 3, height, width]) });
-  const [, N = 0, D = 0] = out.hidden!.dims;
-  const K = out.keys!.dims[2]!;
-  const P = out.scores!.dims[1]!;
-  return frames.map(({ index, ptsSeconds }, b) => ({
-    index,
-    ptsSeconds,
-    N,
-    D,
-    K,
-    hidden: row(out.hidden!, b, N * D),
-    keys: row(out.keys!, b, N * K),
-    scores: row(out.scores!, b, P),
-  }));
+/** Token ids (S) → (S, H). `NEWLINE` is no word, and has an embedding of its own. */
+async function embed(
+  session: Session,
+  ids: readonly number[],
+  newline: Float32Array | undefined,
+): Promise<Float32Array> {
+  const words = BigInt64Array.from(ids, (id) => BigInt(id === NEWLINE ? 0 : id));
+  const out = await session.run({ input_ids: new Tensor('int64', words, [1, ids.length]) });
+  const embeds = out.inputs_embeds!.data as Float32Array;
+  if (newline)
+    ids.forEach((id, i) => {
+      if (id === NEWLINE) embeds.set(newline, i * newline.length);
+    });
+  return embeds;
 }
 
-function row(tensor: Tensor, b: number, size: number): Float32Array {
-  return (tensor.data as Float32Array).subarray(b * size, (b + 1) * size);
-}
-
-/** hidden (T, D) → visual_tokens (T, H). */
-async function project(projector: Session, tokens: Float32Array, T: number): Promise<Float32Array> {
-  const out = await projector.run({ hidden: new Tensor('float32', tokens, [T, tokens.length / T]) });
-  return out.visual_tokens!.data as Float32Array;
-}
-
-/** input_ids (1, S) → inputs_embeds (1, S, H). */
-async function embed(embedTokens: Session, ids: readonly number[]): Promise<Float32Array> {
-  const input = new Tensor('int64', BigInt64Array.from(ids, BigInt), [1, ids.length]);
-  const out = await embedTokens.run({ input_ids: input });
-  return out.inputs_embeds!.data as Float32Array;
-}
-
-/** The decoder with its KV cache as inputs and outputs, driven by the names and shapes the graph declares. */
-class Decoder {
-  /** Cache inputs with an empty past. */
-  readonly #empty: Record<string, Tensor> = {};
-  readonly #wantsPositions: boolean;
-
-  constructor(readonly session: Session) {
-    for (const input of session.inner.inputMetadata) {
-      if (!input.name.startsWith('past_key_values.')) continue;
-      if (!input.isTensor) throw new InputError(`${session.file}: the input ${input.name} must be a tensor`);
-      const [, heads, , headWidth] = input.shape;
-      if (typeof heads !== 'number' || typeof headWidth !== 'number') {
-        throw new InputError(
-          `${session.file}: ${input.name} must have the shape (batch, heads, past, head width) ` +
-            `with fixed heads and width, it is (${input.shape.join(', ')})`,
-        );
-      }
-      this.#empty[input.name] = new Tensor('float32', new Float32Array(0), [1, heads, 0, headWidth]);
-    }
-    this.#wantsPositions = session.inner.inputNames.includes('position_ids');
-  }
-
-  /** embeds (S, H) after `past` → logits (V) of the last position and the longer cache. */
-  async decode(embeds: Float32Array, S: number, past: KvCache | null) {
-    const before = past?.length ?? 0;
-    const feeds: Record<string, Tensor> = {
-      inputs_embeds: new Tensor('float32', embeds, [1, S, embeds.length / S]),
-      attention_mask: new Tensor('int64', new BigInt64Array(before + S).fill(1n), [1, before + S]),
-      ...(past ? (past.tensors as Record<string, Tensor>) : this.#empty),
-    };
-    if (this.#wantsPositions) {
-      const positions = BigInt64Array.from({ length: S }, (_, i) => BigInt(before + i));
-      feeds.position_ids = new Tensor('int64', positions, [1, S]);
-    }
-    const { logits, ...present } = await this.session.run(feeds);
-    const V = logits!.dims[logits!.dims.length - 1]!;
-    const tensors = Object.fromEntries(
-      Object.entries(present).map(([name, tensor]) => [
-        name.replace(/^present\./, 'past_key_values.'),
-        tensor,
-      ]),
-    );
-    const all = logits!.data as Float32Array;
-    return { logits: all.subarray(all.length - V), cache: { length: before + S, tensors } };
-  }
-}
-
-function renderChat(template: Template, parts: readonly PromptPart[], bosToken: unknown): string {
-  const messages = [{ role: 'user', content: parts }];
-  return template.render({ messages, add_generation_prompt: true, bos_token: bosToken ?? '' });
+/** One user message. Older templates want its content as a string, with the image tokens written out. */
+function renderChat(
+  template: Template,
+  parts: readonly PromptPart[],
+  bosToken: string | null | undefined,
+  imageToken: string,
+): string {
+  const render = (content: unknown): string => {
+    const messages = [{ role: 'user', content }];
+    return template.render({ messages, add_generation_prompt: true, bos_token: bosToken ?? '' });
+  };
+  const text = render(parts);
+  const images = parts.filter(({ type }) => type === 'image').length;
+  if (text.split(imageToken).length - 1 >= images) return text;
+  return render(parts.map((part) => (part.type === 'text' ? part.text : `${imageToken}\n`)).join(''));
 }

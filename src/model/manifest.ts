@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { weightsSchema } from './prepare/weights.js';
 
 const count = z.int().positive();
+const grid = z.strictObject({ rows: count, columns: count });
 
 /**
  * `visionzip.json` of a prepared model: what the runtime cannot read off config.json or the sessions.
@@ -15,25 +17,39 @@ export const manifestSchema = z.strictObject({
   /** Paths below the model's folder. */
   files: z.strictObject({
     visionTower: z.string(),
-    projector: z.string(),
+    /** Absent where the tower's graph projects. */
+    projector: z.string().optional(),
     /** Projector tuned on compressed tokens; used instead when compressing. */
     projectorTuned: z.string().optional(),
     embedTokens: z.string(),
     decoder: z.string(),
+    /** The newline's embedding (H), float32, as NumPy writes it. */
+    newline: z.string().optional(),
   }),
   tower: z.strictObject({
     /** Whether token 0 is a CLS token. */
     cls: z.boolean(),
+    /** Whether the family shows CLS to its language model, as Video-LLaVA does. */
+    keepsCls: z.boolean().default(false),
+    /** What scores come from: attention as in the paper, or, in a tower without, likeness to the mean token. */
+    scores: z.enum(['attention', 'similarity']).default('attention'),
     selectedLayer: z.int(),
-    grid: z.strictObject({ rows: count, columns: count }),
+    grid,
+    /** The grid after pooling, where the family pools a video's frames. */
+    pooled: grid.optional(),
     /** D. */
     width: count,
-    /** K. */
-    keyWidth: count,
+    /** K; 0 where no keys come out, and nothing can be compressed. */
+    keyWidth: z.int().min(0),
   }),
-  order: z.enum(['compress-project']),
-  newlineTokens: z.enum(['none']),
+  order: z.enum(['compress-project', 'project-pool-compress', 'project']),
+  /** Where a learned embedding, the newline, stands behind frames. */
+  newlineTokens: z.enum(['none', 'after-frame', 'after-video']),
+  /** How the chat shows the frames: as pictures, as one video, or in SmolVLM's sentences. */
+  frames: z.enum(['images', 'video', 'sentences']).default('images'),
   contextLength: count,
+  /** The original files that the graphs take their weights from. */
+  weights: weightsSchema.default([]),
   /** Whether each frame's time is written into the prompt before its tokens. */
   frameTimes: z.boolean(),
   defaults: z.strictObject({

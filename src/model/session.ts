@@ -1,5 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { InputError } from '../pipeline/errors.js';
+import type { Provider } from './providers.js';
 
 /** The one file that knows ONNX Runtime. */
 export { Tensor };
@@ -18,23 +19,26 @@ export class Session {
   ) {}
 
   /**
-   * Loads a graph for the CPU. Throws an InputError, naming the file, where ONNX Runtime cannot read it or an
-   * input or output is missing.
+   * Loads a graph. Throws an InputError, naming the file, where ONNX Runtime cannot read it or an input or output is
+   * missing, and one that says what to install where it lacks the provider.
    */
   static async load(
     file: string,
     threads: number,
     wants: { inputs: string[]; outputs: string[] },
+    provider: Provider = 'cpu',
   ): Promise<Session> {
     let inner: InferenceSession;
     try {
       inner = await InferenceSession.create(file, {
-        executionProviders: ['cpu'],
+        executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
         graphOptimizationLevel: 'all',
       });
     } catch (error) {
+      if (provider !== 'cpu' && /backend not found|provider/i.test((error as Error).message))
+        throw missingProvider(provider, error);
       throw new InputError(`${file} is no graph that ONNX Runtime can load: ${(error as Error).message}`, {
         cause: error,
       });
@@ -69,4 +73,15 @@ function requireNames(file: string, kind: string, wanted: string[], found: reado
   const missing = wanted.filter((name) => !found.includes(name));
   if (missing.length === 0) return;
   throw new InputError(`${file} must have the ${kind} ${missing.join(', ')}, it has ${found.join(', ')}`);
+}
+
+function missingProvider(provider: Provider, cause: unknown): InputError {
+  const remedy =
+    provider === 'cuda'
+      ? 'install it with `ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node`, on Linux with CUDA 12'
+      : 'this build of onnxruntime-node does not have it for this platform';
+  return new InputError(
+    `ONNX Runtime cannot use the execution provider ${provider}: ${remedy} (${(cause as Error).message})`,
+    { cause },
+  );
 }

@@ -78,7 +78,7 @@ async function encodeVideo(run: Run, video: OpenedVideo, { plan, indices }: Pass
   report(run, { stage: 'encode', framesTotal: indices.length });
   for await (const { frame, encoded } of encodeFrames(model, frames, clock, signal)) {
     const compressed = await clock.measure('compressMs', () =>
-      plan.budget ? compressFrame(encoded, plan.budget) : keepAll(encoded),
+      plan.budget ? compressFrame(encoded, plan.budget) : keepAll(encoded, model.tower.keepsCls),
     );
     const embeds = await clock.measure('projectMs', () =>
       model.project(compressed.tokens, compressed.T, plan.budget !== null),

@@ -11,7 +11,7 @@ export interface PlanRequest {
   readonly compression: Compression;
   /** Tokens of the tower, CLS counted. */
   readonly N: number;
-  /** Patches: what a frame costs without compression. */
+  /** What a frame costs without compression: its patches, and CLS where the family keeps it. */
   readonly P: number;
   /** What `auto` keeps of a frame when there is room. */
   readonly defaultBudget: TokenBudget;

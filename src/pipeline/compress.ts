@@ -54,11 +54,11 @@ export function compressFrame(
   };
 }
 
-/** `none`: every patch token, without CLS; the input that the LLaVA family was trained on. */
-export function keepAll(frame: EncodedFrame): CompressedFrame {
+/** `none`: the input that the family was trained on, every patch token and, unless `withCls`, not CLS. */
+export function keepAll(frame: EncodedFrame, withCls = false): CompressedFrame {
   checkShapes(frame);
   const { N, D } = frame;
-  const first = N - frame.scores.length;
+  const first = withCls ? 0 : N - frame.scores.length;
   return {
     index: frame.index,
     ptsSeconds: frame.ptsSeconds,

@@ -8,8 +8,11 @@ export interface KvCache {
   readonly tensors: Readonly<Record<string, unknown>>;
 }
 
-/** A part of a chat message: text, or the place of one frame's visual tokens. */
-export type PromptPart = { readonly type: 'text'; readonly text: string } | { readonly type: 'image' };
+/** A part of a chat message: text, the place of one frame's visual tokens, or that of a whole video's. */
+export type PromptPart =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'image' }
+  | { readonly type: 'video' };
 
 /**
  * A loaded vision-language model, as the pipeline sees it: a tower, a projector, an embedding, a decoder and a
@@ -22,6 +25,10 @@ export interface Model {
   readonly dtype: string;
   readonly tower: {
     readonly cls: boolean;
+    /** Whether CLS goes to the language model where nothing is left out. */
+    readonly keepsCls?: boolean;
+    /** Whether a frame's tokens can be compressed: there are scores and keys. */
+    readonly compressible?: boolean;
     /** Patches of a frame. */
     readonly P: number;
     readonly grid: { readonly rows: number; readonly columns: number };
@@ -35,6 +42,12 @@ export interface Model {
   readonly eosTokenIds: readonly number[];
   readonly imageTokenId: number;
   readonly imageToken: string;
+  /** Of models whose chat shows a video as one: its token, in whose place all frames go. */
+  readonly video?: { readonly tokenId: number };
+  /** Of models whose chat tells the length of a video and the time of each frame in sentences, as SmolVLM2's. */
+  readonly sentences?: true;
+  /** A learned embedding behind each frame or behind the whole video. `id` stands for it; it is no word. */
+  readonly newline?: { readonly id: number; readonly after: 'frame' | 'video' };
   /** Strings that the tokenizer turns into tokens of their own; a question must not hold one. */
   readonly specialTokens: readonly string[];
 
@@ -54,7 +67,7 @@ export interface Model {
 
   /** The model's own chat template around one user message, ready for the answer. */
   renderChat(parts: readonly PromptPart[]): string;
-  /** Special tokens in the text become their ids; nothing is added. */
+  /** Special tokens in the text become their ids; the family's first token is added where it is not there. */
   tokenize(text: string): number[];
   /** Special tokens are left out. */
   detokenize(ids: readonly number[]): string;

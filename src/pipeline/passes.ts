@@ -1,9 +1,10 @@
 import { planTokens } from './budget.js';
+import { InputError } from './errors.js';
 import { defaultMaxNewTokens } from './generate.js';
 import type { Model } from './model.js';
 import { buildPrompt, type Prompt } from './prompt.js';
 import { sampleFrames } from './sample.js';
-import type { AnswerRequest, Plan } from './types.js';
+import type { AnswerRequest, Compression, Plan } from './types.js';
 
 /** What will be done with a video for some of the questions, known before anything of it is decoded. */
 export interface Pass {
@@ -35,16 +36,18 @@ export function planPasses(
     count === wanted.length
       ? wanted
       : sampleFrames(ptsSeconds, { ...rangeOf(sampling), frames: count }, count);
+  const last = ptsSeconds.at(-1)!;
+  const durationSeconds = last + (last - ptsSeconds[0]!) / Math.max(1, ptsSeconds.length - 1);
   const timesOf = (count: number) => framesOf(count).map((index) => ptsSeconds[index]!);
 
   const passes = new Map<string, { plan: Plan; indices: number[]; prompts: Map<number, Prompt> }>();
   questions.forEach((question, position) => {
     const plan = planQuestion(model, request, wanted.length, (count) =>
-      buildPrompt(model, timesOf(count), question),
+      buildPrompt(model, timesOf(count), question, durationSeconds),
     );
     const key = `${plan.frames} × ${plan.tokensPerFrame}`;
     const pass = passes.get(key) ?? { plan, indices: framesOf(plan.frames), prompts: new Map() };
-    pass.prompts.set(position, buildPrompt(model, timesOf(plan.frames), question));
+    pass.prompts.set(position, buildPrompt(model, timesOf(plan.frames), question, durationSeconds));
     // The plan of a pass speaks of its longest prompt.
     if (plan.promptTokens > pass.plan.promptTokens) pass.plan = plan;
     passes.set(key, pass);
@@ -61,9 +64,9 @@ function planQuestion(
   return planTokens({
     contextLength: model.contextLength,
     maxNewTokens: generation.maxNewTokens ?? defaultMaxNewTokens,
-    compression,
+    compression: compressionOf(model, compression),
     N: model.tower.P + (model.tower.cls ? 1 : 0),
-    P: model.tower.P,
+    P: model.tower.P + (model.tower.keepsCls ? 1 : 0),
     defaultBudget: model.defaults.compression,
     frames,
     framesAreExplicit: sampling.frames !== undefined || sampling.fps !== undefined,
@@ -72,6 +75,17 @@ function planQuestion(
       return prefix.length - count + suffix.length;
     },
   });
+}
+
+/** A model without scores and keys takes every frame whole. Throws an InputError where it is told otherwise. */
+function compressionOf({ tower }: PlanModel, compression: Compression): Compression {
+  if (tower.compressible !== false) return compression;
+  if (typeof compression === 'object')
+    throw new InputError(
+      `this model's tokens cannot be compressed: expected \`compression\` auto or none, ` +
+        `got ${compression.dominant} + ${compression.contextual}`,
+    );
+  return 'none';
 }
 
 function rangeOf({ startSeconds, endSeconds }: AnswerRequest['sampling']): AnswerRequest['sampling'] {

@@ -8,6 +8,7 @@ const sizeSchema = z.union([
   edge,
   z.object({ shortest_edge: edge }),
   z.object({ height: edge, width: edge }),
+  z.object({ longest_edge: edge }),
 ]);
 const channels = z.tuple([z.number(), z.number(), z.number()]);
 
@@ -29,6 +30,8 @@ export const preprocessorConfigSchema = z.looseObject({
    * batches.
    */
   do_pad: z.boolean().nullish(),
+  /** SmolVLM: the square that the encoder takes; `size` is that of a picture before it is split. */
+  max_image_size: z.object({ longest_edge: edge }).nullish(),
   do_rescale: z.boolean().default(true),
   rescale_factor: z.number().default(1 / 255),
   do_normalize: z.boolean().default(true),
@@ -58,7 +61,7 @@ export function createPreprocessor(config: PreprocessorConfig): Preprocessor {
   const { width, height } = target;
   const tables = lookupTables(config);
   const pixels = async (frame: Frame) => {
-    const square = padsToSquare(config) ? padToSquare(frame, config.image_mean) : frame;
+    const square = padsToSquare(config) ? padToSquare(frame, config.image_mean) : await shrunk(config, frame);
     const [newWidth, newHeight] = resizedSize(config, square.width, square.height);
     const left = Math.floor((newWidth - width) / 2);
     const top = Math.floor((newHeight - height) / 2);
@@ -98,16 +101,24 @@ function targetSize(config: PreprocessorConfig): { width: number; height: number
   );
 }
 
-/** Null where `size` names the shortest edge. A single number means that for CLIP, and a square elsewhere. */
-function fixedSize({ size, image_processor_type }: PreprocessorConfig) {
+/**
+ * Null where `size` names the shortest edge. A single number means that for CLIP, and a square elsewhere. LLaVA-NeXT's
+ * processor squeezes the whole picture, the first of its crops, into a square.
+ */
+function fixedSize(config: PreprocessorConfig) {
+  const { size, image_processor_type } = config;
+  const square = image_processor_type.startsWith('LlavaNext') ? shortestEdge(config) : encoderSize(config);
+  if (square) return { width: square, height: square };
   if (typeof size === 'number') {
     return image_processor_type.startsWith('CLIP') ? null : { width: size, height: size };
   }
+  if ('longest_edge' in size) throw new RangeError('`size` with `longest_edge` is only known of SmolVLM');
   return 'height' in size ? size : null;
 }
 
 function shortestEdge({ size }: PreprocessorConfig): number {
   if (typeof size === 'number') return size;
+  if ('longest_edge' in size) return size.longest_edge;
   return 'shortest_edge' in size ? size.shortest_edge : Math.min(size.width, size.height);
 }
 
@@ -122,6 +133,30 @@ function resizedSize(config: PreprocessorConfig, width: number, height: number):
 
 function padsToSquare({ do_pad, image_processor_type }: PreprocessorConfig): boolean {
   return do_pad === true && image_processor_type.startsWith('LlavaImageProcessor');
+}
+
+/**
+ * SmolVLM resizes a video's frame twice: its longest edge to the encoder's size, the other in proportion and even,
+ * and then both to a square.
+ */
+async function shrunk(
+  config: PreprocessorConfig,
+  frame: Frame,
+): Promise<Pick<Frame, 'rgb' | 'width' | 'height'>> {
+  const longest = encoderSize(config);
+  if (longest === undefined) return frame;
+  const { rgb, width, height } = frame;
+  const scale = longest / Math.max(width, height);
+  const even = (size: number) => Math.trunc(size) + (Math.trunc(size) % 2);
+  const newWidth = width >= height ? longest : even(width * scale);
+  const newHeight = width >= height ? even(height * scale) : longest;
+  const whole = { left: 0, top: 0, width: newWidth, height: newHeight };
+  const small = await resizeRgb(rgb, width, height, newWidth, newHeight, config.resample, whole);
+  return { rgb: small, width: newWidth, height: newHeight };
+}
+
+function encoderSize({ image_processor_type, max_image_size }: PreprocessorConfig): number | undefined {
+  return image_processor_type.startsWith('SmolVLM') ? max_image_size?.longest_edge : undefined;
 }
 
 /** LLaVA's expand2square: the frame in the middle of a square of the mean colour. */

@@ -9,7 +9,7 @@ import { ModelProcess, type RunOptions } from './model-process.js';
 import { type AnswerStore, contentKey, isRepeatable, type StoredAnswer } from './store.js';
 
 export interface AnswererParts {
-  readonly settings: Pick<Settings, 'threads' | 'limits' | 'abortGraceMs'>;
+  readonly settings: Pick<Settings, 'threads' | 'provider' | 'limits' | 'abortGraceMs'>;
   readonly catalog: Catalog;
   readonly digests: FileDigests;
   readonly store: AnswerStore;
@@ -110,13 +110,13 @@ export class Answerer {
     questions: readonly string[],
     options: RunOptions,
   ): Promise<AnswerOutcome> {
-    const { threads, limits, abortGraceMs } = this.#parts.settings;
+    const { threads, provider, limits, abortGraceMs } = this.#parts.settings;
     const { sampling, compression, generation } = job;
     const process = this.#idle.pop() ?? new ModelProcess({ abortGraceMs, entry: this.#parts.modelEntry });
     this.#all.add(process);
     try {
       const request = { video: path, questions, sampling, compression, generation, limits };
-      const order = { modelDir: model.dir, modelDigest: model.digest, threads, request };
+      const order = { modelDir: model.dir, modelDigest: model.digest, threads, provider, request };
       return await process.run(order, options);
     } finally {
       this.#idle.push(process);

@@ -1,3 +1,4 @@
+import type { Provider } from '../model/providers.js';
 import type { AnswerOutcome, AnswerRequest, Progress } from '../pipeline/types.js';
 
 /** A job for a model process. */
@@ -7,6 +8,7 @@ export interface ModelOrder {
   readonly modelDigest: string;
   /** Threads of ONNX Runtime. */
   readonly threads: number;
+  readonly provider: Provider;
   readonly request: AnswerRequest;
   /** Folder for a picture of each frame with the kept patches marked; none are drawn without. */
   readonly saveFrames?: string;

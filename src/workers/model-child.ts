@@ -55,8 +55,9 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
   }
 }
 
-async function modelOf({ modelDir, modelDigest, threads, request }: ModelOrder, run: number): Promise<Model> {
-  const key = keyOf(modelDir, modelDigest, threads);
+async function modelOf(order: ModelOrder, run: number): Promise<Model> {
+  const { modelDir, modelDigest, threads, provider, request } = order;
+  const key = keyOf(order, modelDigest);
   if (loaded?.key === key) return loaded.model;
   const answersTotal = request.questions.length;
   const progress = { stage: 'load' as const, framesDone: 0, framesTotal: 0, answersDone: 0, answersTotal };
@@ -64,16 +65,16 @@ async function modelOf({ modelDir, modelDigest, threads, request }: ModelOrder, 
   const before = loaded;
   loaded = null;
   await before?.model.release();
-  const model = await loadModel(modelDir, { threads });
-  loaded = { key: keyOf(modelDir, model.digest, threads), model };
+  const model = await loadModel(modelDir, { threads, provider });
+  loaded = { key: keyOf(order, model.digest), model };
   if (loaded.key === key) return model;
   throw new Error(
     `the model in ${modelDir} changed: expected the digest ${modelDigest}, got ${model.digest}`,
   );
 }
 
-function keyOf(dir: string, digest: string, threads: number): string {
-  return JSON.stringify([dir, digest, threads]);
+function keyOf({ modelDir, threads, provider }: ModelOrder, digest: string): string {
+  return JSON.stringify([modelDir, digest, threads, provider]);
 }
 
 function say(message: FromModel): void {

@@ -25,7 +25,7 @@ export function startCli(
   cwd?: string,
 ): RunningCli {
   const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^(REDIS_URL|VISIONZIP_(?!MODEL_DIRS)|FORCE_COLOR)/.test(name),
+    ([name]) => !/^(REDIS_URL|HF_|VISIONZIP_(?!MODEL_DIRS)|FORCE_COLOR)/.test(name),
   );
   const child = spawn(process.execPath, [main, ...args], {
     cwd,

@@ -1,0 +1,208 @@
+import { join, resolve } from 'node:path';
+import { type Command, Option } from 'commander';
+import { type Dtype, dtypes } from '../model/layout.js';
+import type { Manifest } from '../model/manifest.js';
+import { settings } from './connect.js';
+import { usageError } from './exit.js';
+import { plural } from './format.js';
+import { startBar } from './progress.js';
+import { addCommonOptions, type Context, command } from './run.js';
+
+interface PullOptions {
+  readonly revision: string;
+  readonly dtype?: Dtype;
+  readonly dir?: string;
+}
+
+interface PrepareOptions {
+  readonly dtype?: Dtype;
+}
+
+const dtypeOption = () =>
+  new Option(
+    '--dtype <type>',
+    `type of the weights (default: the first there is of ${dtypes.join(', ')})`,
+  ).choices(dtypes);
+
+export function addModel(program: Command): void {
+  const model = program
+    .command('model')
+    .summary('fetch, prepare and look at models')
+    .description('Fetches published vision-language models and makes them ready for the worker.');
+  addPull(model);
+  addPrepare(model);
+  addInspect(model);
+  addList(model);
+}
+
+function addPull(model: Command): void {
+  const pull = model
+    .command('pull')
+    .summary('download a published model')
+    .description(
+      'Downloads what the worker needs of a model in the layout of transformers.js. A download that broke off goes on; ' +
+        'what is there is checked and stays. HF_ENDPOINT, HF_TOKEN and HF_HOME are honoured.',
+    )
+    .argument('<hub-id>', 'owner/name on the hub')
+    .option('--revision <name>', 'branch, tag or commit', 'main')
+    .addOption(dtypeOption())
+    .option('--dir <dir>', 'folder of the model (default: $HF_HOME/visionzip/OWNER--NAME)');
+  addCommonOptions(pull, [
+    'model pull llava-hf/llava-onevision-qwen2-0.5b-ov-hf',
+    'model pull llava-hf/llava-onevision-qwen2-0.5b-ov-hf --dtype fp32 --dir models/onevision',
+  ]).action(command(runPull));
+}
+
+async function runPull(context: Context, id: string, options: PullOptions): Promise<void> {
+  if (!/^[\w.-]+\/[\w.-]+$/.test(id))
+    throw usageError(`expected a model as owner/name, got ${JSON.stringify(id)}`);
+  const { hub } = settings();
+  if (!/^https?:$/.test(URL.parse(hub.endpoint)?.protocol ?? ''))
+    throw usageError(`HF_ENDPOINT: expected a URL such as https://huggingface.co, got "${hub.endpoint}"`);
+  if (hub.token !== null && !/^hf_\S+$/.test(hub.token))
+    throw usageError('HF_TOKEN: expected a token that begins with hf_ and holds no white space');
+  const dir = resolve(options.dir ?? join(hub.modelsDir, id.replace('/', '--')));
+  const { pullModel } = await import('../model/pull.js');
+  const bar = process.stderr.isTTY ? startBar() : null;
+  try {
+    const pulled = await pullModel({
+      access: { endpoint: hub.endpoint, token: hub.token, id },
+      revision: options.revision,
+      ...(options.dtype && { dtype: options.dtype }),
+      dir,
+      signal: context.signal,
+      onProgress: (done, total, path) => {
+        bar?.setTotal(total);
+        bar?.update(done, { label: `${mib(done)} of ${mib(total)} MiB  ${path}` });
+      },
+    });
+    bar?.stop();
+    context.document(pulled);
+    if (!context.json) {
+      const { files, bytes, dtype, fetched } = pulled;
+      const news = fetched === 0 ? 'all there already' : `${mib(fetched)} MiB fetched`;
+      process.stdout.write(`${dir}\n`);
+      process.stderr.write(
+        `${plural(files, 'file')}, ${mib(bytes)} MiB, ${dtype}; ${news}\nnext: visionzip model prepare ${dir}\n`,
+      );
+    }
+  } finally {
+    bar?.stop();
+  }
+}
+
+function addPrepare(model: Command): void {
+  const prepare = model
+    .command('prepare')
+    .summary('make a downloaded model ready for the worker')
+    .description(
+      'Cuts the published graphs so that VisionZip gets what it needs, and compares the result with the untouched ' +
+        'graphs. The weights stay where they are: only small graphs and visionzip.json are written beside them.',
+    )
+    .argument('<dir>', 'folder of the model')
+    .addOption(dtypeOption());
+  addCommonOptions(prepare, [
+    'model prepare models/onevision',
+    'model prepare models/onevision --dtype int8',
+  ]).action(command(runPrepare));
+}
+
+async function runPrepare(context: Context, dir: string, options: PrepareOptions): Promise<void> {
+  const { prepareModel } = await import('../model/prepare/prepare.js');
+  const { manifest, differences } = await prepareModel(dir, {
+    ...(options.dtype && { dtype: options.dtype }),
+    threads: settings().threads,
+    onStep: (what) => process.stderr.write(`${what}\n`),
+  });
+  context.document({ manifest, differences });
+  if (context.json) return;
+  const { tower, family, dtype, defaults, order } = manifest;
+  const lines = [
+    `${manifest.name}: ${family}, ${dtype}`,
+    `tower      ${tower.grid.rows} × ${tower.grid.columns} patches${tower.cls ? ' and CLS' : ''}, block ${tower.selectedLayer}; ${order}`,
+    `default    ${defaults.compression.dominant} + ${defaults.compression.contextual} tokens a frame`,
+    ...differences.map(
+      ({ what, largest }) =>
+        `${what} differ by at most ${largest.toExponential(1)} from the untouched graph's`,
+    ),
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function addInspect(model: Command): void {
+  const inspect = model
+    .command('inspect')
+    .summary('say what a model is and what it will take')
+    .description(
+      'Says what a prepared model is, what VisionZip uses of it, and about how much memory it will take.',
+    )
+    .argument('<dir>', 'folder of the model');
+  addCommonOptions(inspect, ['model inspect models/nano', 'model inspect models/nano --json']).action(
+    command(runInspect),
+  );
+}
+
+async function runInspect(context: Context, dir: string): Promise<void> {
+  const { describeModel } = await import('../model/folder.js');
+  const { measureModel } = await import('../model/inspect.js');
+  const description = await describeModel(dir);
+  const size = await measureModel(description.dir, description.manifest);
+  context.document({ ...description, size });
+  if (context.json) return;
+  const { manifest } = description;
+  const { tower, defaults } = manifest;
+  const grid = tower.pooled ?? tower.grid;
+  const { decoder, weightBytes, cacheBytes, memoryBytes } = size;
+  const rows = [
+    ['family', `${manifest.family}, ${manifest.dtype}`],
+    [
+      'tower',
+      `${tower.grid.rows} × ${tower.grid.columns} patches${tower.cls ? ' and CLS' : ''}, ${tower.width} wide`,
+    ],
+    [
+      'a frame',
+      `${grid.rows * grid.columns} tokens; by default ${defaults.compression.dominant} + ${defaults.compression.contextual}`,
+    ],
+    ['VisionZip', usedOf(manifest)],
+    ['decoder', `${decoder.layers} blocks, ${decoder.kvHeads} × ${decoder.headWidth} keys and values`],
+    ['context', `${manifest.contextLength} tokens`],
+    ['weights', `vision ${mib(weightBytes.vision)} MiB, language ${mib(weightBytes.language)} MiB`],
+    ['cache', `${mib(cacheBytes)} MiB for a whole context`],
+    ['memory', `about ${mib(memoryBytes)} MiB`],
+  ];
+  process.stdout.write(
+    `${manifest.name}\n${rows.map(([name, what]) => `${name!.padEnd(11)}${what}`).join('\n')}\n`,
+  );
+}
+
+function usedOf({ tower, order }: Manifest): string {
+  if (order === 'project') return 'nothing: frames go in whole';
+  if (tower.scores === 'similarity')
+    return "likeness to the mean token (ours, not the paper's), keys are the features";
+  const scores = tower.cls ? "CLS's attention" : 'the attention that each token receives';
+  const when = order === 'compress-project' ? 'before projecting' : 'after projecting and pooling';
+  return `${scores} in block ${tower.selectedLayer}, keys of ${tower.keyWidth}, ${when}`;
+}
+
+function addList(model: Command): void {
+  const list = model
+    .command('list')
+    .summary('list the models that jobs may name')
+    .description(
+      'Lists the models below the models folders: prepared ones, and those that were pulled alone.',
+    );
+  addCommonOptions(list, ['model list', 'model list --json']).action(command(runList));
+}
+
+async function runList(context: Context): Promise<void> {
+  const { listModels } = await import('../model/list.js');
+  const models = await listModels(settings().modelDirs);
+  context.document({ models });
+  if (context.json) return;
+  const lines = models.map(({ name, dir, state }) => `${name}  ${state}  ${dir}\n`);
+  process.stdout.write(lines.join('') || 'no models\n');
+}
+
+function mib(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0);
+}

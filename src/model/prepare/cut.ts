@@ -1,0 +1,184 @@
+import {
+  attribute,
+  type Dimension,
+  elementTypes,
+  Graph,
+  intAttribute,
+  intsAttribute,
+  valueInfo,
+} from '../graph/graph.js';
+import type { GraphProto } from '../graph/onnx_pb.js';
+import type { Attention, FusedAttention } from './attention.js';
+import type { VisionParts } from './vision.js';
+
+const END = Number.MAX_SAFE_INTEGER;
+
+/** pixel_values (B, 3, H, W) → hidden (B, N, D), keys (B, N, K) and scores (B, P). */
+export function cutTower(parts: VisionParts, cls: boolean): GraphProto {
+  const { graph, pixels, feature } = parts;
+  const maths = new Maths(graph, parts.opset);
+  const { keys, scores } = parts.attention
+    ? byAttention(maths, parts.attention, feature, cls)
+    : bySimilarity(maths, feature);
+  graph.put('hidden', 'Cast', [feature], [intAttribute('to', elementTypes.float32)]);
+  graph.put('keys', 'Identity', [keys]);
+  graph.put('scores', 'Identity', [scores]);
+  return graph.between(
+    [pixels],
+    [
+      valueInfo('hidden', elementTypes.float32, ['batch', 'tokens', 'width']),
+      valueInfo('keys', elementTypes.float32, ['batch', 'tokens', 'key_width']),
+      valueInfo('scores', elementTypes.float32, ['batch', 'patches']),
+    ],
+    'vision_tower',
+  );
+}
+
+/**
+ * Scores (B, P) and keys (B, N, K) from attention: with CLS its row, summed over heads; without, the attention that each
+ * token receives, averaged over heads and queries (arXiv 2412.04467, section 3.2 and appendix A.2).
+ */
+function byAttention(maths: Maths, attention: Attention, feature: string, cls: boolean) {
+  const { keys, probabilities } = attention.fused
+    ? attend(maths, attention, cls)
+    : {
+        keys: maths.intoHeads(attention.keys, feature, maths.size(attention.probabilities, 1)),
+        probabilities: attention.probabilities,
+      };
+  const spent = maths.toFloat32(probabilities);
+  return {
+    keys: maths.reduce('ReduceMean', maths.toFloat32(keys), [2]),
+    scores: cls
+      ? maths.reduce('ReduceSum', maths.slice(spent, [0, 1], [1, END], [2, 3]), [1, 2])
+      : maths.reduce('ReduceMean', spent, [1, 2]),
+  };
+}
+
+/**
+ * For a tower without attention: the score of a token is the cosine of its feature and the frame's mean feature, its key
+ * the feature. Ours, not the paper's.
+ */
+function bySimilarity(maths: Maths, feature: string) {
+  const { graph } = maths;
+  const keys = maths.toFloat32(feature);
+  const mean = maths.reduce('ReduceMean', keys, [1], true);
+  const product = (a: string, b: string) => maths.reduce('ReduceSum', graph.add('Mul', [a, b]), [2]);
+  const lengths = graph.add('Sqrt', [graph.add('Mul', [product(keys, keys), product(mean, mean)])]);
+  return { keys, scores: graph.add('Div', [product(keys, mean), lengths]) };
+}
+
+/** hidden (T, D) → visual_tokens (T, H). */
+export function cutProjector({ graph: whole, opset, projected, output }: VisionParts): GraphProto {
+  const part = whole.between(
+    [valueInfo(projected, elementTypes.float32, [])],
+    [valueInfo(output, elementTypes.float32, [])],
+    '',
+  );
+  part.input = [];
+  const graph = new Graph(part);
+  const maths = new Maths(graph, opset);
+  const half = part.initializer.some(({ dataType }) => dataType === elementTypes.float16);
+  const to = half ? elementTypes.float16 : elementTypes.float32;
+  graph.put(projected, 'Cast', [maths.unsqueeze('hidden')], [intAttribute('to', to)]);
+  graph.put('visual_tokens', 'Flatten', [output], [intAttribute('axis', -1)]);
+  return graph.between(
+    [valueInfo('hidden', elementTypes.float32, ['tokens', 'width'])],
+    [valueInfo('visual_tokens', elementTypes.float32, ['tokens', 'hidden_size'])],
+    'projector',
+  );
+}
+
+/**
+ * pixel_values (B, 3, H, W) → hidden (B, T, H): a whole encoder that takes several pictures of an image at once, and a
+ * mask of their padding, as one that takes a picture at a time. Nothing is left out before the projector.
+ */
+export function wrapEncoder(proto: GraphProto, opset: number, pixels: Dimension[]): GraphProto {
+  const graph = new Graph(proto);
+  const maths = new Maths(graph, opset);
+  const output = proto.output[0]!.name;
+  const inside = (name: string) => `${name}/several`;
+  for (const { name } of proto.input) graph.reroute(name, inside(name));
+  graph.put(inside('pixel_values'), 'Unsqueeze', ['pixel_values', graph.int64s([1])]);
+  if (proto.input.some(({ name }) => name === 'pixel_attention_mask')) {
+    const sizes = [
+      maths.size('pixel_values', 0),
+      graph.int64s([1]),
+      maths.size('pixel_values', 2),
+      maths.size('pixel_values', 3),
+    ];
+    const ones = graph.add('Expand', [
+      graph.int64s([1]),
+      graph.add('Concat', sizes, [intAttribute('axis', 0)]),
+    ]);
+    graph.put(inside('pixel_attention_mask'), 'Cast', [ones], [intAttribute('to', elementTypes.bool)]);
+  }
+  graph.put('hidden', 'Identity', [output]);
+  return graph.between(
+    [valueInfo('pixel_values', elementTypes.float32, pixels)],
+    [valueInfo('hidden', elementTypes.float32, ['batch', 'tokens', 'hidden_size'])],
+    'vision_tower',
+  );
+}
+
+/** What a fused attention does not show: keys by heads (B, N, h, K) and its probabilities; with CLS its row alone. */
+function attend(maths: Maths, { node, queries, keys, bias }: FusedAttention, cls: boolean) {
+  const { graph } = maths;
+  const heads = graph.int64s([Number(attribute(node, 'num_heads')!.i)]);
+  const width = bias ? Number(graph.constant(bias)!.dims[0]) / 3 : 0;
+  const biased = (tensor: string, part: number): string =>
+    bias ? graph.add('Add', [tensor, maths.slice(bias, [part * width], [(part + 1) * width], [0])]) : tensor;
+  const k = maths.intoHeads(maths.toFloat32(biased(keys, 1)), keys, heads);
+  const rows = cls ? maths.slice(queries, [0], [1], [1]) : queries;
+  const q = maths.intoHeads(maths.toFloat32(biased(rows, 0)), rows, heads);
+  const turned = (tensor: string, perm: number[]) =>
+    graph.add('Transpose', [tensor], [intsAttribute('perm', perm)]);
+  const product = graph.add('MatMul', [turned(q, [0, 2, 1, 3]), turned(k, [0, 2, 3, 1])]);
+  const scale = attribute(node, 'scale')?.f;
+  const scaled = scale
+    ? graph.add('Mul', [product, graph.float32(scale)])
+    : graph.add('Div', [product, graph.add('Sqrt', [maths.toFloat32(maths.size(k, 3))])]);
+  return { keys: k, probabilities: graph.add('Softmax', [scaled], [intAttribute('axis', -1)]) };
+}
+
+/** Operators whose form depends on the version. */
+class Maths {
+  constructor(
+    readonly graph: Graph,
+    readonly opset: number,
+  ) {}
+
+  toFloat32(tensor: string): string {
+    return this.graph.add('Cast', [tensor], [intAttribute('to', elementTypes.float32)]);
+  }
+
+  reduce(op: 'ReduceSum' | 'ReduceMean', tensor: string, axes: readonly number[], keepsAxes = false): string {
+    const keep = intAttribute('keepdims', keepsAxes ? 1 : 0);
+    return this.opset >= (op === 'ReduceSum' ? 13 : 18)
+      ? this.graph.add(op, [tensor, this.graph.int64s(axes)], [keep])
+      : this.graph.add(op, [tensor], [keep, intsAttribute('axes', axes)]);
+  }
+
+  slice(tensor: string, starts: readonly number[], ends: readonly number[], axes: readonly number[]): string {
+    const { graph } = this;
+    return graph.add('Slice', [tensor, graph.int64s(starts), graph.int64s(ends), graph.int64s(axes)]);
+  }
+
+  /** One more dimension in front. */
+  unsqueeze(tensor: string): string {
+    return this.opset >= 13
+      ? this.graph.add('Unsqueeze', [tensor, this.graph.int64s([0])])
+      : this.graph.add('Unsqueeze', [tensor], [intsAttribute('axes', [0])]);
+  }
+
+  /** The size of one dimension, as a vector of one. */
+  size(tensor: string, axis: number): string {
+    return this.graph.add('Gather', [this.graph.add('Shape', [tensor]), this.graph.int64s([axis])]);
+  }
+
+  /** (B, N, h · K), or the same in fewer dimensions, → (B, N, h, K). `like` (B, N, …) gives B and N. */
+  intoHeads(tensor: string, like: string, heads: string): string {
+    const { graph } = this;
+    const shape = [this.size(like, 0), this.size(like, 1), heads, graph.int64s([-1])];
+    return graph.add('Reshape', [tensor, graph.add('Concat', shape, [intAttribute('axis', 0)])]);
+  }
+}

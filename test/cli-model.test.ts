@@ -1,0 +1,99 @@
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { resultSchema } from '../queues/index.js';
+import { HubServer } from './hub-server.js';
+import { ffmpeg, h264, temporaryFolder, testPattern } from './media.js';
+import { cli, documentOf } from './support/cli.js';
+
+// From a hub to an answer, by the command line alone: a local server that speaks the hub's protocol, a tiny model.
+const folder = temporaryFolder();
+const home = join(folder, 'huggingface');
+const dir = join(home, 'visionzip/tiny--onevision');
+const clip = join(folder, 'clip.mp4');
+const published = fileURLToPath(new URL('fixtures/published/llava_onevision', import.meta.url));
+let hub: HubServer;
+
+function filesBelow(root: string): Record<string, Buffer> {
+  const names = readdirSync(root, { recursive: true, encoding: 'utf8' });
+  const paths = names.map((name) => join(root, name)).filter((path) => statSync(path).isFile());
+  return Object.fromEntries(paths.map((path) => [relative(root, path), readFileSync(path)]));
+}
+
+beforeAll(async () => {
+  hub = await HubServer.start('tiny/onevision', filesBelow(published));
+  await ffmpeg(...testPattern(320, 180, 10, 2), ...h264(), clip);
+});
+
+afterAll(() => hub?.stop());
+
+const run = (...args: string[]) =>
+  cli(args, { HF_ENDPOINT: hub.endpoint, HF_HOME: home, VISIONZIP_MODEL_DIRS: '' });
+
+describe('visionzip model', () => {
+  it('pulls, prepares, inspects and lists a model, and asks it; the hub is not needed for the last', async () => {
+    const pulled = await run('model', 'pull', 'tiny/onevision', '--dtype', 'fp32');
+    expect([pulled.code, pulled.stdout]).toEqual([0, `${dir}\n`]);
+    expect(pulled.stderr).toContain(`next: visionzip model prepare ${dir}`);
+
+    const prepared = await run('model', 'prepare', dir, '--json');
+    expect(prepared.code).toBe(0);
+    expect(documentOf(prepared)).toMatchObject({
+      manifest: { family: 'llava_onevision', dtype: 'fp32', tower: { cls: false, pooled: { rows: 14 } } },
+      differences: [{ what: 'visual tokens' }, { what: 'logits' }],
+    });
+    await hub.stop();
+
+    const inspected = await run('model', 'inspect', dir);
+    expect(inspected.stdout).toContain('the attention that each token receives in block');
+    expect(inspected.stdout).toMatch(/a frame\s+196 tokens; by default 19 \+ 3/);
+    expect((await run('model', 'list')).stdout).toContain(`tiny--onevision  llava_onevision, fp32  ${dir}`);
+
+    const ask = [
+      'ask',
+      clip,
+      'What moves?',
+      '--model',
+      'tiny--onevision',
+      '--frames',
+      '4',
+      '--max-new-tokens',
+      '5',
+    ];
+    const compressed = resultSchema.parse(documentOf(await run(...ask, '--json')));
+    expect(compressed.tokens).toEqual({ before: 4 * 196, after: 4 * 22 });
+    const whole = resultSchema.parse(documentOf(await run(...ask, '--compression', 'none', '--json')));
+    expect(whole.tokens).toEqual({ before: 4 * 196, after: 4 * 196 });
+    // Four frames and, behind the last, one newline.
+    expect(whole.plan.promptTokens - whole.tokens.after).toBe(
+      compressed.plan.promptTokens - compressed.tokens.after,
+    );
+  });
+
+  it('says in one line what is wrong', async () => {
+    rmSync(dir, { recursive: true, force: true });
+    const cases: [string[], number, RegExp][] = [
+      [['model', 'pull', 'onevision'], 2, /expected a model as owner\/name, got "onevision"/],
+      [['model', 'prepare', join(folder, 'nowhere')], 1, /needs the file .*config.json: ENOENT/],
+      [['model', 'inspect', folder], 1, /needs the file .*visionzip.json: ENOENT/],
+      [['ask', clip, 'What?', '--model', 'tiny--onevision'], 2, /found none at/],
+    ];
+    for (const [args, code, message] of cases) {
+      const failed = await run(...args);
+      expect([failed.code, failed.stderr.trim().split('\n').length], args.join(' ')).toEqual([code, 1]);
+      expect(failed.stderr).toMatch(message);
+    }
+  });
+
+  it('names the provider that is missing and how to install it', async () => {
+    const failed = await cli(['ask', clip, 'What?', '--json'], { VISIONZIP_PROVIDER: 'cuda' });
+    expect(failed.code).toBe(1);
+    expect(documentOf(failed)).toMatchObject({
+      status: 'failed',
+      error: expect.stringMatching(
+        /execution provider cuda: install it with `ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild/,
+      ),
+    });
+  });
+});

@@ -1,0 +1,176 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { loadModel } from '../src/model/load.js';
+import { prepareModel } from '../src/model/prepare/prepare.js';
+import { compressFrame, keepAll } from '../src/pipeline/compress.js';
+import { prefillVideo } from '../src/pipeline/generate.js';
+import type { Model } from '../src/pipeline/model.js';
+import { buildPrompt } from '../src/pipeline/prompt.js';
+import { argmax } from '../src/pipeline/sampler.js';
+import type { CompressedFrame, EncodedFrame, Frame, VisualTokens } from '../src/pipeline/types.js';
+
+/*
+ * Small models at random weights of each family, in the layout of the hub, against transformers: from the frame to 32
+ * tokens, with all tokens and with VisionZip. training/published made them. Differences are |a − b| / (1 + |b|).
+ */
+
+const families = [
+  'llava',
+  'llava_next',
+  'video_llava',
+  'llava_onevision',
+  'llava_interleave',
+  'nanollava',
+  'smolvlm',
+];
+const fixtures = fileURLToPath(new URL('fixtures/published', import.meta.url));
+const ids = z.array(z.int());
+const referenceSchema = z.object({
+  frames: z.int(),
+  order: z.string(),
+  question: z.string(),
+  /** The prompt with `placeholderId` as often as there are visual tokens. */
+  expandedIds: ids,
+  placeholderId: z.int(),
+  /** SmolVLM's tokens are not compressed. */
+  budget: z.object({ dominant: z.int(), contextual: z.int() }).nullable(),
+  dominantIndices: z.array(ids).optional(),
+  contextualMembers: z.array(z.array(ids)).optional(),
+  answers: z.object({ none: z.object({ ids }), visionzip: z.object({ ids }).optional() }),
+});
+
+/** max |actual − expected| / (1 + |expected|). */
+function difference(actual: Float32Array, expected: Float32Array): number {
+  expect(actual).toHaveLength(expected.length);
+  return expected.reduce((worst, e, i) => Math.max(worst, Math.abs(actual[i]! - e) / (1 + Math.abs(e))), 0);
+}
+
+function concat(parts: readonly Float32Array[]): Float32Array {
+  return Float32Array.from(parts.flatMap((part) => [...part]));
+}
+
+describe.each(families)('%s', (family) => {
+  const folder = join(fixtures, family);
+  const reference = referenceSchema.parse(
+    JSON.parse(readFileSync(join(folder, 'reference/reference.json'), 'utf8')),
+  );
+  const stored = (name: string): Float32Array => {
+    const file = readFileSync(join(folder, `reference/${name}.f32`));
+    return new Float32Array(file.buffer.slice(file.byteOffset, file.byteOffset + file.length));
+  };
+  const { budget } = reference;
+  const projectsLast = reference.order === 'compress-project';
+  let dir: string;
+  let model: Model;
+  let encoded: EncodedFrame[];
+  let kept: { none: CompressedFrame[]; visionzip: CompressedFrame[] | undefined };
+
+  beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'visionzip-published-'));
+    cpSync(folder, dir, { recursive: true });
+    const { differences } = await prepareModel(dir, { dtype: 'fp32' });
+    for (const { what, largest } of differences) expect(largest, what).toBeLessThanOrEqual(1e-5);
+    model = await loadModel(dir);
+    const pixels = stored('pixel_values');
+    const size = pixels.length / reference.frames;
+    const prepared = Array.from({ length: reference.frames }, (_, index) => {
+      return { index, ptsSeconds: index, pixelValues: pixels.subarray(index * size, (index + 1) * size) };
+    });
+    encoded = await model.encode(prepared);
+    kept = {
+      none: encoded.map((frame) => keepAll(frame, model.tower.keepsCls)),
+      visionzip: budget ? encoded.map((frame) => compressFrame(frame, budget)) : undefined,
+    };
+  });
+
+  afterAll(async () => {
+    await model?.release();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  it("prepares pictures as transformers' image processor does", async () => {
+    const expected = stored('pixel_values');
+    const prepared = [];
+    for (let index = 0; index < reference.frames; index++)
+      prepared.push(await model.preprocess(await frameOf(index)));
+    const actual = concat(prepared.map(({ pixelValues }) => pixelValues));
+    const sum = expected.reduce((total, e, i) => total + Math.abs(actual[i]! - e), 0);
+    // Normalised by a standard deviation of at least 0.2: 1/255 before is at most 5/255 after.
+    expect(sum / expected.length).toBeLessThanOrEqual(1 / 255 / 0.2);
+  });
+
+  // LLaVA-OneVision's and SmolVLM's come out projected; their visual tokens are compared by what the decoder makes of them.
+  if (projectsLast)
+    it("has transformers' tower outputs, keys and scores", () => {
+      for (const name of ['hidden', 'keys', 'scores'] as const)
+        expect(
+          difference(concat(encoded.map((frame) => frame[name])), stored(name)),
+          name,
+        ).toBeLessThanOrEqual(1e-4);
+    });
+
+  if (budget)
+    it('keeps and merges the tokens that VisionZip in PyTorch does', () => {
+      expect(kept.visionzip!.map(({ dominantIndices }) => dominantIndices)).toEqual(
+        reference.dominantIndices,
+      );
+      expect(kept.visionzip!.map(({ contextualMembers }) => contextualMembers)).toEqual(
+        reference.contextualMembers,
+      );
+    });
+
+  it("gives transformers' prompt", () => {
+    const { prefix, suffix } = promptOf(model);
+    const [{ T }] = kept.none as [CompressedFrame];
+    const { imageTokenId, newline } = model;
+    const expanded = [...prefix, ...suffix].flatMap((id) => {
+      if (id === newline?.id) return [reference.placeholderId];
+      return id === imageTokenId ? new Array<number>(T).fill(reference.placeholderId) : [id];
+    });
+    expect(expanded).toEqual(reference.expandedIds);
+  });
+
+  it.each(budget ? (['none', 'visionzip'] as const) : (['none'] as const))(
+    "gives transformers' logits and up to 32 tokens: %s",
+    async (side) => {
+      const visual = await Promise.all(kept[side]!.map((frame) => project(frame, side === 'visionzip')));
+      const { prefix, suffix } = promptOf(model);
+      let past = await prefillVideo(model, prefix, visual);
+      let step = await model.decode(await model.embed(suffix), suffix.length, past);
+      expect(difference(step.logits, stored(`logits_${side}`))).toBeLessThanOrEqual(1e-3);
+      const expected = reference.answers[side]!.ids;
+      const answer: number[] = [];
+      while (answer.length < expected.length) {
+        answer.push(argmax(step.logits));
+        past = step.cache;
+        step = await model.decode(await model.embed([answer.at(-1)!]), 1, past);
+      }
+      expect(answer).toEqual(expected);
+      expect(answer.length === 32 || model.eosTokenIds.includes(answer.at(-1)!)).toBe(true);
+    },
+  );
+
+  /** The frames are a second apart. */
+  function promptOf(loaded: Model) {
+    const times = Array.from({ length: reference.frames }, (_, i) => i);
+    return buildPrompt(loaded, times, reference.question, reference.frames);
+  }
+
+  async function project(frame: CompressedFrame, compressed: boolean): Promise<VisualTokens> {
+    const embeds = await model.project(frame.tokens, frame.T, compressed);
+    return { ...frame, H: model.decoderWidth, embeds };
+  }
+
+  async function frameOf(index: number): Promise<Frame> {
+    const picture = sharp(join(folder, `reference/frame-${index}.png`))
+      .removeAlpha()
+      .raw();
+    const { data, info } = await picture.toBuffer({ resolveWithObject: true });
+    return { index, ptsSeconds: index, width: info.width, height: info.height, rgb: new Uint8Array(data) };
+  }
+});
