@@ -25,6 +25,7 @@ import { measureModel } from '../src/model/inspect.js';
 import type { Dtype } from '../src/model/layout.js';
 import { listModels } from '../src/model/list.js';
 import { loadModel } from '../src/model/load.js';
+import { castEdges } from '../src/model/prepare/edges.js';
 import { prepareModel } from '../src/model/prepare/prepare.js';
 import type { PreparedFrame } from '../src/pipeline/types.js';
 
@@ -307,6 +308,30 @@ describe('preparing a model', () => {
     await expect(prepareModel(copy, { dtype: 'fp32' })).rejects.toThrow(
       /the vision encoder must hold attention .* or blocks with residual additions; its operators are Gather/,
     );
+  });
+});
+
+describe('a graph', () => {
+  it('lets branches use what their outside was told to use', () => {
+    const branch = (name: string) =>
+      create(GraphProtoSchema, {
+        node: [{ opType: 'Identity', input: ['past'], output: [name] }],
+        output: [valueInfo(name, elementTypes.float16, [])],
+      });
+    const attribute = ['then_branch', 'else_branch'].map((name) => ({ name, g: branch(name) }));
+    const choice = { opType: 'If', input: ['use_cache_branch'], output: ['logits'], attribute };
+    const graph = new Graph(
+      create(GraphProtoSchema, {
+        node: [choice],
+        input: [valueInfo('past', elementTypes.float16, [2])],
+        output: [valueInfo('logits', elementTypes.float16, [2])],
+      }),
+    );
+    expect(castEdges(graph)).toBe(true);
+    const inner = graph.nodes('If')[0]!.attribute.map(({ g }) => g!.node[0]!.input);
+    expect(inner).toEqual([['past/float16'], ['past/float16']]);
+    // In an order that runs: the cast of the input first, that of the output last.
+    expect(graph.proto.node.map(({ opType }) => opType)).toEqual(['Cast', 'If', 'Cast']);
   });
 });
 

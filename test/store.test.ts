@@ -26,7 +26,8 @@ describe('the content key', () => {
     sampling: { frames: 4, startSeconds: 1 },
     generation: { temperature: 1, seed: 2 },
   });
-  const parts = { videoDigest: 'v', model: { digest: 'm', dtype: 'fp32' }, question: 'what?', job };
+  const model = { digest: 'm', dtype: 'fp32' };
+  const parts = { videoDigest: 'v', model, provider: 'cpu' as const, question: 'what?', job };
 
   it('does not depend on the order of fields, nor on where the video lies', () => {
     const reordered = {
@@ -44,6 +45,7 @@ describe('the content key', () => {
     const keys = [
       parts,
       { ...parts, videoDigest: 'w' },
+      { ...parts, provider: 'cuda' as const },
       { ...parts, question: 'what? ' },
       { ...parts, model: { digest: 'n', dtype: 'fp32' } },
       { ...parts, model: { digest: 'm', dtype: 'int8' } },

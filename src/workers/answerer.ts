@@ -6,7 +6,13 @@ import type { Catalog, CatalogModel } from './catalog.js';
 import type { FileDigests } from './digest.js';
 import { buildResult } from './document.js';
 import { ModelProcess, type RunOptions } from './model-process.js';
-import { type AnswerStore, contentKey, isRepeatable, type StoredAnswer } from './store.js';
+import {
+  type AnswerStore,
+  type ContentKeyParts,
+  contentKey,
+  isRepeatable,
+  type StoredAnswer,
+} from './store.js';
 
 export interface AnswererParts {
   readonly settings: Pick<Settings, 'threads' | 'provider' | 'limits' | 'abortGraceMs'>;
@@ -49,7 +55,7 @@ export class Answerer {
     const started = performance.now();
     const model = await catalog.find(ask.job.model);
     const videoDigest = await digests.of(ask.path, settings.limits.maxBytes, options.signal);
-    const keys = keysOf(ask.job, videoDigest, model);
+    const keys = keysOf(ask.job, { videoDigest, model, provider: settings.provider });
     const found = await this.#stored(keys);
     const missing = [...keys.keys()].filter((question) => !found.has(question));
     let outcome: AnswerOutcome | null = null;
@@ -125,9 +131,12 @@ export class Answerer {
 }
 
 /** The content key of each different question; null where answers are not to be stored. */
-function keysOf(job: AskJob, videoDigest: string, model: CatalogModel): Map<string, string | null> {
+function keysOf(
+  job: AskJob,
+  parts: Pick<ContentKeyParts, 'videoDigest' | 'model' | 'provider'>,
+): Map<string, string | null> {
   const repeatable = isRepeatable(job.generation);
-  const keyOf = (question: string) => (repeatable ? contentKey({ videoDigest, model, question, job }) : null);
+  const keyOf = (question: string) => (repeatable ? contentKey({ ...parts, question, job }) : null);
   return new Map(job.questions.map((question) => [question, keyOf(question)]));
 }
 

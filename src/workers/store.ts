@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { writeOnce } from '../../queues/once.js';
 import type { Keys } from '../../queues/options.js';
 import { type AskJob, answerSchema, resultSchema } from '../../queues/schemas.js';
+import type { Provider } from '../model/providers.js';
 import type { Answer, AnswerOutcome, Generation } from '../pipeline/types.js';
 
 /** Part of every content key: raised whenever the pipeline would answer differently than before. */
@@ -14,12 +15,14 @@ export interface ContentKeyParts {
   /** sha256 of the video file, hex. */
   readonly videoDigest: string;
   readonly model: { readonly digest: string; readonly dtype: string };
+  /** What computes: accelerators round differently. */
+  readonly provider: Provider;
   readonly question: string;
   readonly job: Pick<AskJob, 'sampling' | 'compression' | 'generation'>;
 }
 
 /** sha256 over canonical JSON, hex: equal for equal content, however its fields are ordered. */
-export function contentKey({ videoDigest, model, question, job }: ContentKeyParts): string {
+export function contentKey({ videoDigest, model, provider, question, job }: ContentKeyParts): string {
   const { sampling, compression, generation } = job;
   const { digest, dtype } = model;
   const content = {
@@ -27,6 +30,7 @@ export function contentKey({ videoDigest, model, question, job }: ContentKeyPart
     videoDigest,
     digest,
     dtype,
+    provider,
     question,
     sampling,
     compression,
