@@ -6,6 +6,8 @@ import type { AddressInfo } from 'node:net';
 export interface Faults {
   /** Cut the connection after so many bytes of a file's content, so many times. */
   cut?: { after: number; times: number };
+  /** End the content after so many bytes as if that were all, so many times. */
+  short?: { after: number; times: number };
   /** Say a digest that is not the file's. */
   wrongDigest?: string;
   /** Say that large files have so many bytes. */
@@ -109,9 +111,12 @@ export class HubServer {
     const start = Number(first ?? 0);
     const end = Math.min(Number(last ?? data.length - 1), data.length - 1);
     const part = data.subarray(start, end + 1);
+    const { short } = this.faults;
+    const isShort = short !== undefined && short.times > 0 && part.length > short.after;
     response.writeHead(first === undefined ? 200 : 206, {
       etag: '"1"',
-      'content-length': part.length,
+      // Without a length, the end of what comes is the end of the file.
+      ...(!isShort && { 'content-length': part.length }),
       ...(first !== undefined && { 'content-range': `bytes ${start}-${end}/${data.length}` }),
     });
     const { cut } = this.faults;
@@ -120,6 +125,10 @@ export class HubServer {
       this.sent += cut.after;
       response.write(part.subarray(0, cut.after), () => setImmediate(() => request.socket.destroy()));
       return response;
+    }
+    if (isShort) {
+      short.times -= 1;
+      return response.end(part.subarray(0, short.after));
     }
     this.sent += part.length;
     return response.end(part);

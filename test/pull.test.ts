@@ -75,6 +75,14 @@ describe('pulling a model', () => {
     expect(pulled.fetched).toBe(pulled.bytes);
   });
 
+  it('goes on where the content ended early without a word', async () => {
+    hub.faults = { short: { after: 100_000, times: 2 } };
+    const pulled = await pullModel({ access: access(), dtype: 'fp32', dir });
+    expect(hub.faults.short?.times).toBe(0);
+    expect(pulled.fetched).toBe(pulled.bytes);
+    expect(read('onnx/decoder_model_merged.onnx_data').equals(weights)).toBe(true);
+  });
+
   it('keeps what arrived when it gives up, and the next call goes on from there', async () => {
     hub.faults = { cut: { after: 10_000, times: 100 } };
     await expect(pullModel({ access: access(), dtype: 'fp32', dir })).rejects.toThrow();

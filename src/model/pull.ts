@@ -130,6 +130,7 @@ async function fetchRest(
         have += chunk.length;
         onBytes(have);
       }
+      if (have < file.bytes) throw new Error(`${file.path} ended after ${have} of ${file.bytes} bytes`);
     } finally {
       await handle.close();
     }
