@@ -132,6 +132,8 @@ export const resultSchema = z.strictObject({
   answers: z.array(answerSchema),
   plan: z.strictObject({
     frames: z.int(),
+    /** Older workers did not say. */
+    crops: z.int().default(1),
     tokensPerFrame: z.int(),
     budget: z.strictObject({ dominant: z.int(), contextual: z.int() }).nullable(),
     tokensPerFrameBefore: z.int(),

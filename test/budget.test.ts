@@ -84,6 +84,52 @@ describe('planTokens', () => {
     );
   });
 
+  describe('of a picture in crops', () => {
+    /** Five crops of 576 patches and CLS; unpadded, with newlines, 2,340 tokens. */
+    const picture: PlanRequest = {
+      ...request,
+      contextLength: 4096,
+      N: 577,
+      P: 2340,
+      crops: 5,
+      defaultBudget: { dominant: 54, contextual: 10 },
+      frames: 1,
+      textTokens: () => 32,
+    };
+
+    it('gives each crop the budget', () => {
+      const plan = planTokens(picture);
+      expect(plan).toMatchObject({ crops: 5, tokensPerFrame: 320, tokensPerFrameBefore: 2340 });
+      expect(plan.budget).toEqual({ dominant: 54, contextual: 10 });
+      expect(plan.reason).toBe(
+        'a picture in 5 crops with 64 tokens each (2340 in all without compression) fit the context of 4096 tokens',
+      );
+      expect(planTokens({ ...picture, compression: 'none' })).toMatchObject({
+        tokensPerFrame: 2340,
+        budget: null,
+      });
+    });
+
+    it('shares what room there is among the crops', () => {
+      // 300 − 64 − 32 = 204 tokens: 40 for each crop.
+      const plan = planTokens({ ...picture, contextLength: 300 });
+      expect(plan).toMatchObject({ tokensPerFrame: 200, budget: { dominant: 34, contextual: 6 } });
+      // With 8 tokens a crop at least; who asks for the frame gets it down to 1.
+      const tight = { ...picture, contextLength: 64 + 32 + 39 };
+      expect(() => planTokens(tight)).toThrow('what would fit: 7 tokens a crop');
+      expect(planTokens({ ...tight, framesAreExplicit: true })).toMatchObject({ tokensPerFrame: 35 });
+      const none = { ...picture, contextLength: 64 + 32 + 4, framesAreExplicit: true };
+      expect(() => planTokens(none)).toThrow('what would fit: no picture');
+    });
+
+    it('says what would fit', () => {
+      expect(() => planTokens({ ...picture, contextLength: 2048, compression: 'none' })).toThrow(
+        '2340 visual tokens of a picture in 5 crops do not fit: the context of 2048 leaves 1952 beside 32 tokens of ' +
+          'text and an answer of 64; what would fit: 390 tokens a crop',
+      );
+    });
+  });
+
   it('never goes over the context, whatever it is given', () => {
     fc.assert(
       fc.property(
@@ -96,7 +142,11 @@ describe('planTokens', () => {
           each: fc.integer({ min: 0, max: 9 }),
         }),
         ({ each, ...given }) => {
-          const textTokens = (frames: number) => 12 + each * frames;
+          const textTokens = (frames: number) => {
+            // A prompt of no frames cannot be built.
+            expect(frames).toBeGreaterThan(0);
+            return 12 + each * frames;
+          };
           let plan: ReturnType<typeof planTokens>;
           try {
             plan = planTokens({ ...request, ...given, textTokens });

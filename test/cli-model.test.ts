@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -41,7 +41,11 @@ describe('visionzip model', () => {
     expect(prepared.code).toBe(0);
     expect(documentOf(prepared)).toMatchObject({
       manifest: { family: 'llava_onevision', dtype: 'fp32', tower: { cls: false, pooled: { rows: 14 } } },
-      differences: [{ what: 'visual tokens' }, { what: 'logits' }],
+      differences: [
+        { what: 'visual tokens' },
+        { what: 'logits' },
+        { what: 'logits of a prompt in two parts' },
+      ],
     });
     await hub.stop();
 
@@ -73,10 +77,16 @@ describe('visionzip model', () => {
 
   it('says in one line what is wrong', async () => {
     rmSync(dir, { recursive: true, force: true });
+    const raw = join(folder, 'raw');
+    const busy = join(folder, 'busy');
+    for (const copy of [raw, busy]) cpSync(published, copy, { recursive: true });
+    writeFileSync(join(busy, '.visionzip.lock'), `${process.pid} another`);
     const cases: [string[], number, RegExp][] = [
       [['model', 'pull', 'onevision'], 2, /expected a model as owner\/name, got "onevision"/],
       [['model', 'prepare', join(folder, 'nowhere')], 1, /needs the file .*config.json: ENOENT/],
+      [['model', 'prepare', busy], 1, /the lock .* is still held by process/],
       [['model', 'inspect', folder], 1, /needs the file .*visionzip.json: ENOENT/],
+      [['model', 'inspect', raw], 1, /visionzip.json is missing: `visionzip model prepare .*raw` makes it/],
       [['ask', clip, 'What?', '--model', 'tiny--onevision'], 2, /found none at/],
     ];
     for (const [args, code, message] of cases) {

@@ -14,12 +14,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeModel } from '../src/model/folder.js';
-import { elementTypes, Graph, intsAttribute, valueInfo } from '../src/model/graph/graph.js';
+import { elementTypes, Graph, intAttribute, intsAttribute, valueInfo } from '../src/model/graph/graph.js';
 import { GraphProtoSchema, ModelProtoSchema } from '../src/model/graph/onnx_pb.js';
+import { readGraph } from '../src/model/graph/read.js';
 import { writeGraph } from '../src/model/graph/write.js';
 import { measureModel } from '../src/model/inspect.js';
 import type { Dtype } from '../src/model/layout.js';
@@ -28,8 +28,8 @@ import { loadModel } from '../src/model/load.js';
 import { castEdges } from '../src/model/prepare/edges.js';
 import { prepareModel } from '../src/model/prepare/prepare.js';
 import type { PreparedFrame } from '../src/pipeline/types.js';
+import { difference, fixtures, readFloats } from './support/published.js';
 
-const fixtures = fileURLToPath(new URL('fixtures/published', import.meta.url));
 let dir: string;
 
 beforeEach(() => {
@@ -51,8 +51,7 @@ function copyOf(family: string, variant?: string): string {
 function framesOf(family: string): PreparedFrame[] {
   const folder = join(fixtures, family, 'reference');
   const { frames } = JSON.parse(readFileSync(join(folder, 'reference.json'), 'utf8'));
-  const file = readFileSync(join(folder, 'pixel_values.f32'));
-  const pixels = new Float32Array(file.buffer.slice(file.byteOffset, file.byteOffset + file.length));
+  const pixels = readFloats(join(folder, 'pixel_values.f32'));
   const size = pixels.length / frames;
   return Array.from({ length: frames }, (_, index) => {
     return { index, ptsSeconds: index, pixelValues: pixels.subarray(index * size, (index + 1) * size) };
@@ -66,11 +65,6 @@ async function encodeOne(folder: string, family: string) {
   } finally {
     await model.release();
   }
-}
-
-function difference(actual: Float32Array, expected: Float32Array): number {
-  expect(actual).toHaveLength(expected.length);
-  return expected.reduce((worst, e, i) => Math.max(worst, Math.abs(actual[i]! - e) / (1 + Math.abs(e))), 0);
 }
 
 /** Seeded numbers between −scale and scale. */
@@ -124,7 +118,7 @@ describe('preparing a model', () => {
 
   it.each([
     ['llava', 'fp16', 5e-3, 5e-3],
-    ['llava', 'int8', 1e-6, 0.1],
+    ['llava', 'int8', 1e-6, 1e-6],
     ['llava', 'q4', 1e-6, 1e-5],
     ['llava_onevision', 'fp16', 5e-3, 5e-3],
   ] as [string, Dtype, number, number][])(
@@ -134,7 +128,6 @@ describe('preparing a model', () => {
       const { manifest, differences } = await prepareModel(copy, { dtype });
       expect(manifest.dtype).toBe(dtype);
       expect(differences[0]!.largest).toBeLessThanOrEqual(visionLimit);
-      // int8: the head then scales over one position instead of all.
       expect(differences[1]!.largest).toBeLessThanOrEqual(logitsLimit);
       const { scores, keys } = await encodeOne(copy, family);
       expect(Math.min(...scores)).toBeGreaterThanOrEqual(0);
@@ -172,6 +165,40 @@ describe('preparing a model', () => {
       return dot(row(n), mean) / Math.sqrt(dot(row(n), row(n)) * dot(mean, mean));
     });
     expect(difference(scores, Float32Array.from(cosines))).toBeLessThanOrEqual(1e-5);
+  });
+
+  it.each(['Cast', 'Mul'])(
+    "reads Mini-Gemini's CLIP, not what asks its other tower, where both begin with the same %s",
+    async (opType) => {
+      const copy = copyOf('mini_gemini');
+      const file = join(copy, 'onnx/vision_encoder.onnx');
+      renameSync(file, `${file}_data`);
+      const model = await readGraph(`${file}_data`);
+      const graph = new Graph(model.graph!);
+      graph.reroute('pixel_values', 'shared');
+      const one = opType === 'Mul' ? [graph.float32(1)] : [];
+      const to = opType === 'Cast' ? [intAttribute('to', elementTypes.float32)] : [];
+      graph.put('shared', opType, ['pixel_values', ...one], to);
+      graph.sort();
+      await writeGraph(file, model, model.graph!);
+      const { manifest } = await prepareModel(copy, { dtype: 'fp32' });
+      expect(manifest.tower).toMatchObject({ scores: 'cls-attention', selectedLayer: 2, keyWidth: 8 });
+    },
+  );
+
+  it('cuts pictures by what config.json says where the processor says nothing, and refuses what cannot be cut', async () => {
+    const copy = copyOf('llava_next');
+    const file = join(copy, 'preprocessor_config.json');
+    const { image_grid_pinpoints: named, ...processor } = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, JSON.stringify(processor));
+    const { manifest } = await prepareModel(copy, { dtype: 'fp32' });
+    expect(manifest.pictureResolutions).toEqual(named);
+    for (const image_grid_pinpoints of [[], [[40, 84]]]) {
+      writeFileSync(file, JSON.stringify({ ...processor, image_grid_pinpoints }));
+      await expect(prepareModel(copy, { dtype: 'fp32' })).rejects.toThrow(
+        /multiples of the tower's 42 pixels/,
+      );
+    }
   });
 
   it('leaves the weights where they are and writes little', async () => {
@@ -249,6 +276,21 @@ describe('preparing a model', () => {
     await expect(describeModel(copy)).resolves.toMatchObject({ name: 'llava' });
   });
 
+  it('takes `<image>` for the image token where config.json names none', async () => {
+    const copy = copyOf('llava');
+    const file = join(copy, 'config.json');
+    const { image_token_index: named, ...config } = JSON.parse(readFileSync(file, 'utf8'));
+    for (const index of [undefined, -200]) {
+      writeFileSync(file, JSON.stringify({ ...config, image_token_index: index }));
+      await prepareModel(copy, { dtype: 'fp32' });
+      const model = await loadModel(copy);
+      expect(model.imageTokenId).toBe(named);
+      await model.release();
+    }
+    writeFileSync(file, JSON.stringify({ ...config, image_token_index: 7 }));
+    await expect(prepareModel(copy, { dtype: 'fp32' })).rejects.toThrow(/must name the image token 7/);
+  });
+
   it('takes the context from wherever config.json says it, or from what the class takes', async () => {
     const copy = copyOf('llava');
     const config = JSON.parse(readFileSync(join(copy, 'config.json'), 'utf8'));
@@ -280,12 +322,15 @@ describe('preparing a model', () => {
       /needs the file .*nowhere\/config.json: ENOENT/,
     );
     const copy = copyOf('llava');
+    rmSync(join(copy, 'onnx/embed_tokens_q4f16.onnx'));
     await expect(prepareModel(copy, { dtype: 'q4f16' })).rejects.toThrow(
       /llava must hold onnx\/\{vision_encoder,embed_tokens,decoder_model_merged\} as q4f16/,
     );
     const config = JSON.parse(readFileSync(join(copy, 'config.json'), 'utf8'));
     writeFileSync(join(copy, 'config.json'), JSON.stringify({ ...config, model_type: 'paligemma' }));
     await expect(prepareModel(copy)).rejects.toThrow(/`model_type` of llava, .*; it has "paligemma"/);
+    writeFileSync(join(copy, 'config.json'), JSON.stringify({ ...config, vision_feature_layer: [-2, 6] }));
+    await expect(prepareModel(copy)).rejects.toThrow(/`vision_feature_layer`: expected one layer/);
   });
 
   it('says that a file is cut short, or no model at all', async () => {

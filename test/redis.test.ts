@@ -129,10 +129,15 @@ describe('the lock', () => {
   });
 
   it('gives up on a living holder and names it', async () => {
-    await writeFile(file, `${process.pid} held`);
+    await writeFile(file, `${process.ppid} held`);
     await expect(withLock(file, 50, async () => {})).rejects.toThrow(
-      `still held by process ${process.pid} held`,
+      `still held by process ${process.ppid} held`,
     );
+  });
+
+  it('takes over what another process of its own number left, as in a container', async () => {
+    await writeFile(file, `${process.pid} left behind`);
+    await expect(withLock(file, 50, async () => 'done')).resolves.toBe('done');
   });
 });
 

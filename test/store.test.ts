@@ -93,7 +93,14 @@ describe('the stored answers', () => {
         ...{ fps: 30, width: 2, height: 2, rotation: 0, isStill: false },
       },
       plan: {
-        ...{ frames: 1, tokensPerFrame: 1, budget: null, tokensPerFrameBefore: 1, contextLength: 2048 },
+        ...{
+          frames: 1,
+          crops: 1,
+          tokensPerFrame: 1,
+          budget: null,
+          tokensPerFrameBefore: 1,
+          contextLength: 2048,
+        },
         ...{ promptTokens: 1, maxNewTokens: 1, reason: 'scripted' },
       },
       tokens: { before: 1, after: 1 },
@@ -109,6 +116,14 @@ describe('the stored answers', () => {
     expect(await store.read(['none', 'key'])).toEqual([null, stored('red')]);
     expect(await store.read([])).toEqual([]);
     expect(await redis.ttl(keys.answer('key'))).toBeGreaterThan(90);
+  });
+
+  it('are read as workers wrote them that knew no crops', async () => {
+    const keys = keysOf(freshQueue(), 'ask');
+    const older = JSON.stringify(stored('red')).replace('"crops":1,', '');
+    expect(older).not.toContain('crops');
+    await redis.set(keys.answer('key'), older);
+    expect(await new AnswerStore(redis, keys, 100).read(['key'])).toEqual([stored('red')]);
   });
 });
 

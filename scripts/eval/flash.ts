@@ -80,7 +80,7 @@ async function answerLongClip(
 /** The most frames that the pipeline plans at T tokens each: all of them are wanted, the context decides. */
 function mostFrames(
   model: Model,
-  { ptsSeconds }: OpenedVideo,
+  { ptsSeconds, info }: OpenedVideo,
   question: string,
   T: number,
 ): readonly number[] {
@@ -95,6 +95,7 @@ function mostFrames(
       generation: {},
     },
     ptsSeconds,
+    info,
   );
   return pass!.indices;
 }

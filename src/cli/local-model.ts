@@ -64,7 +64,9 @@ async function modelFolder(model: string, modelDirs: readonly string[]): Promise
     isAbsolute(model) || model.includes('/') || model.includes(sep) || model === '.' || model === '..';
   const candidates = isPath ? [resolve(model)] : modelDirs.map((folder) => join(folder, model));
   for (const candidate of candidates) {
-    if (await exists(join(candidate, 'visionzip.json'))) return candidate;
+    // A folder that is not prepared is told so when its model is described.
+    if ((await exists(join(candidate, 'visionzip.json'))) || (await exists(join(candidate, 'config.json'))))
+      return candidate;
   }
   throw usageError(
     `--model: expected the folder of a prepared model with its visionzip.json; found none at ${candidates.join(' or ')}`,

@@ -1,7 +1,11 @@
+import { constants, existsSync, statSync } from 'node:fs';
+import { access, mkdir, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type Dtype, dtypes } from '../model/layout.js';
 import type { Manifest } from '../model/manifest.js';
+import { InputError } from '../pipeline/errors.js';
+import { withLock } from '../workers/lock.js';
 import { settings } from './connect.js';
 import { usageError } from './exit.js';
 import { plural } from './format.js';
@@ -17,6 +21,8 @@ interface PullOptions {
 interface PrepareOptions {
   readonly dtype?: Dtype;
 }
+
+const LOCK_WAIT_MS = 1000;
 
 const dtypeOption = () =>
   new Option(
@@ -63,19 +69,22 @@ async function runPull(context: Context, id: string, options: PullOptions): Prom
     throw usageError('HF_TOKEN: expected a token that begins with hf_ and holds no white space');
   const dir = resolve(options.dir ?? join(hub.modelsDir, id.replace('/', '--')));
   const { pullModel } = await import('../model/pull.js');
+  await mkdir(dir, { recursive: true });
   const bar = process.stderr.isTTY ? startBar() : null;
   try {
-    const pulled = await pullModel({
-      access: { endpoint: hub.endpoint, token: hub.token, id },
-      revision: options.revision,
-      ...(options.dtype && { dtype: options.dtype }),
-      dir,
-      signal: context.signal,
-      onProgress: (done, total, path) => {
-        bar?.setTotal(total);
-        bar?.update(done, { label: `${mib(done)} of ${mib(total)} MiB  ${path}` });
-      },
-    });
+    const pulled = await alone(dir, () =>
+      pullModel({
+        access: { endpoint: hub.endpoint, token: hub.token, id },
+        revision: options.revision,
+        ...(options.dtype && { dtype: options.dtype }),
+        dir,
+        signal: context.signal,
+        onProgress: (done, total, path) => {
+          bar?.setTotal(total);
+          bar?.update(done, { label: `${mib(done)} of ${mib(total)} MiB  ${path}` });
+        },
+      }),
+    );
     bar?.stop();
     context.document(pulled);
     if (!context.json) {
@@ -88,7 +97,19 @@ async function runPull(context: Context, id: string, options: PullOptions): Prom
     }
   } finally {
     bar?.stop();
+    // Of a model that is not there nothing stays, not even its folder.
+    await rmdir(dir).catch(() => {});
   }
+}
+
+/** Two processes that write into one folder would spoil each other's files. */
+async function alone<T>(dir: string, work: () => Promise<T>): Promise<T> {
+  if (!existsSync(dir)) return work();
+  await access(dir, constants.W_OK).catch((cause: NodeJS.ErrnoException) => {
+    throw new InputError(`${dir} must be a folder that can be written to: ${cause.code}`, { cause });
+  });
+  if (!statSync(dir).isDirectory()) throw new InputError(`${dir} must be a folder, it is a file`);
+  return withLock(join(dir, '.visionzip.lock'), LOCK_WAIT_MS, work);
 }
 
 function addPrepare(model: Command): void {
@@ -109,21 +130,23 @@ function addPrepare(model: Command): void {
 
 async function runPrepare(context: Context, dir: string, options: PrepareOptions): Promise<void> {
   const { prepareModel } = await import('../model/prepare/prepare.js');
-  const { manifest, differences } = await prepareModel(dir, {
-    ...(options.dtype && { dtype: options.dtype }),
-    threads: settings().threads,
-    onStep: (what) => process.stderr.write(`${what}\n`),
-  });
+  const { manifest, differences } = await alone(dir, () =>
+    prepareModel(dir, {
+      ...(options.dtype && { dtype: options.dtype }),
+      threads: settings().threads,
+      onStep: (what) => process.stderr.write(`${what}\n`),
+    }),
+  );
   context.document({ manifest, differences });
   if (context.json) return;
   const { tower, family, dtype, defaults, order } = manifest;
   const lines = [
     `${manifest.name}: ${family}, ${dtype}`,
-    `tower      ${tower.grid.rows} × ${tower.grid.columns} patches${tower.cls ? ' and CLS' : ''}, block ${tower.selectedLayer}; ${order}`,
+    `tower      ${tower.grid.rows} × ${tower.grid.columns} patches${tower.cls ? ' and CLS' : ''}, ${order}`,
+    `VisionZip  ${usedOf(manifest)}`,
     `default    ${defaults.compression.dominant} + ${defaults.compression.contextual} tokens a frame`,
     ...differences.map(
-      ({ what, largest }) =>
-        `${what} differ by at most ${largest.toExponential(1)} from the untouched graph's`,
+      ({ what, largest }) => `${what}: at most ${largest.toExponential(1)} from the untouched graph's`,
     ),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
@@ -163,6 +186,14 @@ async function runInspect(context: Context, dir: string): Promise<void> {
       'a frame',
       `${grid.rows * grid.columns} tokens; by default ${defaults.compression.dominant} + ${defaults.compression.contextual}`,
     ],
+    ...(manifest.pictureResolutions
+      ? [
+          [
+            'a picture',
+            `the whole and its crops, as many tokens each; cut from ${sizes(manifest.pictureResolutions)}`,
+          ],
+        ]
+      : []),
     ['VisionZip', usedOf(manifest)],
     ['decoder', `${decoder.layers} blocks, ${decoder.kvHeads} × ${decoder.headWidth} keys and values`],
     ['context', `${manifest.contextLength} tokens`],
@@ -175,11 +206,18 @@ async function runInspect(context: Context, dir: string): Promise<void> {
   );
 }
 
+function sizes(resolutions: readonly (readonly [height: number, width: number])[]): string {
+  return resolutions.map(([height, width]) => `${width} × ${height}`).join(', ');
+}
+
 function usedOf({ tower, order }: Manifest): string {
   if (order === 'project') return 'nothing: frames go in whole';
   if (tower.scores === 'similarity')
     return "likeness to the mean token (ours, not the paper's), keys are the features";
-  const scores = tower.cls ? "CLS's attention" : 'the attention that each token receives';
+  const scores =
+    tower.cls || tower.scores === 'cls-attention'
+      ? "CLS's attention"
+      : 'the attention that each token receives';
   const when = order === 'compress-project' ? 'before projecting' : 'after projecting and pooling';
   return `${scores} in block ${tower.selectedLayer}, keys of ${tower.keyWidth}, ${when}`;
 }

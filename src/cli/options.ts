@@ -34,7 +34,7 @@ export function addJobOptions(command: Command, modelHelp: string): Command {
     .option('--end <time>', 'up to this time of the video', time)
     .option(
       '--compression <how>',
-      'auto (what fits the context), none, or dominant+contextual tokens a frame such as 14+3 (default: auto)',
+      'auto (what fits the context), none, or dominant+contextual tokens a frame, or a crop of a picture, such as 14+3 (default: auto)',
       compression,
     )
     .option('--max-new-tokens <n>', 'upper bound of an answer in tokens (default: 64)', wholeNumber)

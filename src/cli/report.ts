@@ -57,13 +57,13 @@ export function printSummary(result: Result): void {
 
 export function summaryLines(result: Result): string[] {
   const { tokens, plan, timings } = result;
+  const of = plan.crops > 1 ? '' : ` of ${plan.tokensPerFrameBefore}`;
   const kept = plan.budget
-    ? `${plan.budget.dominant} dominant + ${plan.budget.contextual} contextual of ${plan.tokensPerFrameBefore}`
-    : `all ${plan.tokensPerFrame}`;
+    ? `${plan.budget.dominant} dominant + ${plan.budget.contextual} contextual${of} each`
+    : `all ${plan.tokensPerFrame}${plan.crops > 1 ? '' : ' each'}`;
+  const what = plan.crops > 1 ? plural(plan.crops, 'crop') : plural(plan.frames, 'frame');
   const ratio = tokens.after < tokens.before ? `, ${(tokens.before / tokens.after).toFixed(1)}× fewer` : '';
-  const lines = [
-    `tokens  ${tokens.before} → ${tokens.after}${ratio} (${plural(plan.frames, 'frame')}, ${kept} each)`,
-  ];
+  const lines = [`tokens  ${tokens.before} → ${tokens.after}${ratio} (${what}, ${kept})`];
   if (result.cached)
     return [...lines, `time    ${formatMs(timings.totalMs)} (answered before: nothing was computed again)`];
   const stages = [

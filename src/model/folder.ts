@@ -28,9 +28,13 @@ export interface ModelDescription {
 /** Reads the manifest and digests the files. Throws an InputError that names a missing or broken file. */
 export async function describeModel(dir: string): Promise<ModelDescription> {
   const path = resolve(dir);
+  const there = new Set(await readdir(path).catch(() => []));
+  if (there.has('config.json') && !there.has(manifestFile))
+    throw new InputError(
+      `${join(path, manifestFile)} is missing: \`visionzip model prepare ${path}\` makes it`,
+    );
   const manifest = await readJson(path, manifestFile, manifestSchema);
   await requireWeights(path, manifest.weights);
-  const there = new Set(await readdir(path));
   const texts = [...textFiles, ...optionalFiles.filter((name) => there.has(name))];
   const digest = await digestFiles(path, contentOf(manifest), [...texts, ...Object.values(manifest.files)]);
   return { dir: path, name: manifest.name, dtype: manifest.dtype, digest, manifest };
@@ -41,8 +45,11 @@ function contentOf({ weights, name: _, ...rest }: Manifest): string {
   return JSON.stringify({ ...rest, weights: weights.map(({ path, sha256 }) => ({ path, sha256 })) });
 }
 
-/** The parts of config.json and generation_config.json that the runtime needs. */
-const tokenId = z.int().min(0).nullish();
+/** The parts of config.json and generation_config.json that the runtime needs. Original code marks pictures by −200. */
+const tokenId = z
+  .int()
+  .nullish()
+  .transform((id) => (id != null && id >= 0 ? id : undefined));
 const configSchema = z
   .object({
     image_token_index: tokenId,
@@ -77,10 +84,12 @@ export async function readModelFolder(dir: string) {
   const config = await readJson(dir, 'config.json', configSchema);
   const tokenizer = await readJson(dir, 'tokenizer.json', tokenizerSchema);
   const tokenizerConfig = await readJson(dir, 'tokenizer_config.json', tokenizerConfigSchema);
-  const imageToken = tokenizer.added_tokens.find(({ id }) => id === config.imageTokenId);
+  const imageToken = tokenizer.added_tokens.find(({ id, content }) =>
+    config.imageTokenId === undefined ? content === '<image>' : id === config.imageTokenId,
+  );
   if (!imageToken)
     throw new InputError(
-      `tokenizer.json must name the image token ${config.imageTokenId ?? 'that is missing'} of config.json`,
+      `tokenizer.json must name the image token ${config.imageTokenId ?? '<image>'} that config.json speaks of`,
     );
   return {
     config,

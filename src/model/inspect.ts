@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { framesAtOnce } from '../pipeline/encode.js';
 import type { GraphProto } from './graph/onnx_pb.js';
 import { readGraph } from './graph/read.js';
 import type { Manifest } from './manifest.js';
@@ -15,7 +16,6 @@ export interface ModelSize {
   readonly memoryBytes: number;
 }
 
-const FRAMES_AT_ONCE = 4;
 /** Tokens whose cache a model must have room for; a whole context of 32,000 is seldom filled. */
 const USUAL_TOKENS = 2048;
 
@@ -36,7 +36,7 @@ export async function measureModel(dir: string, manifest: Manifest): Promise<Mod
   };
   const tokenBytes = 2 * decoder.layers * decoder.kvHeads * decoder.headWidth * 4;
   const tokens = tower.grid.rows * tower.grid.columns + (tower.cls ? 1 : 0);
-  const attentionBytes = FRAMES_AT_ONCE * tokens * (tokens * 16 + tower.width * 8) * 4;
+  const attentionBytes = framesAtOnce * tokens * (tokens * 16 + tower.width * 8) * 4;
   const promptBytes = 2 * tokenBytes * Math.min(USUAL_TOKENS, contextLength);
   return {
     decoder,

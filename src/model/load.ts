@@ -2,6 +2,8 @@ import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
+import { NEWLINE } from '../pipeline/crop-order.js';
+import { createPictureCrops } from '../pipeline/crops.js';
 import { InputError } from '../pipeline/errors.js';
 import type { Model, PromptPart } from '../pipeline/model.js';
 import { createPreprocessor } from '../pipeline/preprocess.js';
@@ -12,9 +14,6 @@ import { readNewline } from './newline.js';
 import type { Provider } from './providers.js';
 import { Session, Tensor } from './session.js';
 import { createVision } from './vision.js';
-
-/** Stands for the newline's embedding among token ids. */
-const NEWLINE = -1;
 
 export interface LoadOptions {
   /** Threads that ONNX Runtime may use; default 1. */
@@ -46,6 +45,8 @@ export async function loadModel(
     );
   const newline = await readNewline(description.dir, manifest);
   const preprocessor = createPreprocessor(folder.preprocessor);
+  const resolutions = manifest.pictureResolutions;
+  const crops = resolutions && createPictureCrops(resolutions, preprocessor, folder.preprocessor.resample);
   const sessions = await loadSessions(description, threads, provider);
   const grid = manifest.tower.pooled ?? manifest.tower.grid;
 
@@ -69,6 +70,7 @@ export async function loadModel(
     imageToken: imageToken.content,
     specialTokens,
     preprocess: (frame) => preprocessor.preprocess(frame),
+    ...(crops && { crops }),
     ...createVision(manifest, sessions, preprocessor),
     ...(manifest.frames === 'video' && { video: { tokenId: config.videoTokenId! } }),
     ...(manifest.frames === 'sentences' && { sentences: true }),

@@ -31,8 +31,11 @@ export const manifestSchema = z.strictObject({
     cls: z.boolean(),
     /** Whether the family shows CLS to its language model, as Video-LLaVA does. */
     keepsCls: z.boolean().default(false),
-    /** What scores come from: attention as in the paper, or, in a tower without, likeness to the mean token. */
-    scores: z.enum(['attention', 'similarity']).default('attention'),
+    /**
+     * What scores come from: attention as in the paper, by CLS where the tower has one; the attention of a CLS that is
+     * not among its tokens; or, in a tower without attention, likeness to the mean token.
+     */
+    scores: z.enum(['attention', 'cls-attention', 'similarity']).default('attention'),
     selectedLayer: z.int(),
     grid,
     /** The grid after pooling, where the family pools a video's frames. */
@@ -47,6 +50,8 @@ export const manifestSchema = z.strictObject({
   newlineTokens: z.enum(['none', 'after-frame', 'after-video']),
   /** How the chat shows the frames: as pictures, as one video, or in SmolVLM's sentences. */
   frames: z.enum(['images', 'video', 'sentences']).default('images'),
+  /** Heights and widths that a still picture is brought to and cut into crops from, where the family does so. */
+  pictureResolutions: z.array(z.tuple([count, count])).optional(),
   contextLength: count,
   /** The original files that the graphs take their weights from. */
   weights: weightsSchema.default([]),

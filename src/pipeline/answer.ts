@@ -4,6 +4,7 @@ import { encodeFrames } from './encode.js';
 import { generateAnswer, prefillVideo } from './generate.js';
 import type { Model } from './model.js';
 import { type Pass, planPasses } from './passes.js';
+import { encodePicture } from './picture.js';
 import { type OpenedVideo, openVideo } from './source.js';
 import { StageClock } from './timings.js';
 import type {
@@ -11,6 +12,9 @@ import type {
   AnswerListeners,
   AnswerOutcome,
   AnswerRequest,
+  CompressedFrame,
+  Frame,
+  Plan,
   Progress,
   VisualTokens,
 } from './types.js';
@@ -45,7 +49,7 @@ export async function answerVideo(
   const onnxBefore = model.onnxMs();
   report(run, { stage: 'probe' });
   const video = await clock.measure('probeMs', () => openVideo(request.video, request.limits, signal));
-  const passes = planPasses(model, request, video.ptsSeconds);
+  const passes = planPasses(model, request, video.ptsSeconds, video.info);
   const visual: VisualTokens[][] = [];
   for (const pass of passes) {
     visual.push(await clock.measure('framesMs', () => encodeVideo(run, video, pass)));
@@ -70,25 +74,57 @@ export async function answerVideo(
   };
 }
 
-/** Decode, preprocess, encode, compress, project: one frame's visual tokens after the other. */
+/** One frame's visual tokens after the other. */
 async function encodeVideo(run: Run, video: OpenedVideo, { plan, indices }: Pass): Promise<VisualTokens[]> {
-  const { model, request, listeners, clock, signal } = run;
+  const { request, listeners, signal } = run;
   const frames = decodeFrames(video, indices, { timeoutMs: request.limits.decodeTimeoutMs, signal });
+  const encoded = plan.crops > 1 ? encodePictures(run, frames, plan) : encodeWhole(run, frames, plan);
   const visual: VisualTokens[] = [];
   report(run, { stage: 'encode', framesTotal: indices.length });
-  for await (const { frame, encoded } of encodeFrames(model, frames, clock, signal)) {
-    const compressed = await clock.measure('compressMs', () =>
-      plan.budget ? compressFrame(encoded, plan.budget) : keepAll(encoded, model.tower.keepsCls),
-    );
-    const embeds = await clock.measure('projectMs', () =>
-      model.project(compressed.tokens, compressed.T, plan.budget !== null),
-    );
-    const { index, ptsSeconds, T } = compressed;
-    visual.push({ index, ptsSeconds, T, H: model.decoderWidth, embeds });
+  for await (const { frame, tokens, compressed } of encoded) {
+    visual.push(tokens);
     await listeners.onFrame?.(frame, compressed);
     report(run, { stage: 'encode', framesDone: visual.length, framesTotal: indices.length });
   }
   return visual;
+}
+
+interface FrameTokens {
+  readonly frame: Frame;
+  readonly tokens: VisualTokens;
+  readonly compressed: CompressedFrame;
+}
+
+/** Decode, preprocess, encode, compress, project. */
+async function* encodeWhole(
+  { model, clock, signal }: Run,
+  frames: AsyncIterable<Frame>,
+  { budget }: Plan,
+): AsyncGenerator<FrameTokens> {
+  for await (const { frame, encoded } of encodeFrames(model, frames, clock, signal)) {
+    const compressed = await clock.measure('compressMs', () =>
+      budget ? compressFrame(encoded, budget) : keepAll(encoded, model.tower.keepsCls),
+    );
+    const embeds = await clock.measure('projectMs', () =>
+      model.project(compressed.tokens, compressed.T, budget !== null),
+    );
+    const { index, ptsSeconds, T } = compressed;
+    yield { frame, tokens: { index, ptsSeconds, T, H: model.decoderWidth, embeds }, compressed };
+  }
+}
+
+/** The same of a still picture in several crops. */
+async function* encodePictures(
+  { model, clock, signal }: Run,
+  frames: AsyncGenerator<Frame>,
+  plan: Plan,
+): AsyncGenerator<FrameTokens> {
+  for (;;) {
+    const next = await clock.measure('decodeMs', () => frames.next());
+    if (next.done) return;
+    const { visual, whole } = await encodePicture(model, next.value, plan, clock, signal);
+    yield { frame: next.value, tokens: visual, compressed: whole };
+  }
 }
 
 /** The video is prefilled once; each question then starts from the same cache. */

@@ -9,11 +9,13 @@ export interface PlanRequest {
   readonly contextLength: number;
   readonly maxNewTokens: number;
   readonly compression: Compression;
-  /** Tokens of the tower, CLS counted. */
+  /** Tokens that the tower gives for a frame, or for one of its crops; CLS counted. */
   readonly N: number;
   /** What a frame costs without compression: its patches, and CLS where the family keeps it. */
   readonly P: number;
-  /** What `auto` keeps of a frame when there is room. */
+  /** In how many crops a frame is encoded, each with a budget of its own; default 1. */
+  readonly crops?: number;
+  /** What `auto` keeps of a frame, or of each crop, when there is room. */
   readonly defaultBudget: TokenBudget;
   /** Frames that the sampling gives. */
   readonly frames: number;
@@ -43,11 +45,14 @@ export function planTokens(request: PlanRequest): Plan {
   if (typeof compression === 'object') requireBudget(compression, request.N);
   if (roomFor(request, 1) < 1) throw questionTooLong(request);
 
+  const crops = request.crops ?? 1;
   const wanted = tokensWanted(request);
-  const least = compression === 'auto' ? Math.min(minAutoTokens, wanted) : wanted;
+  const least = compression === 'auto' ? Math.min(minAutoTokens * crops, wanted) : wanted;
   const fitting = framesAreExplicit ? frames : mostFrames(request, least);
-  const perFrame = Math.min(wanted, Math.floor(roomFor(request, fitting) / Math.max(fitting, 1)));
-  if (fitting < 1 || perFrame < (framesAreExplicit && compression === 'auto' ? 1 : least)) {
+  if (fitting < 1) throw doesNotFit(request, wanted);
+  const room = Math.floor(roomFor(request, fitting) / fitting);
+  const perFrame = room < wanted ? room - (room % crops) : wanted;
+  if (perFrame < (framesAreExplicit && compression === 'auto' ? crops : least)) {
     throw doesNotFit(request, wanted);
   }
   return describe(request, fitting, perFrame, wanted);
@@ -63,10 +68,10 @@ function requireBudget(budget: TokenBudget, N: number): void {
 }
 
 /** Tokens a frame when there is room. */
-function tokensWanted({ compression, defaultBudget, P }: PlanRequest): number {
+function tokensWanted({ compression, defaultBudget, P, crops = 1 }: PlanRequest): number {
   if (compression === 'none') return P;
   const budget = compression === 'auto' ? defaultBudget : compression;
-  return budget.dominant + budget.contextual;
+  return crops * (budget.dominant + budget.contextual);
 }
 
 /** Visual tokens that fit beside the text of `frames` frames and the answer. */
@@ -90,6 +95,7 @@ function describe(request: PlanRequest, frames: number, perFrame: number, wanted
   const budget = budgetOf(request, perFrame, wanted);
   return {
     frames,
+    crops: request.crops ?? 1,
     tokensPerFrame: perFrame,
     budget,
     tokensPerFrameBefore: request.P,
@@ -103,16 +109,20 @@ function describe(request: PlanRequest, frames: number, perFrame: number, wanted
 function budgetOf(request: PlanRequest, perFrame: number, wanted: number): TokenBudget | null {
   if (request.compression === 'none') return null;
   if (request.compression !== 'auto') return request.compression;
-  return perFrame === wanted ? request.defaultBudget : splitBudget(perFrame);
+  return perFrame === wanted ? request.defaultBudget : splitBudget(perFrame / (request.crops ?? 1));
 }
 
 function reasonOf(request: PlanRequest, frames: number, perFrame: number, wanted: number): string {
+  const { crops = 1, compression, P } = request;
   const context = `the context of ${request.contextLength} tokens`;
   const fewer = frames < request.frames ? `${frames} of ${request.frames} frames` : `${frames} frames`;
-  if (request.compression === 'none') return `${fewer} with all ${perFrame} tokens each fit ${context}`;
-  if (request.compression !== 'auto') return `${fewer} with the ${perFrame} tokens asked for fit ${context}`;
-  const tokens = perFrame < wanted ? `${perFrame} instead of ${wanted} tokens` : `${perFrame} tokens`;
-  return `${fewer} with ${tokens} of ${request.P} each fit ${context}`;
+  const what = crops > 1 ? `a picture in ${crops} crops` : fewer;
+  if (compression === 'none') return `${what} with all ${perFrame} tokens each fit ${context}`;
+  const each = perFrame / crops;
+  if (compression !== 'auto') return `${what} with the ${each} tokens asked for fit ${context}`;
+  const tokens = perFrame < wanted ? `${each} instead of ${wanted / crops} tokens` : `${each} tokens`;
+  const before = crops > 1 ? `each (${P} in all without compression)` : `of ${P} each`;
+  return `${what} with ${tokens} ${before} fit ${context}`;
 }
 
 function questionTooLong(request: PlanRequest): InputError {
@@ -125,17 +135,32 @@ function questionTooLong(request: PlanRequest): InputError {
 }
 
 function doesNotFit(request: PlanRequest, wanted: number): InputError {
-  const { frames, contextLength, maxNewTokens } = request;
+  const { frames, crops = 1, contextLength, maxNewTokens } = request;
   const room = Math.max(roomFor(request, frames), 0);
+  const visual = `${frames * wanted} visual tokens`;
+  const demand =
+    crops > 1
+      ? `${visual} of a picture in ${crops} crops`
+      : `${frames} frames × ${wanted} tokens = ${visual}`;
+  const fitting = crops > 1 ? cropsThatFit(crops, room) : framesThatFit(request, wanted, room);
+  return new InputError(
+    `${demand} do not fit: the context of ${contextLength} leaves ${room} beside ` +
+      `${request.textTokens(frames)} tokens of text and an answer of ${maxNewTokens}; what would fit: ${fitting}`,
+  );
+}
+
+function cropsThatFit(crops: number, room: number): string {
+  const perCrop = Math.floor(room / crops);
+  return perCrop > 0 ? `${perCrop} tokens a crop` : 'no picture';
+}
+
+function framesThatFit(request: PlanRequest, wanted: number, room: number): string {
+  const { frames } = request;
   const perFrame = Math.floor(room / frames);
   const fewer = mostFrames(request, wanted);
   const options = [
     fewer > 0 && fewer < frames ? `${fewer} frames at ${wanted} tokens` : '',
     perFrame > 0 ? `${frames} frames at ${perFrame} tokens` : '',
   ].filter(Boolean);
-  return new InputError(
-    `${frames} frames × ${wanted} tokens = ${frames * wanted} visual tokens do not fit: ` +
-      `the context of ${contextLength} leaves ${room} beside ${request.textTokens(frames)} tokens of text ` +
-      `and an answer of ${maxNewTokens}; what would fit: ${options.join(', or ') || 'fewer frames'}`,
-  );
+  return options.join(', or ') || 'fewer frames';
 }

@@ -3,7 +3,7 @@ import type { StageClock } from './timings.js';
 import type { EncodedFrame, Frame, PreparedFrame } from './types.js';
 
 /** Frames that go through the tower together; also how many are decoded ahead of it. */
-const batchSize = 4;
+export const framesAtOnce = 4;
 
 interface Pair {
   readonly frame: Frame;
@@ -26,7 +26,7 @@ export async function* encodeFrames(
   clock: StageClock,
   signal?: AbortSignal,
 ): AsyncGenerator<EncodedPair> {
-  for await (const batch of batches(readAhead(prepare(model, frames, clock), batchSize), batchSize)) {
+  for await (const batch of batches(readAhead(prepare(model, frames, clock), framesAtOnce), framesAtOnce)) {
     signal?.throwIfAborted();
     const encoded = await clock.measure('encodeMs', () =>
       model.encode(batch.map(({ prepared }) => prepared)),

@@ -33,6 +33,7 @@ export async function resizeRgb(
   kind: Resample,
   region: Region = { left: 0, top: 0, width: newWidth, height: newHeight },
 ): Promise<Uint8Array> {
+  if (newWidth === width && newHeight === height) return crop(rgb, width, region);
   if (newWidth > width || newHeight > height) {
     return crop(resample(rgb, width, height, newWidth, newHeight, kind), newWidth, region);
   }

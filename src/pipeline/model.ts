@@ -1,3 +1,4 @@
+import type { PictureCrops } from './crops.js';
 import type { EncodedFrame, Frame, PreparedFrame, TokenBudget } from './types.js';
 
 /** The keys and values of everything that was prefilled or generated so far. Never changed in place. */
@@ -48,6 +49,8 @@ export interface Model {
   readonly sentences?: true;
   /** A learned embedding behind each frame or behind the whole video. `id` stands for it; it is no word. */
   readonly newline?: { readonly id: number; readonly after: 'frame' | 'video' };
+  /** Of models that look at a still picture closer in several crops, as LLaVA-NeXT. */
+  readonly crops?: PictureCrops;
   /** Strings that the tokenizer turns into tokens of their own; a question must not hold one. */
   readonly specialTokens: readonly string[];
 

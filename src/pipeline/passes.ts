@@ -1,10 +1,11 @@
 import { planTokens } from './budget.js';
+import { orderOfAll } from './crop-order.js';
 import { InputError } from './errors.js';
 import { defaultMaxNewTokens } from './generate.js';
 import type { Model } from './model.js';
 import { buildPrompt, type Prompt } from './prompt.js';
 import { sampleFrames } from './sample.js';
-import type { AnswerRequest, Compression, Plan } from './types.js';
+import type { AnswerRequest, Compression, Plan, VideoInfo } from './types.js';
 
 /** What will be done with a video for some of the questions, known before anything of it is decoded. */
 export interface Pass {
@@ -15,7 +16,8 @@ export interface Pass {
   readonly prompts: ReadonlyMap<number, Prompt>;
 }
 
-type PlanModel = Parameters<typeof buildPrompt>[0] & Pick<Model, 'contextLength' | 'tower' | 'defaults'>;
+type PlanModel = Parameters<typeof buildPrompt>[0] &
+  Pick<Model, 'contextLength' | 'tower' | 'defaults' | 'crops'>;
 
 /**
  * Plans each question as if it were alone, so that company never changes an answer, and puts the questions with
@@ -23,12 +25,14 @@ type PlanModel = Parameters<typeof buildPrompt>[0] & Pick<Model, 'contextLength'
  * the video less room.
  *
  * @param ptsSeconds times of all frames of the video, ascending.
+ * @param info says whether it is a picture, and its size.
  * @throws InputError for a range without frames, a question that is too long, a demand that cannot fit.
  */
 export function planPasses(
   model: PlanModel,
   request: Pick<AnswerRequest, 'questions' | 'sampling' | 'compression' | 'generation'>,
   ptsSeconds: Float64Array,
+  info: Pick<VideoInfo, 'isStill' | 'width' | 'height'>,
 ): Pass[] {
   const { questions, sampling } = request;
   const wanted = sampleFrames(ptsSeconds, sampling, model.defaults.frames);
@@ -39,15 +43,17 @@ export function planPasses(
   const last = ptsSeconds.at(-1)!;
   const durationSeconds = last + (last - ptsSeconds[0]!) / Math.max(1, ptsSeconds.length - 1);
   const timesOf = (count: number) => framesOf(count).map((index) => ptsSeconds[index]!);
+  const picture = info.isStill ? describePicture(model, info) : undefined;
+  // Behind a picture of several crops stands no newline.
+  const prompter = picture ? { ...model, newline: undefined } : model;
 
   const passes = new Map<string, { plan: Plan; indices: number[]; prompts: Map<number, Prompt> }>();
   questions.forEach((question, position) => {
-    const plan = planQuestion(model, request, wanted.length, (count) =>
-      buildPrompt(model, timesOf(count), question, durationSeconds),
-    );
+    const promptOf = (count: number) => buildPrompt(prompter, timesOf(count), question, durationSeconds);
+    const plan = planQuestion(model, request, wanted.length, promptOf, picture);
     const key = `${plan.frames} × ${plan.tokensPerFrame}`;
     const pass = passes.get(key) ?? { plan, indices: framesOf(plan.frames), prompts: new Map() };
-    pass.prompts.set(position, buildPrompt(model, timesOf(plan.frames), question, durationSeconds));
+    pass.prompts.set(position, promptOf(plan.frames));
     // The plan of a pass speaks of its longest prompt.
     if (plan.promptTokens > pass.plan.promptTokens) pass.plan = plan;
     passes.set(key, pass);
@@ -60,6 +66,7 @@ function planQuestion(
   { sampling, compression, generation }: Pick<AnswerRequest, 'sampling' | 'compression' | 'generation'>,
   frames: number,
   promptOf: (frames: number) => Prompt,
+  picture: ReturnType<typeof describePicture>,
 ): Plan {
   return planTokens({
     contextLength: model.contextLength,
@@ -67,6 +74,7 @@ function planQuestion(
     compression: compressionOf(model, compression),
     N: model.tower.P + (model.tower.cls ? 1 : 0),
     P: model.tower.P + (model.tower.keepsCls ? 1 : 0),
+    ...picture,
     defaultBudget: model.defaults.compression,
     frames,
     framesAreExplicit: sampling.frames !== undefined || sampling.fps !== undefined,
@@ -75,6 +83,17 @@ function planQuestion(
       return prefix.length - count + suffix.length;
     },
   });
+}
+
+/** In how many crops a picture is encoded, the whole counted, and its tokens without compression. */
+function describePicture(
+  { crops, tower, newline }: PlanModel,
+  size: Pick<VideoInfo, 'width' | 'height'>,
+): { crops: number; P: number } | undefined {
+  if (!crops) return undefined;
+  const grid = crops.gridOf(size.width, size.height);
+  const P = orderOfAll(grid, tower.grid, size, newline !== undefined).length;
+  return { crops: 1 + grid.rows * grid.columns, P };
 }
 
 /** A model without scores and keys takes every frame whole. Throws an InputError where it is told otherwise. */

@@ -10,6 +10,8 @@ const sizeSchema = z.union([
   z.object({ height: edge, width: edge }),
   z.object({ longest_edge: edge }),
 ]);
+/** LLaVA-NeXT: heights and widths that a still picture is brought to before it is cut into crops. */
+export const resolutionsSchema = z.array(z.tuple([edge, edge])).nullish();
 const channels = z.tuple([z.number(), z.number(), z.number()]);
 
 /**
@@ -37,6 +39,7 @@ export const preprocessorConfigSchema = z.looseObject({
   do_normalize: z.boolean().default(true),
   image_mean: channels,
   image_std: channels,
+  image_grid_pinpoints: resolutionsSchema,
 });
 export type PreprocessorConfig = z.infer<typeof preprocessorConfigSchema>;
 

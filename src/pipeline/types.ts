@@ -134,8 +134,10 @@ export interface Generation {
 /** How the frames and tokens were fitted into the context; part of every result. */
 export interface Plan {
   readonly frames: number;
+  /** In how many crops a frame is encoded: 1, but for a still picture in LLaVA-NeXT; the whole is counted. */
+  readonly crops: number;
   readonly tokensPerFrame: number;
-  /** Null when nothing is compressed. */
+  /** Of each crop. Null when nothing is compressed. */
   readonly budget: TokenBudget | null;
   /** Tokens a frame without compression (the family's own input). */
   readonly tokensPerFrameBefore: number;

@@ -4,6 +4,8 @@ import { link, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 
 const pollMs = 20;
+/** Ever made here. A lock of this process's number that is none of them was left by another: in containers all are 1. */
+const claims = new Set<string>();
 
 /**
  * Runs `work` while this process alone holds the lock file. The lock of a process that died is taken over; one
@@ -13,22 +15,32 @@ const pollMs = 20;
  */
 export async function withLock<T>(file: string, waitMs: number, work: () => Promise<T>): Promise<T> {
   const claim = `${process.pid} ${randomUUID()}`;
-  const own = `${file}.${claim.replace(' ', '.')}`;
-  await writeFile(own, claim);
-  try {
-    for (const end = Date.now() + waitMs; !(await taken(own, file)); await pause(pollMs)) {
-      const holder = await contentOf(file);
-      if (holder !== null && !isAlive(Number.parseInt(holder, 10))) await discard(file, holder, own);
-      if (Date.now() > end) throw new Error(`the lock ${file} is still held by process ${holder}`);
-    }
-  } finally {
-    await unlink(own);
-  }
+  claims.add(claim);
+  await take(file, claim, waitMs);
   try {
     return await work();
   } finally {
     await unlink(file);
   }
+}
+
+async function take(file: string, claim: string, waitMs: number): Promise<void> {
+  const own = `${file}.${claim.replace(' ', '.')}`;
+  await writeFile(own, claim);
+  try {
+    for (const end = Date.now() + waitMs; !(await taken(own, file)); await pause(pollMs)) {
+      const holder = await contentOf(file);
+      if (holder !== null && !isHeld(holder)) await discard(file, holder, own);
+      if (Date.now() > end) throw new Error(`the lock ${file} is still held by process ${holder}`);
+    }
+  } finally {
+    await unlink(own);
+  }
+}
+
+function isHeld(claim: string): boolean {
+  const pid = Number.parseInt(claim, 10);
+  return pid === process.pid ? claims.has(claim) : isAlive(pid);
 }
 
 /** Whether a process of this number runs on this machine. */

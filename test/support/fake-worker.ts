@@ -73,6 +73,7 @@ function documentOf(id: string, job: AskJob, verdict: Exclude<Verdict, 'never'>)
     })),
     plan: {
       frames: 16,
+      crops: 1,
       tokensPerFrame: 17,
       budget: { dominant: 14, contextual: 3 },
       tokensPerFrameBefore: 144,

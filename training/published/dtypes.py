@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import onnx
+import onnxruntime as ort
 from onnx.numpy_helper import to_array
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
@@ -11,15 +12,17 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 from onnxruntime.transformers.optimizer import optimize_model
 
-# The last three suffixes are ours, for tests: on the hub neither external data nor fusion shows in the name.
+# The last four suffixes are ours, for tests: on the hub neither external data nor fusion shows in the name.
 DTYPES = {
     "fp32": "",
     "fp16": "_fp16",
     "int8": "_int8",
     "q4": "_q4",
+    "q4f16": "_q4f16",
     "external": "_external",
     "fused": "_fused",
     "optimized": "_optimized",
+    "extended": "_extended",
 }
 logging.disable(logging.WARNING)  # the quantizers write a line a node
 MAX_INLINE_BYTES = 1.9e9  # protobuf ends at 2 GB
@@ -89,6 +92,13 @@ def to_q4(source: Path) -> onnx.ModelProto:
     return quantizer.model.model
 
 
+def to_q4f16(source: Path) -> onnx.ModelProto:
+    """MatMulNBits, and the rest in float16."""
+    quantized = source.with_name(f"{source.stem}_quantized.onnx")
+    save(to_q4(source), quantized)
+    return to_fp16(quantized)
+
+
 def to_fused(source: Path) -> onnx.ModelProto:
     """Attention of the tower as com.microsoft's MultiHeadAttention."""
     return fuse_attention(onnx.load(source))
@@ -98,6 +108,17 @@ def to_optimized(source: Path) -> onnx.ModelProto:
     """onnxruntime's own fusions too: SkipLayerNormalization, QuickGelu, BiasGelu. Its fusion of attention wants the
     scale on the query; transformers 5 puts it on Q · Kᵀ: hence `fuse_attention`."""
     return fuse_attention(optimize_model(str(source), "vit", opt_level=0).model)
+
+
+def to_extended(source: Path) -> onnx.ModelProto:
+    """What onnxruntime runs itself: FusedMatMul (scale and transposition inside), QuickGelu, BiasGelu, constants folded."""
+    target = source.with_name(f"{source.stem}_quantized.onnx")
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(target)
+    options.log_severity_level = 3
+    ort.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    return onnx.load(target)
 
 
 def fuse_attention(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -136,7 +157,9 @@ CONVERTERS = {
     "fp16": to_fp16,
     "int8": to_int8,
     "q4": to_q4,
+    "q4f16": to_q4f16,
     "external": onnx.load,
     "fused": to_fused,
     "optimized": to_optimized,
+    "extended": to_extended,
 }

@@ -2,7 +2,7 @@
 
     python training/published/families.py --family llava --out /tmp/llava
 
-writes what `from_pretrained` loads. Mini-Gemini is missing: transformers has no class for it.
+writes what `from_pretrained` loads. Mini-Gemini, which transformers does not know, is in mini_gemini.py.
 """
 
 import argparse
@@ -12,28 +12,23 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 import vocabulary
-from tokenizers import Tokenizer
-from torch import nn
-from transformers import (
-    CLIPVisionConfig,
-    GenerationConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaNextConfig,
-    LlavaNextForConditionalGeneration,
-    LlavaOnevisionConfig,
-    LlavaOnevisionForConditionalGeneration,
-    PreTrainedModel,
-    Qwen2Config,
-    SiglipVisionConfig,
-    SmolVLMConfig,
-    SmolVLMForConditionalGeneration,
-    VideoLlavaConfig,
-    VideoLlavaForConditionalGeneration,
+from architectures import (
+    NEXT_PINPOINTS,
+    build_fast_vlm,
+    build_llava,
+    build_llava_next,
+    build_llava_onevision,
+    build_llava_siglip,
+    build_smolvlm,
+    build_video_llava,
+    clip_vision,
+    draw_weights,
+    llama,
+    spread,
 )
+from tokenizers import Tokenizer
+from transformers import GenerationConfig, PreTrainedModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import (
     LlavaNextImageProcessorPil,
@@ -44,7 +39,6 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 from transformers.models.siglip.image_processing_pil_siglip import (
     SiglipImageProcessorPil,
 )
-from transformers.models.smolvlm.configuration_smolvlm import SmolVLMVisionConfig
 from transformers.models.smolvlm.image_processing_pil_smolvlm import (
     SmolVLMImageProcessorPil,
 )
@@ -52,9 +46,20 @@ from transformers.models.video_llava.image_processing_video_llava import (
     VideoLlavaImageProcessor,
 )
 
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "clip_vision",
+    "draw_weights",
+    "llama",
+    "new_model",
+    "save",
+    "spread",
+    "template",
+    "write_json",
+]
+
 TEMPLATES = Path(__file__).parent / "templates"
-NEXT_PINPOINTS = [[42, 84], [84, 42], [84, 84], [126, 42], [42, 126]]
-HIDDEN = 40  # of the decoders; the towers have 32
 
 
 @dataclass(frozen=True)
@@ -79,126 +84,6 @@ class Family:
     contextual: int = 3
 
 
-def clip_vision(image: int = 42, patch: int = 6) -> CLIPVisionConfig:
-    return CLIPVisionConfig(
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        image_size=image,
-        patch_size=patch,
-        projection_dim=32,
-    )
-
-
-def siglip_vision(image: int, patch: int, layers: int, cls=SiglipVisionConfig, **settings):
-    return cls(
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=layers,
-        num_attention_heads=4,
-        image_size=image,
-        patch_size=patch,
-        **settings,
-    )
-
-
-def decoder(tokenizer: Tokenizer, cls, kv_heads: int, bos: str, eos: str, pad: str):
-    """Without tied embeddings: a random model that is tied repeats its last token."""
-    return cls(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=HIDDEN,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=kv_heads,
-        max_position_embeddings=4096,
-        bos_token_id=tokenizer.token_to_id(bos),
-        eos_token_id=tokenizer.token_to_id(eos),
-        pad_token_id=tokenizer.token_to_id(pad),
-        tie_word_embeddings=False,
-    )
-
-
-def llama(tokenizer: Tokenizer) -> LlamaConfig:
-    return decoder(tokenizer, LlamaConfig, 4, "<s>", "</s>", "<pad>")
-
-
-def qwen(tokenizer: Tokenizer) -> Qwen2Config:
-    return decoder(tokenizer, Qwen2Config, 2, "<|im_start|>", "<|im_end|>", "<|endoftext|>")
-
-
-def smol(tokenizer: Tokenizer) -> LlamaConfig:
-    return decoder(tokenizer, LlamaConfig, 2, "<|im_start|>", "<end_of_utterance>", "<|im_end|>")
-
-
-def build_llava(tokenizer: Tokenizer) -> PreTrainedModel:
-    config = LlavaConfig(
-        vision_config=clip_vision(),
-        text_config=llama(tokenizer),
-        image_token_index=tokenizer.token_to_id("<image>"),
-        image_seq_length=49,
-    )
-    return LlavaForConditionalGeneration(config)
-
-
-def build_llava_next(tokenizer: Tokenizer) -> PreTrainedModel:
-    config = LlavaNextConfig(
-        vision_config=clip_vision(),
-        text_config=llama(tokenizer),
-        image_token_index=tokenizer.token_to_id("<image>"),
-        image_grid_pinpoints=NEXT_PINPOINTS,
-        image_seq_length=49,
-    )
-    return LlavaNextForConditionalGeneration(config)
-
-
-def build_video_llava(tokenizer: Tokenizer) -> PreTrainedModel:
-    config = VideoLlavaConfig(
-        vision_config=clip_vision(36),
-        text_config=llama(tokenizer),
-        image_token_index=tokenizer.token_to_id("<image>"),
-        video_token_index=tokenizer.token_to_id("<video>"),
-        image_seq_length=36,
-        video_seq_length=296,
-    )
-    return VideoLlavaForConditionalGeneration(config)
-
-
-def build_llava_onevision(tokenizer: Tokenizer) -> PreTrainedModel:
-    """The published grid, 27 × 27, so that pooling to 14 × 14 meets the odd edge."""
-    config = LlavaOnevisionConfig(
-        vision_config=siglip_vision(54, 2, 3, vision_use_head=False),
-        text_config=qwen(tokenizer),
-        image_token_index=tokenizer.token_to_id("<image>"),
-        video_token_index=tokenizer.token_to_id("<video>"),
-        image_grid_pinpoints=[[54, 54], [54, 108], [108, 54], [108, 108]],
-    )
-    return LlavaOnevisionForConditionalGeneration(config)
-
-
-def build_llava_siglip(tokenizer: Tokenizer, layers: int, feature_layer: int) -> PreTrainedModel:
-    config = LlavaConfig(
-        vision_config=siglip_vision(42, 6, layers, vision_use_head=False),
-        text_config=qwen(tokenizer),
-        image_token_index=tokenizer.token_to_id("<image>"),
-        image_seq_length=49,
-        vision_feature_layer=feature_layer,
-        vision_feature_select_strategy="full",
-    )
-    return LlavaForConditionalGeneration(config)
-
-
-def build_smolvlm(tokenizer: Tokenizer) -> PreTrainedModel:
-    config = SmolVLMConfig(
-        vision_config=siglip_vision(24, 3, 3, SmolVLMVisionConfig),
-        text_config=smol(tokenizer),
-        image_token_id=tokenizer.token_to_id("<image>"),
-        scale_factor=4,
-    )
-    return SmolVLMForConditionalGeneration(config)
-
-
 def clip_sizes(size: int) -> dict:
     return {"size": {"shortest_edge": size}, "crop_size": {"height": size, "width": size}}
 
@@ -207,7 +92,7 @@ def square(size: int) -> dict:
     return {"size": {"height": size, "width": size}}
 
 
-def llava_processor(additional: int, strategy: str, **settings) -> dict:
+def llava_processor(additional: int, strategy: str | None, **settings) -> dict:
     return {
         "processor_class": "LlavaProcessor",
         "image_token": "<image>",
@@ -302,6 +187,15 @@ FAMILIES = {
             tokenizer_class="Qwen2Tokenizer",
         ),
         Family(
+            "fast_vlm",
+            build_fast_vlm,
+            lambda: vocabulary.qwen_tokenizer(["<image>"]),
+            lambda: CLIPImageProcessorPil(**clip_sizes(56), image_mean=[0.0] * 3, image_std=[1.0] * 3),
+            llava_processor(0, None, patch_size=8),
+            seed=7,
+            tokenizer_class="Qwen2Tokenizer",
+        ),
+        Family(
             "smolvlm",
             build_smolvlm,
             lambda: vocabulary.smol_tokenizer(
@@ -316,32 +210,6 @@ FAMILIES = {
         ),
     ]
 }
-
-
-def spread(name: str, p: nn.Parameter) -> float:
-    """The standard deviation to draw a weight with: signals keep their size, attention is far from flat."""
-    tower = "vision" in name or "_tower" in name
-    if "norm" in name or p.ndim == 1 and "bias" in name:
-        # A large bias of the queries makes some keys liked by all of them: SigLIP's score needs that.
-        return 0.7 if tower and "q_proj.bias" in name else 0.1
-    if p.ndim == 1 or "embed_tokens" in name:
-        return 1.0
-    if "position_embedding" in name:
-        return 0.5
-    fan_in = p[0].numel()
-    gain = 1.8 if "q_proj" in name or "k_proj" in name else 2.5 if "lm_head" in name else 1.0
-    return gain * fan_in**-0.5
-
-
-@torch.no_grad()
-def draw_weights(model: PreTrainedModel, seed: int, never: list[int]) -> None:
-    """`never`: ids of special tokens, which the head is to keep out of its answers."""
-    generator = torch.Generator().manual_seed(seed)
-    for name, p in sorted(model.named_parameters()):
-        p.copy_(torch.randn(p.shape, generator=generator) * spread(name, p))
-        if "norm" in name and name.endswith("weight"):
-            p.add_(1)
-    model.lm_head.weight[never] *= 0.05
 
 
 def new_model(family: Family, seed: int | None = None) -> tuple[PreTrainedModel, Tokenizer]:

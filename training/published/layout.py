@@ -14,9 +14,12 @@ onnx/image_newline.npy
 
 import argparse
 import inspect
+import math
 import shutil
 import tempfile
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +49,15 @@ def vision_tower(model: PreTrainedModel) -> nn.Module:
     return getattr(parts, "video_tower", None) or getattr(parts, "vision_tower", None) or parts.vision_model
 
 
+def is_convolutional(model: PreTrainedModel) -> bool:
+    """FastVLM's tower is, to its end: no attention over the tokens that leave it, nor layers to select from."""
+    return hasattr(vision_tower(model), "timm_model")
+
+
 def language_model(model: PreTrainedModel) -> nn.Module:
-    return getattr(model.model, "language_model", None) or model.model.text_model
+    """A bare decoder is its own."""
+    parts = model.model
+    return getattr(parts, "language_model", None) or getattr(parts, "text_model", None) or parts
 
 
 def drops_cls(model: PreTrainedModel) -> bool:
@@ -68,6 +78,17 @@ class VisionGraph(nn.Module):
     def forward(self, pixel_values):
         hidden = self.tower(pixel_values, output_hidden_states=True).hidden_states[self.layer]
         return self.projector(hidden[:, 1:] if self.drops_cls else hidden)
+
+
+class ConvolutionalVisionGraph(nn.Module):
+    """FastVLM: pixel_values (B, 3, S, S) -> image_features (B, N, H), the tower's last map flattened and projected."""
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__()
+        self.tower, self.projector = vision_tower(model), model.model.multi_modal_projector
+
+    def forward(self, pixel_values):
+        return self.projector(self.tower(pixel_values, do_pooling=False).last_hidden_state.flatten(2).transpose(1, 2))
 
 
 class ShuffledVisionGraph(nn.Module):
@@ -145,8 +166,15 @@ def write_graph(module: nn.Module, path: Path, inputs: dict, outputs: list[str],
         )
 
 
+def image_size(model: PreTrainedModel) -> int:
+    """What a tower of timm's is used with is not in its settings: the count of its tokens says it."""
+    if is_convolutional(model):
+        return math.isqrt(model.config.image_seq_length) * vision_tower(model).timm_model.feature_info[-1]["reduction"]
+    return model.config.vision_config.image_size
+
+
 def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
-    size = model.config.vision_config.image_size
+    size = image_size(model)
     if hasattr(model.model, "connector"):
         inputs = {
             "pixel_values": torch.randn(2, 2, 3, size, size),
@@ -157,7 +185,8 @@ def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
         return
     inputs = {"pixel_values": torch.randn(2, 3, size, size)}
     axes = {name: {0: "batch_size"} for name in ("pixel_values", "image_features")}
-    write_graph(VisionGraph(model), path, inputs, ["image_features"], axes)
+    graph = ConvolutionalVisionGraph if is_convolutional(model) else VisionGraph
+    write_graph(graph(model), path, inputs, ["image_features"], axes)
 
 
 def write_embed_tokens(model: PreTrainedModel, path: Path) -> None:
@@ -167,7 +196,7 @@ def write_embed_tokens(model: PreTrainedModel, path: Path) -> None:
 
 
 def write_decoder(model: PreTrainedModel, path: Path) -> None:
-    c = model.config.text_config
+    c = model.config.get_text_config()
     head_dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
     S, past = 3, 4
     cache = {
@@ -208,18 +237,24 @@ def copy_settings(source: str, out: Path) -> None:
             shutil.copyfile(found, out / name)
 
 
+def write_graphs(writers: dict[str, Callable[[Path], None]], folder: Path, dtypes: list[str]) -> None:
+    """By name, what writes the float32 graph to a path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, write in writers.items():
+        with tempfile.TemporaryDirectory(dir=folder) as scratch, torch.no_grad():
+            path = Path(scratch) / f"{name}.onnx"
+            write(path)
+            for dtype in dtypes:
+                write_dtype(path, folder, dtype)
+
+
 def export(source: str, out: Path, dtypes: list[str]) -> PreTrainedModel:
     """`source`: an id on the hub or a folder. Returns the model that was exported, in float32."""
     model = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
     folder = out / "onnx"
-    folder.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     copy_settings(source, out)
-    for name, write in WRITERS.items():
-        with tempfile.TemporaryDirectory(dir=folder) as scratch, torch.no_grad():
-            path = Path(scratch) / f"{name}.onnx"
-            write(model, path)
-            for dtype in dtypes:
-                write_dtype(path, folder, dtype)
+    write_graphs({name: partial(write, model) for name, write in WRITERS.items()}, folder, dtypes)
     newline = getattr(model.model, "image_newline", None)
     if newline is not None:
         np.save(folder / "image_newline.npy", newline.detach().numpy())

@@ -17,6 +17,13 @@ import {
 /** TensorProto.DataType. */
 export const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 
+/** Which input of an operator is of its output's type, where it is not the first. */
+const typedInput: Readonly<Record<string, number>> = {
+  Where: 1,
+  DequantizeLinear: 1,
+  MatMulIntegerToFloat: 2,
+};
+
 /** A dimension: a number, or the name of one that is known only at run time. */
 export type Dimension = number | string;
 
@@ -27,7 +34,11 @@ export class Graph {
   readonly #weights = new Map<string, TensorProto>();
   #added = 0;
 
-  constructor(readonly proto: GraphProto) {
+  /** `outside`: the graph whose branch this is, and whose tensors it sees. */
+  constructor(
+    readonly proto: GraphProto,
+    readonly outside?: Graph,
+  ) {
     for (const node of proto.node) this.#index(node);
     for (const tensor of proto.initializer) this.#weights.set(tensor.name, tensor);
   }
@@ -42,10 +53,20 @@ export class Graph {
     return this.#users.get(tensor) ?? [];
   }
 
-  /** A weight, or what a Constant node holds. */
+  /** A weight, of this graph or of those around it, or what a Constant node holds. */
   constant(tensor: string): TensorProto | undefined {
     const node = this.maker(tensor);
-    return node?.opType === 'Constant' ? attribute(node, 'value')?.t : this.#weights.get(tensor);
+    if (node) return node.opType === 'Constant' ? attribute(node, 'value')?.t : undefined;
+    return this.#weights.get(tensor) ?? this.outside?.constant(tensor);
+  }
+
+  /** What kind of numbers a tensor holds, of a graph in which most operators give what they take. */
+  elementType(tensor: string): number {
+    const node = this.maker(tensor);
+    if (node?.opType === 'Cast') return Number(attribute(node, 'to')!.i);
+    if (node) return this.elementType(node.input[typedInput[node.opType] ?? 0]!);
+    const given = this.proto.input.find(({ name }) => name === tensor)?.type?.tensorType;
+    return this.constant(tensor)?.dataType ?? given?.elemType ?? elementTypes.float32;
   }
 
   nodes(...opTypes: string[]): NodeProto[] {

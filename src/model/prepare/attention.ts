@@ -2,11 +2,11 @@ import type { Graph } from '../graph/graph.js';
 import type { NodeProto } from '../graph/onnx_pb.js';
 
 /** One attention of a tower, as VisionZip needs it. */
-export type Attention = UnfusedAttention | FusedAttention;
+export type Attention = UnfusedAttention | FusedAttention | PackedAttention;
 
 /** MatMul, Softmax, MatMul. */
 export interface UnfusedAttention {
-  readonly fused: false;
+  readonly kind: 'unfused';
   readonly node: NodeProto;
   /** Attention after softmax (B, heads, N, N). */
   readonly probabilities: string;
@@ -16,11 +16,20 @@ export interface UnfusedAttention {
 
 /** com.microsoft MultiHeadAttention: queries and keys (B, N, D), whose biases are added inside. */
 export interface FusedAttention {
-  readonly fused: true;
+  readonly kind: 'fused';
   readonly node: NodeProto;
   readonly queries: string;
   readonly keys: string;
   /** Biases of queries, keys and values, one after the other (3 D), if any. */
+  readonly bias: string | undefined;
+}
+
+/** com.microsoft Attention: tokens (B, N, D), and weights (D, 3 D) that project queries, keys and values from them. */
+export interface PackedAttention {
+  readonly kind: 'packed';
+  readonly node: NodeProto;
+  readonly tokens: string;
+  readonly weights: string;
   readonly bias: string | undefined;
 }
 
@@ -36,19 +45,70 @@ const MOVES = new Set([
   'Dropout',
 ]);
 const PRODUCTS = new Set(['MatMul', 'FusedMatMul']);
+/** Products by weights. */
+export const PROJECTIONS: ReadonlySet<string> = new Set([
+  'MatMul',
+  'Gemm',
+  'FusedMatMul',
+  'MatMulNBits',
+  'MatMulInteger',
+  'MatMulIntegerToFloat',
+  'DynamicQuantizeMatMul',
+  'QLinearMatMul',
+]);
+export const CONVOLUTIONS: ReadonlySet<string> = new Set([
+  'Conv',
+  'ConvInteger',
+  'FusedConv',
+  'NhwcFusedConv',
+  'QLinearConv',
+]);
 
-/** Every attention block of a graph, found by its structure, in the order of the file. */
+/** Every block of self-attention of a graph, found by its structure, in the order of the file. */
 export function findAttentions(graph: Graph): Attention[] {
-  return graph.nodes('Softmax', 'MultiHeadAttention').flatMap((node): Attention[] => {
+  return graph.nodes('Softmax', 'MultiHeadAttention', 'Attention').flatMap((node): Attention[] => {
+    if (node.opType === 'Attention') {
+      const [tokens = '', weights = '', bias] = node.input;
+      return node.domain === 'com.microsoft' && graph.constant(weights)
+        ? [{ kind: 'packed', node, tokens, weights, bias: bias || undefined }]
+        : [];
+    }
     if (node.opType === 'MultiHeadAttention') {
       const [queries = '', keys = '', , bias] = node.input;
-      return queries && keys ? [{ fused: true, node, queries, keys, bias: bias || undefined }] : [];
+      return queries && keys && looksAtItself(graph, queries, keys)
+        ? [{ kind: 'fused', node, queries, keys, bias: bias || undefined }]
+        : [];
     }
     const product = findProduct(graph, node.input[0]!);
     const probabilities = node.output[0]!;
     if (!product || !feedsProduct(graph, probabilities)) return [];
-    return [{ fused: false, node, probabilities, keys: beforeHeads(graph, product.input[1]!) }];
+    const [queries = '', keys = ''] = product.input;
+    if (!looksAtItself(graph, queries, keys)) return [];
+    return [{ kind: 'unfused', node, probabilities, keys: beforeHeads(graph, keys) }];
   });
+}
+
+/**
+ * Whether keys are projected from the tokens that queries are projected from: nothing but that projection is theirs
+ * alone. In Mini-Gemini tokens of one tower also ask features of another.
+ */
+function looksAtItself(graph: Graph, queries: string, keys: string): boolean {
+  const shared = graph.ancestors([queries], seesNumbers);
+  const all = graph.ancestors([keys], seesNumbers);
+  const own = new Set([...all].filter((tensor) => !shared.has(tensor)).map((tensor) => graph.maker(tensor)));
+  const operators = [...own].map((node) => node?.opType ?? '');
+  return (
+    operators.filter((operator) => PROJECTIONS.has(operator)).length <= 1 &&
+    !operators.some((operator) => CONVOLUTIONS.has(operator))
+  );
+}
+
+function seesNumbers({ opType }: NodeProto): boolean {
+  return opType !== 'Shape';
+}
+
+function isInput(graph: Graph, tensor: string): boolean {
+  return tensor !== '' && !graph.maker(tensor) && !graph.constant(tensor);
 }
 
 /** The product of queries and keys behind a softmax's input, through scaling and masking. */
@@ -87,9 +147,7 @@ function beforeHeads(graph: Graph, tensor: string): string {
 
 /** Whether a tensor's numbers, and not its shape alone, depend on what the graph is given. */
 export function isData(graph: Graph, tensor: string): boolean {
-  for (const ancestor of graph.ancestors([tensor], ({ opType }) => opType !== 'Shape'))
-    if (!graph.maker(ancestor) && !graph.constant(ancestor)) return true;
-  return false;
+  return [...graph.ancestors([tensor], seesNumbers)].some((ancestor) => isInput(graph, ancestor));
 }
 
 function areData(graph: Graph, tensors: readonly string[]): boolean {

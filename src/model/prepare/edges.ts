@@ -1,5 +1,6 @@
+import { clone, create } from '@bufbuild/protobuf';
 import { elementTypes, type Graph, intAttribute, valueInfo } from '../graph/graph.js';
-import type { ValueInfoProto } from '../graph/onnx_pb.js';
+import { TypeProtoSchema, type ValueInfoProto, ValueInfoProtoSchema } from '../graph/onnx_pb.js';
 
 /**
  * Makes every float16 input and output of a graph float32 by casts inside: JavaScript has no float16 arrays on all the
@@ -13,6 +14,7 @@ export function castEdges(graph: Graph): boolean {
     const inside = `${input.name}/float16`;
     graph.reroute(input.name, inside);
     graph.put(inside, 'Cast', [input.name], [intAttribute('to', elementTypes.float16)]);
+    keepShape(graph, input, inside);
     return asFloat32(input);
   });
   proto.output = proto.output.map((output) => {
@@ -20,10 +22,19 @@ export function castEdges(graph: Graph): boolean {
     const inside = `${output.name}/float16`;
     graph.rename(output.name, inside);
     graph.put(output.name, 'Cast', [inside], [intAttribute('to', elementTypes.float32)]);
+    keepShape(graph, output, inside);
     return asFloat32(output);
   });
   graph.sort();
   return true;
+}
+
+/**
+ * What was said of an edge holds inside. Without it ONNX Runtime takes the cache that GroupQueryAttention gives for one as
+ * long as the cache that it is given, and may lend the memory of one to the other.
+ */
+function keepShape({ proto }: Graph, { type }: ValueInfoProto, inside: string): void {
+  proto.valueInfo.push(create(ValueInfoProtoSchema, { name: inside, type: clone(TypeProtoSchema, type!) }));
 }
 
 function isHalf({ type }: ValueInfoProto): boolean {

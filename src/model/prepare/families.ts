@@ -1,15 +1,22 @@
 import { z } from 'zod';
 import { InputError } from '../../pipeline/errors.js';
+import { resolutionsSchema } from '../../pipeline/preprocess.js';
 import type { Manifest } from '../manifest.js';
 
 /** What of a published config.json the preparation reads. */
 export const publishedConfigSchema = z.looseObject({
   model_type: z.string(),
   max_position_embeddings: z.int().positive().nullish(),
+  vision_feature_layer: z.int('expected one layer').nullish(),
+  image_grid_pinpoints: resolutionsSchema,
   text_config: z
     .looseObject({
       model_type: z.string().nullish(),
       max_position_embeddings: z.int().positive().nullish(),
+      hidden_size: z.int().positive().nullish(),
+      num_attention_heads: z.int().positive().nullish(),
+      num_key_value_heads: z.int().positive().nullish(),
+      head_dim: z.int().positive().nullish(),
     })
     .nullish(),
 });
@@ -36,6 +43,8 @@ export interface Family {
   /** Where the frames go in the chat: an image each, one video, or sentences with a time and an image each. */
   readonly frames: Manifest['frames'];
   readonly newline: 'none' | 'after-frame' | 'after-video';
+  /** Whether a still picture is looked at in several crops. */
+  readonly crops?: true;
   readonly frameCount: number;
 }
 
@@ -51,7 +60,7 @@ const llava: Family = {
 const families: Readonly<Record<string, Family>> = {
   llava,
   // A video frame is one crop; its newline comes behind every frame, as behind a picture of one crop.
-  llava_next: { ...llava, name: 'llava_next', newline: 'after-frame' },
+  llava_next: { ...llava, name: 'llava_next', newline: 'after-frame', crops: true },
   video_llava: { ...llava, name: 'video_llava', frames: 'video' },
   llava_onevision: {
     ...llava,
@@ -60,6 +69,11 @@ const families: Readonly<Record<string, Family>> = {
     frames: 'video',
     newline: 'after-video',
   },
+  // Patches of a CLIP tower that took what a convolutional tower saw of them: one encoder with both inside.
+  mgm: { ...llava, name: 'mini_gemini' },
+  // Its tower is convolutional at its end. The second is the key of its own code.
+  fast_vlm: { ...llava, name: 'fast_vlm' },
+  llava_qwen2: { ...llava, name: 'fast_vlm' },
   // The key of nanoLLaVA's own code; its exports for transformers.js may also say llava.
   'llava-qwen2': { ...llava, name: 'nanollava' },
   // The connector shuffles pixels of neighbouring tokens into channels: nothing can be left out before it.

@@ -1,10 +1,13 @@
 import { InputError } from '../../pipeline/errors.js';
 import { elementTypes, Graph, valueInfo } from '../graph/graph.js';
-import type { GraphProto, NodeProto } from '../graph/onnx_pb.js';
+import type { GraphProto, NodeProto, ValueInfoProto } from '../graph/onnx_pb.js';
 import { isData } from './attention.js';
 
-const PASSED = new Set(['Cast', 'Identity', 'Add', 'Mul', 'Div', 'Tanh', 'MatMulInteger']);
-const CUT = new Set(['MatMul', 'MatMulNBits', 'DynamicQuantizeLinear']);
+const PASSED = new Set(['Cast', 'Identity', 'Add', 'Mul', 'Div', 'Tanh']);
+/** int8's scale is taken over all positions before: the logits stay what they were. */
+const CUT = new Set(['MatMul', 'FusedMatMul', 'MatMulNBits', 'MatMulInteger', 'MatMulIntegerToFloat']);
+/** It takes the scale itself, so nothing is left out before it. */
+const CUT_BEHIND = 'DynamicQuantizeMatMul';
 
 /**
  * Cuts a decoder's logits (B, S, V) to the last position before they are computed: for 800 tokens and 152,000 words
@@ -16,10 +19,15 @@ export function cutLogits(proto: GraphProto): void {
   if (logits?.name !== 'logits')
     throw new InputError(`the decoder must give \`logits\` first, got ${logits?.name}`);
   cutBefore(graph, logits.name);
-  const [batch, , words] = logits.type?.tensorType?.shape?.dim ?? [];
-  const size = (dim: typeof batch, name: string) => dim?.dimParam || Number(dim?.dimValue ?? 0n) || name;
-  const elemType = logits.type?.tensorType?.elemType ?? elementTypes.float32;
-  proto.output[0] = valueInfo('logits', elemType, [size(batch, 'batch'), 1, size(words, 'vocabulary')]);
+  proto.output[0] = ofLastPosition(logits);
+}
+
+/** (B, S, V) → (B, 1, V) */
+function ofLastPosition({ name, type }: ValueInfoProto): ValueInfoProto {
+  const [batch, , words] = type?.tensorType?.shape?.dim ?? [];
+  const size = (dim: typeof batch, other: string) => dim?.dimParam || Number(dim?.dimValue ?? 0n) || other;
+  const elemType = type?.tensorType?.elemType ?? elementTypes.float32;
+  return valueInfo(name, elemType, [size(batch, 'batch'), 1, size(words, 'vocabulary')]);
 }
 
 /** Lets the product that makes a tensor see the last position alone. */
@@ -29,7 +37,15 @@ function cutBefore(graph: Graph, tensor: string): void {
   if (maker.opType === 'If') {
     const branches = maker.attribute.flatMap(({ g }) => (g ? [g] : []));
     const place = maker.output.indexOf(tensor);
-    for (const branch of branches) cutBefore(new Graph(branch), branch.output[place]!.name);
+    for (const branch of branches) {
+      const output = branch.output[place]!;
+      cutBefore(new Graph(branch, graph), output.name);
+      branch.output[place] = ofLastPosition(output);
+    }
+    return;
+  }
+  if (maker.opType === CUT_BEHIND) {
+    cutBehind(graph, tensor);
     return;
   }
   const data = dataOf(graph, maker);
@@ -40,7 +56,23 @@ function cutBefore(graph: Graph, tensor: string): void {
   if (!CUT.has(maker.opType))
     throw new InputError(`the decoder's logits come from ${maker.opType} ${maker.name}`);
   maker.input[maker.input.indexOf(data)] = lastPosition(graph, data);
+  forgetShapes(graph, tensor);
   graph.sort();
+}
+
+function cutBehind(graph: Graph, tensor: string): void {
+  const all = `${tensor}/all`;
+  graph.rename(tensor, all);
+  graph.reroute(all, tensor);
+  graph.put(tensor, 'Identity', [lastPosition(graph, all)]);
+  forgetShapes(graph, tensor);
+  graph.sort();
+}
+
+/** Shapes that the export wrote down, of a tensor and what is made of it, are those of all positions. */
+function forgetShapes(graph: Graph, tensor: string): void {
+  const cut = graph.descendants(tensor);
+  graph.proto.valueInfo = graph.proto.valueInfo.filter(({ name }) => !cut.has(name));
 }
 
 /** What a node works on: the first input that depends on what the graph is given. */

@@ -1,3 +1,4 @@
+import type { KvCache } from '../../pipeline/model.js';
 import { Decoder } from '../decoder.js';
 import { Session, Tensor } from '../session.js';
 
@@ -11,6 +12,8 @@ export interface Difference {
 interface VisionShape {
   readonly height: number;
   readonly width: number;
+  /** Tokens without CLS. */
+  readonly patches: number;
   /** Tokens at the front that do not enter the projector: CLS. */
   readonly dropped: number;
 }
@@ -23,7 +26,7 @@ export async function compareVision(
   whole: string,
   tower: string,
   projector: string,
-  { height, width, dropped }: VisionShape,
+  { height, width, patches, dropped }: VisionShape,
   pictures: number,
   threads: number,
 ): Promise<Difference> {
@@ -37,8 +40,12 @@ export async function compareVision(
       width,
     ]),
   });
-  const { hidden } = await runOnce(tower, feeds(0, pictures), threads);
+  const { hidden, keys, scores } = await runOnce(tower, feeds(0, pictures), threads);
   const [, N = 0, D = 0] = hidden!.dims;
+  if (keys!.dims[1] !== N || scores!.dims[1] !== patches)
+    throw new Error(
+      `the prepared tower gives ${N} tokens, ${keys!.dims[1]} keys and ${scores!.dims[1]} scores for ${patches} patches`,
+    );
   let largest = 0;
   for (let i = 0; i < pictures; i++) {
     const expected = Object.values(await runOnce(whole, feeds(i, 1), threads))[0]!;
@@ -50,24 +57,49 @@ export async function compareVision(
   return { what: 'visual tokens', largest };
 }
 
-/** A prompt of embeddings (S, H) and one more through both decoders: the logits of the last position each time. */
-export async function compareDecoders(whole: string, cut: string, threads: number): Promise<Difference> {
-  const S = 7;
-  const run = async (file: string): Promise<Float32Array[]> => {
-    const session = await Session.load(file, threads, { inputs: ['inputs_embeds'], outputs: ['logits'] });
-    try {
-      const decoder = new Decoder(session);
-      const embeds = noise((S + 1) * decoder.H);
-      const prompt = await decoder.decode(embeds.slice(0, S * decoder.H), S, null);
-      const step = await decoder.decode(embeds.slice(S * decoder.H), 1, prompt.cache);
-      return [prompt.logits, step.logits];
-    } finally {
-      await session.release();
+/**
+ * A prompt of embeddings (S, H) and one more through both decoders: the logits of the last position each time. `inParts`
+ * also gives the prompt to the cut one in two parts, as the worker does, and compares with the whole: a decoder that was
+ * exported to take one token behind its past gives others, or none.
+ */
+export async function compareDecoders(
+  whole: string,
+  cut: string,
+  inParts: boolean,
+  threads: number,
+): Promise<Difference[]> {
+  const [expectedPrompt, expectedStep] = await runDecoder(whole, [7, 1], threads);
+  const [prompt, step] = await runDecoder(cut, [7, 1], threads);
+  const largest = Math.max(difference(prompt!, expectedPrompt!), difference(step!, expectedStep!));
+  const differences = [{ what: 'logits', largest }];
+  if (inParts) {
+    const [, rest] = await runDecoder(cut, [4, 3], threads);
+    differences.push({
+      what: 'logits of a prompt in two parts',
+      largest: difference(rest!, expectedPrompt!),
+    });
+  }
+  return differences;
+}
+
+/** The logits behind each of several parts of one sequence of embeddings. */
+async function runDecoder(file: string, parts: readonly number[], threads: number): Promise<Float32Array[]> {
+  const session = await Session.load(file, threads, { inputs: ['inputs_embeds'], outputs: ['logits'] });
+  try {
+    const decoder = new Decoder(session);
+    const embeds = noise(parts.reduce((sum, S) => sum + S, 0) * decoder.H);
+    const logits: Float32Array[] = [];
+    let past: KvCache | null = null;
+    for (const S of parts) {
+      const start: number = (past?.length ?? 0) * decoder.H;
+      const step = await decoder.decode(embeds.slice(start, start + S * decoder.H), S, past);
+      logits.push(step.logits);
+      past = step.cache;
     }
-  };
-  const found = await run(cut);
-  const expected = await run(whole);
-  return { what: 'logits', largest: Math.max(...found.map((logits, i) => difference(logits, expected[i]!))) };
+    return logits;
+  } finally {
+    await session.release();
+  }
 }
 
 /** One picture of noise, as a graph takes it. */

@@ -1,7 +1,7 @@
 import { InputError } from '../../pipeline/errors.js';
 import { elementTypes, Graph, valueInfo } from '../graph/graph.js';
 import type { GraphProto, NodeProto, ValueInfoProto } from '../graph/onnx_pb.js';
-import { type Attention, findAttentions, isData } from './attention.js';
+import { type Attention, CONVOLUTIONS, findAttentions, isData, PROJECTIONS } from './attention.js';
 
 /** Where a vision encoder with the projector inside is to be cut, and which attention VisionZip reads. */
 export interface VisionParts {
@@ -21,19 +21,10 @@ export interface VisionParts {
   readonly output: string;
 }
 
-const MULTIPLIES = new Set([
-  'MatMul',
-  'Gemm',
-  'FusedMatMul',
-  'MatMulNBits',
-  'MatMulInteger',
-  'DynamicQuantizeLinear',
-  'DynamicQuantizeMatMul',
-  'QLinearMatMul',
-  'Conv',
-]);
 const RESHAPES = new Set(['Reshape', 'Transpose', 'Concat', 'Flatten']);
+const SKIPS = new Set(['SkipLayerNormalization', 'SkipSimplifiedLayerNormalization']);
 const SELECTS = new Set(['Slice', 'Gather', 'GatherND', 'Split']);
+const NEITHER_NORM = new Set([...CONVOLUTIONS, ...SELECTS, ...RESHAPES]);
 
 /** Finds the parts of a vision encoder by its structure. Throws an InputError that says what was looked for. */
 export function findVisionParts(proto: GraphProto, opset: number): VisionParts {
@@ -43,12 +34,14 @@ export function findVisionParts(proto: GraphProto, opset: number): VisionParts {
   if (!pixels || !output) throw new InputError('the vision encoder must have an input and an output');
   const used = graph.ancestors([output]);
   const attentions = findAttentions(graph).filter(({ node }) => used.has(node.output[0]!));
-  const attention = attentions.at(-1);
-  const path = bottlenecks(graph, attention?.node.output[0] ?? pixels.name, output);
+  const last = attentions.at(-1);
+  // Where convolutions follow, what comes out is not what the attention saw.
+  const attention = last && !convolvesAfter(graph, last.node.output[0]!, used) ? last : undefined;
+  const path = bottlenecks(graph, last?.node.output[0] ?? pixels.name, output);
   const end = path.findLastIndex((tensor) => isResidual(graph, tensor));
   if (end < 0) throw unknownTower(proto);
-  // Behind the last block may come a norm; behind a convolutional one its map is also flattened.
-  const belongs = attention ? isNorm : isNormOrFlattening;
+  // Behind the last block may come a norm; a convolutional tower goes on until its map is flattened and projected.
+  const belongs = attention ? isNorm : isConvolution;
   let feature = end;
   while (feature + 1 < path.length && belongs(opsBetween(graph, path[feature]!, path[feature + 1]!)))
     feature++;
@@ -63,11 +56,16 @@ export function findVisionParts(proto: GraphProto, opset: number): VisionParts {
     opset,
     pixels,
     attention,
-    blocks: attentions.length,
+    blocks: attention ? attentions.length : 0,
     feature: path[feature]!,
     projected: path[projected]!,
     output,
   };
+}
+
+function convolvesAfter(graph: Graph, tensor: string, used: ReadonlySet<string>): boolean {
+  const after = [...graph.descendants(tensor)].filter((one) => used.has(one));
+  return after.some((one) => CONVOLUTIONS.has(graph.maker(one)?.opType ?? ''));
 }
 
 function unknownTower(proto: GraphProto): InputError {
@@ -108,9 +106,10 @@ function inOrder(graph: Graph, tensors: ReadonlySet<string>, from: string): Node
     .node.filter(({ output }) => output.some((name) => tensors.has(name)));
 }
 
-/** x + f(x): both sides depend on the picture. */
+/** x + f(x): both sides depend on the picture. ONNX Runtime's own operators have it together with the norm behind it. */
 function isResidual(graph: Graph, tensor: string): boolean {
   const { opType, input } = graph.maker(tensor)!;
+  if (SKIPS.has(opType)) return true;
   return opType === 'Add' && input.every((side) => isData(graph, side));
 }
 
@@ -123,11 +122,12 @@ function opsBetween(graph: Graph, from: string, to: string): string[] {
 
 /** A layer norm or a part of one, or a cast. */
 function isNorm(ops: readonly string[]): boolean {
-  return isNormOrFlattening(ops) && ops.every((op) => !RESHAPES.has(op));
+  return isConvolution(ops) && ops.every((op) => !NEITHER_NORM.has(op) && !op.includes('elu'));
 }
 
-function isNormOrFlattening(ops: readonly string[]): boolean {
-  return ops.every((op) => !MULTIPLIES.has(op) && !SELECTS.has(op) && !op.includes('elu'));
+/** Anything before the projector's first product. */
+function isConvolution(ops: readonly string[]): boolean {
+  return ops.every((op) => !PROJECTIONS.has(op) && op !== 'DynamicQuantizeLinear');
 }
 
 /** Leaving CLS away. */

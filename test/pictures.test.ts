@@ -1,0 +1,150 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { loadModel } from '../src/model/load.js';
+import { prepareModel } from '../src/model/prepare/prepare.js';
+import { answerVideo } from '../src/pipeline/answer.js';
+import type { Model } from '../src/pipeline/model.js';
+import { planPasses } from '../src/pipeline/passes.js';
+import { encodePicture } from '../src/pipeline/picture.js';
+import { defaultLimits } from '../src/pipeline/source.js';
+import { StageClock } from '../src/pipeline/timings.js';
+import type { CompressedFrame, Progress } from '../src/pipeline/types.js';
+import {
+  answerGreedily,
+  concat,
+  copyFixture,
+  difference,
+  fixtures,
+  meanDifference,
+  readFloats,
+  readFrame,
+} from './support/published.js';
+
+/*
+ * Still pictures in LLaVA-NeXT, which looks at them in several crops, against transformers: with all tokens as its own
+ * classes merge them, with VisionZip in the order of the authors' published code. training/published/pictures.py
+ * made the references.
+ */
+
+const ids = z.array(z.int());
+const referenceSchema = z.object({
+  size: z.object({ width: z.int(), height: z.int() }),
+  grid: z.object({ columns: z.int(), rows: z.int() }),
+  question: z.string(),
+  promptIds: ids,
+  expandedIds: ids,
+  placeholderId: z.int(),
+  dominantIndices: z.array(ids),
+  budget: z.object({ dominant: z.int(), contextual: z.int() }),
+  answers: z.object({ none: z.object({ ids }), visionzip: z.object({ ids }) }),
+});
+
+const folder = join(fixtures, 'llava_next/pictures');
+const pictures = readdirSync(folder);
+let dir: string;
+let model: Model;
+
+beforeAll(async () => {
+  dir = copyFixture('llava_next');
+  await prepareModel(dir, { dtype: 'fp32' });
+  model = await loadModel(dir);
+});
+
+afterAll(async () => {
+  await model?.release();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+it('has pictures of several shapes', () => {
+  expect(pictures.length).toBeGreaterThanOrEqual(2);
+});
+
+describe.each(pictures)('picture %s', (name) => {
+  const file = join(folder, name, 'picture.png');
+  const stored = (array: string) => readFloats(join(folder, name, `${array}.f32`));
+  const reference = referenceSchema.parse(
+    JSON.parse(readFileSync(join(folder, name, 'reference.json'), 'utf8')),
+  );
+  const request = (compression: 'none' | typeof reference.budget) => ({
+    video: file,
+    questions: [reference.question],
+    sampling: {},
+    compression,
+    generation: { maxNewTokens: 32 },
+    limits: defaultLimits,
+  });
+
+  it("is cut into crops as transformers' image processor does", async () => {
+    const { width, height } = reference.size;
+    expect(model.crops!.gridOf(width, height)).toEqual(reference.grid);
+    const crops = await model.crops!.preprocess(await readFrame(file, 0));
+    // Normalised by a standard deviation of at least 0.2: 1/255 before is at most 5/255 after.
+    const actual = concat(crops.map(({ pixelValues }) => pixelValues));
+    expect(meanDifference(actual, stored('pixel_values'))).toBeLessThanOrEqual(1 / 255 / 0.2);
+  });
+
+  it.each(['none', 'visionzip'] as const)('gives the tokens, logits and answer: %s', async (side) => {
+    const compression = side === 'none' ? side : reference.budget;
+    const info = { ...reference.size, isStill: true };
+    const [pass] = planPasses(model, request(compression), Float64Array.of(0), info);
+    const { plan } = pass!;
+    const pixels = stored('pixel_values');
+    const size = pixels.length / plan.crops;
+    const preprocess = async () =>
+      Array.from({ length: plan.crops }, (_, i) => {
+        return { index: 0, ptsSeconds: 0, pixelValues: pixels.subarray(i * size, (i + 1) * size) };
+      });
+    const project: Model['project'] = (tokens, T, compressed) => {
+      expect(compressed).toBe(side === 'visionzip');
+      return model.project(tokens, T, compressed);
+    };
+    const given = { ...model, project, crops: { ...model.crops!, preprocess } };
+    const { visual } = await encodePicture(given, await readFrame(file, 0), plan, new StageClock());
+    expect(
+      difference(visual.embeds, stored(side === 'none' ? 'visual_all' : 'visual_visionzip')),
+    ).toBeLessThanOrEqual(1e-4);
+    expect(visual.T).toBe(plan.tokensPerFrame);
+
+    const prompt = pass!.prompts.get(0)!;
+    expect([...prompt.prefix, ...prompt.suffix]).toEqual(reference.promptIds);
+    const places = reference.expandedIds.filter((id) => id === reference.placeholderId);
+    expect(places).toHaveLength(plan.tokensPerFrameBefore);
+    const expected = reference.answers[side].ids;
+    const answer = await answerGreedily(model, prompt, [visual], expected.length);
+    expect(difference(answer.logits, stored(`logits_${side}`))).toBeLessThanOrEqual(1e-3);
+    expect(answer.ids).toEqual(expected);
+  });
+
+  it('is answered from its file', async () => {
+    const crops = 1 + reference.grid.rows * reference.grid.columns;
+    const seen: CompressedFrame[] = [];
+    const progress: Progress[] = [];
+    const { plan, tokens, timings } = await answerVideo(model, request(reference.budget), {
+      onFrame: (frame, compressed) => {
+        expect(frame).toMatchObject(reference.size);
+        seen.push(compressed);
+      },
+      onProgress: (at) => progress.push(at),
+    });
+    expect(plan).toMatchObject({ frames: 1, crops, tokensPerFrame: crops * 10, budget: reference.budget });
+    expect(tokens).toEqual({ before: plan.tokensPerFrameBefore, after: crops * 10 });
+    for (const stage of ['decodeMs', 'preprocessMs', 'encodeMs', 'compressMs', 'projectMs'] as const)
+      expect(timings[stage], stage).toBeGreaterThan(0);
+    // The listener gets the picture as a whole.
+    expect(seen.map(({ dominantIndices }) => dominantIndices)).toEqual([reference.dominantIndices[0]]);
+    expect(progress).toContainEqual(
+      expect.objectContaining({ stage: 'encode', framesDone: 1, framesTotal: 1 }),
+    );
+  });
+
+  it('is encoded as a frame is where it is one of a video', () => {
+    const info = { ...reference.size, isStill: false };
+    const [pass] = planPasses(model, request('none'), Float64Array.of(0, 1), info);
+    expect(pass!.plan).toMatchObject({ frames: 2, crops: 1, tokensPerFrame: 49 });
+    // A newline behind each frame.
+    const { prefix } = pass!.prompts.get(0)!;
+    expect(prefix.filter((id) => id === model.newline!.id)).toHaveLength(2);
+  });
+});
