@@ -1,13 +1,14 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { loadModel } from '../src/model/load.js';
+import { parseCount } from './arguments.js';
 import { benchCompress } from './bench/compress.js';
 import { benchDecode } from './bench/decode.js';
 import { benchMemory, makeClip } from './bench/memory.js';
+import { machine, writeResults } from './bench/report.js';
 import { benchCompression, benchStages, type StageBench } from './bench/stages.js';
 import { type Table, toMarkdown } from './bench/table.js';
 import { makeClips, readQuestions } from './clip-files.js';
@@ -37,11 +38,11 @@ async function main(): Promise<void> {
   if (values.help) return console.log(usage);
   const folder = mkdtempSync(join(tmpdir(), 'visionzip-bench-'));
   try {
-    const tables = await measure(folder, values.model, Number(values.runs));
+    const tables = await measure(folder, values.model, parseCount('runs', values.runs, 1));
     if (values.json) return console.log(JSON.stringify({ machine: machine(), tables }, null, 2));
     const text = [machine(), '', ...tables.map(toMarkdown)].join('\n');
     console.log(text);
-    if (values.write) writeResults(text);
+    if (values.write) writeResults('bench', text);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -69,30 +70,6 @@ async function measure(folder: string, modelDir: string, runs: number): Promise<
   const clips = [10, 600].map((seconds) => ({ name: `${seconds} s`, file: makeClip(folder, seconds) }));
   add(benchMemory(modelDir, clips, [8, 64]));
   return tables;
-}
-
-/** The machine and the versions that the figures belong to. */
-function machine(): string {
-  const version = (name: string) =>
-    JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')).version as string;
-  const ffmpeg = execFileSync('ffmpeg', ['-version'], { encoding: 'utf8' }).split(' ')[2];
-  const cores = cpus();
-  return (
-    `${cores.length} × ${cores[0]?.model ?? 'unknown processor'}, Node ${process.versions.node}, ` +
-    `onnxruntime-node ${version('onnxruntime-node')}, sharp ${version('sharp')}, ffmpeg ${ffmpeg}.`
-  );
-}
-
-function writeResults(text: string): void {
-  const file = join(root, 'docs/results.md');
-  const [start, end] = ['<!-- bench -->', '<!-- /bench -->'];
-  const before = readFileSync(file, 'utf8');
-  const pattern = new RegExp(`${start}[\\s\\S]*${end}`);
-  if (!pattern.test(before)) throw new Error(`${file} must hold ${start} and ${end}`);
-  writeFileSync(
-    file,
-    before.replace(pattern, () => `${start}\n\n${text}\n${end}`),
-  );
 }
 
 await main();
