@@ -251,6 +251,24 @@ describe('a decoder', () => {
     );
   });
 
+  it('that was made to take one token behind its past is refused', async () => {
+    dir = copyFixture('llava');
+    await edit('decoder_model_merged', (graph) => {
+      // Where several tokens come, the mask forgets how long the past is.
+      const [difference] = graph.nodes('Sub');
+      const [offset, S] = [difference!.output[0]!, difference!.input[1]!];
+      graph.rename(offset, 'past');
+      graph.reroute('past', offset);
+      const isOne = graph.add('Equal', [S, graph.int64s([1])]);
+      const factor = graph.add('Cast', [isOne], [intAttribute('to', elementTypes.int64)]);
+      graph.put(offset, 'Mul', ['past', factor]);
+      graph.sort();
+    });
+    await expect(prepareModel(dir, { dtype: 'fp32' })).rejects.toThrow(
+      /^logits of a prompt in two parts differ by .* more than 0.001$/,
+    );
+  });
+
   it('may make its logits by FusedMatMul', async () => {
     dir = copyFixture('llava');
     await edit('decoder_model_merged', (graph, model) => {

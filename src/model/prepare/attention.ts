@@ -96,11 +96,10 @@ function looksAtItself(graph: Graph, queries: string, keys: string): boolean {
   const shared = graph.ancestors([queries], seesNumbers);
   const all = graph.ancestors([keys], seesNumbers);
   const own = new Set([...all].filter((tensor) => !shared.has(tensor)).map((tensor) => graph.maker(tensor)));
-  const operators = [...own].map((node) => node?.opType ?? '');
-  return (
-    operators.filter((operator) => PROJECTIONS.has(operator)).length <= 1 &&
-    !operators.some((operator) => CONVOLUTIONS.has(operator))
+  const products = [...own].filter(
+    (node) => PROJECTIONS.has(node?.opType ?? '') || CONVOLUTIONS.has(node?.opType ?? ''),
   );
+  return products.length <= 1;
 }
 
 function seesNumbers({ opType }: NodeProto): boolean {
