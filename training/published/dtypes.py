@@ -1,5 +1,11 @@
-"""Writes an exported graph in one of the dtypes that the hub names by file suffix."""
+"""Writes an exported graph in one of the dtypes that the hub names by file suffix.
 
+    python training/published/dtypes.py --folder DIR --dtype fp16 int8 q4
+
+adds them to a folder in the hub's layout, beside its float32 graphs.
+"""
+
+import argparse
 import logging
 from pathlib import Path
 
@@ -163,3 +169,27 @@ CONVERTERS = {
     "optimized": to_optimized,
     "extended": to_extended,
 }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--dtype", nargs="+", choices=tuple(DTYPES), required=True)
+    args = parser.parse_args()
+    folder = Path(args.folder) / "onnx"
+    for name in ("vision_encoder", "embed_tokens", "decoder_model_merged"):
+        for dtype in args.dtype:
+            path = write_dtype(folder / f"{name}.onnx", folder, dtype)
+            print(f"{path.stat().st_size / 1e6:9.2f} MB  {path}")
+    remove_scratch(folder)
+
+
+def remove_scratch(folder: Path) -> None:
+    """What the converters leave beside their source."""
+    for pattern in ("*_quantized.onnx", "*_typed.onnx"):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,7 @@ import onnxruntime as ort
 import torch
 import transformers
 from compression import pool
-from dtypes import DTYPES, write_dtype
+from dtypes import DTYPES, remove_scratch, write_dtype
 from families import FAMILIES, Family, new_model, save
 from layout import WRITERS, export
 from other_graphs import write_other_graphs
@@ -124,9 +124,7 @@ def add_variants(family: Family, model, made: dict, folder: Path) -> None:
             assert np.isfinite(error)
             text += f", last logits {error:.1e}"
         print(text)
-    for scratch in ("*_quantized.onnx", "*_typed.onnx"):
-        for path in (folder / "onnx").glob(scratch):
-            path.unlink()
+    remove_scratch(folder / "onnx")
 
 
 def write_reference(family: Family, made: dict, images: dict, about: dict, folder: Path) -> None:
