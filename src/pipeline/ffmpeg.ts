@@ -65,6 +65,8 @@ export async function* probeLines(
   try {
     run = new DecoderProcess('ffprobe', media, command, options);
     run.adopt(spawn(command[0]!, command.slice(1), spawnOptions(box, file)));
+    // Of a process that ends before its output has a listener, Node throws the output away.
+    run.child.stdout!.on('readable', () => {});
   } finally {
     await file.close();
   }
