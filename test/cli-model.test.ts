@@ -6,6 +6,7 @@ import { resultSchema } from '../queues/index.js';
 import { HubServer } from './hub-server.js';
 import { ffmpeg, h264, temporaryFolder, testPattern } from './media.js';
 import { cli, documentOf } from './support/cli.js';
+import { copyFixture } from './support/published.js';
 
 // From a hub to an answer, by the command line alone: a local server that speaks the hub's protocol, a tiny model.
 const folder = temporaryFolder();
@@ -73,6 +74,23 @@ describe('visionzip model', () => {
     expect(whole.plan.promptTokens - whole.tokens.after).toBe(
       compressed.plan.promptTokens - compressed.tokens.after,
     );
+  });
+
+  it('says of a picture in crops what was kept of each', async () => {
+    const next = copyFixture('llava_next');
+    try {
+      await run('model', 'prepare', next);
+      expect((await run('model', 'inspect', next)).stdout).toMatch(
+        /a picture +the whole and its crops, as many tokens each; cut from 84 × 42, 42 × 84, 84 × 84/,
+      );
+      const picture = join(next, 'pictures/2/picture.png');
+      const kept = await run('ask', picture, 'What?', '--model', next, '--compression', '7+3');
+      expect(kept.stderr).toContain('229 → 50, 4.6× fewer (5 crops, 7 dominant + 3 contextual each)');
+      const all = await run('ask', picture, 'What?', '--model', next, '--compression', 'none');
+      expect(all.stderr).toContain('229 → 229 (5 crops, all 229)');
+    } finally {
+      rmSync(next, { recursive: true, force: true });
+    }
   });
 
   it('says in one line what is wrong', async () => {
