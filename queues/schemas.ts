@@ -63,6 +63,8 @@ export const askJobSchema = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'a model is named by its folder: letters, digits, ". _ -"')
     .default('nano'),
+  /** Whether a truncated or damaged video is an error; else what can be decoded of it is used. */
+  strict: z.boolean().optional(),
 });
 
 /** What a producer may write: one question or many, everything else optional. */
@@ -112,6 +114,11 @@ export const answerSchema = z.strictObject({
   cached: z.boolean(),
 });
 
+export const videoWarningSchema = z.strictObject({
+  kind: z.enum(['truncated', 'damaged', 'joined', 'tone-mapped']),
+  message: z.string(),
+});
+
 /** What a finished job leaves behind; the same document for `ask --json` and `result --json`. */
 export const resultSchema = z.strictObject({
   id: z.string(),
@@ -127,6 +134,8 @@ export const resultSchema = z.strictObject({
     fps: z.number(),
     width: z.int(),
     height: z.int(),
+    /** In what the frames differ from the file as it was meant; older workers did not say. */
+    warnings: z.array(videoWarningSchema).default([]),
   }),
   /** In the order of the questions. */
   answers: z.array(answerSchema),

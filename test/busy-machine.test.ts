@@ -39,5 +39,5 @@ it('loses nothing of what ffprobe and ffmpeg said before anybody listened', asyn
   for await (const frame of decodeFrames(video, [0, 30, 49], { timeoutMs: 60_000 }))
     times.push(frame.ptsSeconds);
   expect(times).toEqual([0, 1.2, 1.96]);
-  expect(files.closed).toBeGreaterThanOrEqual(3);
+  expect(files.closed).toBeGreaterThanOrEqual(2);
 });

@@ -8,8 +8,8 @@ import { decodeFrames } from '../src/pipeline/decode.js';
 import { InputError } from '../src/pipeline/errors.js';
 import { useDecoder } from '../src/pipeline/ffmpeg.js';
 import { defaultLimits, openVideo } from '../src/pipeline/source.js';
-import type { Limits } from '../src/pipeline/types.js';
-import { decodersAlive, ffmpeg, h264, temporaryFolder, testPattern, yuv420p } from './media.js';
+import type { Frame, Limits } from '../src/pipeline/types.js';
+import { decodersAlive, ffmpeg, h264, plainFrames, temporaryFolder, testPattern, yuv420p } from './media.js';
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -149,6 +149,24 @@ describe('a playlist that points to another file', () => {
   });
 });
 
+/** What is read of a damaged file: its warnings, and for each wanted time the one that stands in. */
+async function readDamaged(file: string, indices: readonly number[], strict = false) {
+  const video = await openVideo(file, defaultLimits, { strict });
+  const damage: [number, number][] = [];
+  const frames: Frame[] = [];
+  const options = { timeoutMs: 60_000, strict, onDamage: (...times: [number, number]) => damage.push(times) };
+  for await (const frame of decodeFrames(video, indices, options)) frames.push(frame);
+  return { warnings: video.info.warnings, durationSeconds: video.info.durationSeconds, damage, frames };
+}
+
+/** Every frame that came is the one that the whole file has at its time. */
+async function expectSound(frames: readonly Frame[], whole: string) {
+  const plain = await plainFrames(whole, 160 * 120 * 3);
+  for (const { ptsSeconds, rgb } of frames) {
+    expect(Buffer.compare(rgb, plain[Math.round(ptsSeconds * 25)]!), `at ${ptsSeconds} seconds`).toBe(0);
+  }
+}
+
 describe('a damaged video', () => {
   test('cut off before its index', async () => {
     const whole = await readFile(plain);
@@ -156,42 +174,61 @@ describe('a damaged video', () => {
     expect(await complaint(at('no-index.mp4'))).toMatch(/mp4 without its index: it is truncated$/);
   });
 
-  test('cut off behind its index', async () => {
-    const whole = await readFile(stream);
-    await writeFile(at('cut.mp4'), whole.subarray(0, whole.length / 2));
-    expect(await complaint(at('cut.mp4'))).toMatch(/is truncated: it ends in the middle of its video$/);
+  test.each(['mp4', 'mkv'])('cut off (%s) is read as far as it goes, and told', async (kind) => {
+    const whole = at(`uncut.${kind}`);
+    const cut = at(`cut.${kind}`);
+    await ffmpeg('-i', stream, '-c', 'copy', ...(kind === 'mp4' ? ['-movflags', '+faststart'] : []), whole);
+    const bytes = await readFile(whole);
+    await writeFile(cut, bytes.subarray(0, bytes.length * 0.6));
+    const { warnings, durationSeconds, frames } = await readDamaged(cut, [0, 20, 40]);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatchObject({
+      kind: 'truncated',
+      message: `it ends in the middle of its video: ${durationSeconds} of 4 seconds can be read`,
+    });
+    expect(durationSeconds).toBeGreaterThan(1.6);
+    await expectSound(frames, whole);
+    await expect(readDamaged(cut, [0], true)).rejects.toThrow(
+      /is truncated: it ends in the middle of its video/,
+    );
   });
 
-  test('cut off (Matroska)', async () => {
-    await ffmpeg('-i', plain, '-c', 'copy', at('whole.mkv'));
-    const whole = await readFile(at('whole.mkv'));
-    await writeFile(at('cut.mkv'), whole.subarray(0, whole.length / 2));
-    expect(await complaint(at('cut.mkv'))).toMatch(/truncated/);
-  });
-
-  test('overwritten in the middle', async () => {
+  test('overwritten in the middle gives the nearest sound frames, and says which', async () => {
     const bytes = await readFile(stream);
-    bytes.fill(0x5a, bytes.length >> 1, (bytes.length * 3) >> 2);
+    bytes.fill(0x5a, Math.floor(bytes.length * 0.6), Math.floor(bytes.length * 0.7));
     await writeFile(at('torn.mp4'), bytes);
-    expect(await complaint(at('torn.mp4'))).toMatch(/the frame at \S+ seconds cannot be decoded: .* damaged/);
+    const { damage, frames } = await readDamaged(at('torn.mp4'), [0, 33, 66, 99]);
+    expect(frames).toHaveLength(4);
+    await expectSound(frames, stream);
+    // Of four groups of 25 frames the third is torn.
+    expect(damage.map(([wanted]) => wanted)).toEqual([2.64]);
+    expect(damage.map(([, taken]) => taken)).toEqual([frames[2]!.ptsSeconds]);
+    await expect(readDamaged(at('torn.mp4'), [0, 33, 66, 99], true)).rejects.toThrow(
+      /the frame at 2.64 seconds cannot be decoded: .* damaged/,
+    );
   });
 
   test('whose decoder fills the gap by guessing', async () => {
-    await ffmpeg(
-      ...testPattern(160, 120, 25, 4),
-      '-c:v',
-      'mpeg2video',
-      '-g',
-      '25',
-      ...yuv420p,
-      at('mpeg2.mkv'),
-    );
+    const mpeg2 = ['-c:v', 'mpeg2video', '-g', '25', ...yuv420p];
+    await ffmpeg(...testPattern(160, 120, 25, 4), ...mpeg2, at('mpeg2.mkv'));
     const bytes = await readFile(at('mpeg2.mkv'));
     bytes.fill(0xff, bytes.length >> 1, (bytes.length >> 1) + 64);
     await writeFile(at('guessed.mkv'), bytes);
-    expect(await complaint(at('guessed.mkv'))).toMatch(
+    const { damage, frames } = await readDamaged(at('guessed.mkv'), [...Array(100).keys()]);
+    expect(frames).toHaveLength(100);
+    expect(damage.length).toBeGreaterThan(0);
+    await expectSound(frames, at('mpeg2.mkv'));
+    await expect(readDamaged(at('guessed.mkv'), [...Array(100).keys()], true)).rejects.toThrow(
       /the frame at \S+ seconds cannot be decoded: .* damaged/,
     );
+  });
+
+  test('without a sound frame is refused', async () => {
+    const bytes = await readFile(stream);
+    const mdat = bytes.indexOf('mdat') + 4;
+    bytes.fill(0x5a, mdat);
+    await writeFile(at('ruined.mp4'), bytes);
+    expect(await complaint(at('ruined.mp4'))).toMatch(/the frame at 0 seconds cannot be decoded: .* damaged/);
   });
 
   test('gives its sound frames nevertheless', async () => {
@@ -255,11 +292,11 @@ describe('a decoder that hangs', () => {
   test('while it probes is killed when the job is aborted', async () => {
     useDecoder({ ffprobe: await fake('hanging-ffprobe', hang) });
     const controller = new AbortController();
-    const opening = openVideo(plain, defaultLimits, controller.signal);
+    const opening = openVideo(plain, defaultLimits, { signal: controller.signal });
     await expect.poll(decodersAlive).not.toEqual([]);
     controller.abort(new Error('not wanted any more'));
     await expect(opening).rejects.toThrow('not wanted any more');
-    const again = openVideo(plain, defaultLimits, controller.signal);
+    const again = openVideo(plain, defaultLimits, { signal: controller.signal });
     await expect(again).rejects.toThrow('not wanted any more');
   });
 

@@ -58,6 +58,11 @@ export async function shownTimes(file: string, stream = 'v:0'): Promise<number[]
     .map((line) => Number.parseFloat(line));
 }
 
+/** Times from the first, to the microsecond. */
+export function fromFirst(times: readonly number[]): number[] {
+  return times.map((time) => Math.round((time - times[0]!) * 1e6) / 1e6);
+}
+
 /** Index of the video stream that plain ffmpeg takes when it is not told which. */
 export async function pickedStream(file: string): Promise<number> {
   const { stderr } = await run('ffmpeg', ['-nostdin', '-i', file, '-t', '0.1', '-f', 'null', '-']);
@@ -65,12 +70,21 @@ export async function pickedStream(file: string): Promise<number> {
 }
 
 /** Every frame as plain ffmpeg gives it in one go: (height, width, 3) each. */
-export async function plainFrames(file: string, frameBytes: number, map = '0:V:0'): Promise<Uint8Array[]> {
+export async function plainFrames(
+  file: string,
+  frameBytes: number,
+  map = '0:V:0',
+  filter: readonly string[] = [],
+): Promise<Uint8Array[]> {
   const raw = ['-fps_mode', 'passthrough', '-pix_fmt', 'rgb24', '-f', 'rawvideo', 'pipe:1'];
-  const { stdout } = await run('ffmpeg', ['-v', 'error', '-nostdin', '-i', file, '-map', map, ...raw], {
-    encoding: 'buffer',
-    maxBuffer: 2 ** 28,
-  });
+  const { stdout } = await run(
+    'ffmpeg',
+    ['-v', 'error', '-nostdin', '-i', file, '-map', map, ...filter, ...raw],
+    {
+      encoding: 'buffer',
+      maxBuffer: 2 ** 28,
+    },
+  );
   const count = stdout.length / frameBytes;
   return Array.from({ length: count }, (_, i) => stdout.subarray(i * frameBytes, (i + 1) * frameBytes));
 }

@@ -88,7 +88,7 @@ describe.each(pictures)('picture %s', (name) => {
   it.each(['none', 'visionzip'] as const)('gives the tokens, logits and answer: %s', async (side) => {
     const compression = side === 'none' ? side : reference.budget;
     const info = { ...reference.size, isStill: true };
-    const [pass] = planPasses(model, request(compression), Float64Array.of(0), info);
+    const [pass] = planPasses(model, request(compression), { ptsSeconds: [0], displayedSeconds: 0 }, info);
     const { plan } = pass!;
     const pixels = stored('pixel_values');
     const size = pixels.length / plan.crops;
@@ -141,7 +141,7 @@ describe.each(pictures)('picture %s', (name) => {
 
   it('is encoded as a frame is where it is one of a video', () => {
     const info = { ...reference.size, isStill: false };
-    const [pass] = planPasses(model, request('none'), Float64Array.of(0, 1), info);
+    const [pass] = planPasses(model, request('none'), { ptsSeconds: [0, 1], displayedSeconds: 2 }, info);
     expect(pass!.plan).toMatchObject({ frames: 2, crops: 1, tokensPerFrame: 49 });
     // A newline behind each frame.
     const { prefix } = pass!.prompts.get(0)!;

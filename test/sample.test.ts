@@ -1,7 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { InputError } from '../src/pipeline/errors.js';
-import { sampleFrames } from '../src/pipeline/sample.js';
+import * as sample from '../src/pipeline/sample.js';
+import type { Sampling } from '../src/pipeline/types.js';
+
+/** The last frame stays on display for `hold` seconds. */
+function sampleFrames(
+  ptsSeconds: readonly number[],
+  sampling: Sampling,
+  frames: number,
+  hold = 0.2,
+): number[] {
+  return sample.sampleFrames({ ptsSeconds, displayedSeconds: ptsSeconds.at(-1)! + hold }, sampling, frames);
+}
 
 /** Frames at a constant rate, from 0. */
 const constant = (count: number, fps: number) => Array.from({ length: count }, (_, i) => i / fps);
@@ -34,8 +45,30 @@ describe('a number of frames', () => {
   });
 });
 
+describe('a number of frames of a video with a variable rate', () => {
+  // 60 frames a second for a second, then one every ten seconds
+  const recording = [...constant(61, 60), 11, 21, 31, 41];
+
+  test('is spaced equally over time, the ends included', () => {
+    // On display at 0, 8.2, 16.4, 24.6, 32.8, 41 seconds
+    expect(sampleFrames(recording, { frames: 6 }, 8)).toEqual([0, 60, 61, 62, 63, 64]);
+  });
+
+  test('takes each frame once: the neighbours of one that is on display several times', () => {
+    // On display at 0, 20, 40, 60 seconds: 0, 1, 1, 4
+    expect(sampleFrames([0, 10, 55, 56, 60], { frames: 4 }, 8)).toEqual([0, 1, 2, 4]);
+  });
+
+  test('goes by counting as long as no frame lies more than an interval beside a constant rate', () => {
+    // Every fifth frame is missing: 0, 1, 2, 3, 5, 6, 7, 8, 10 …
+    const dropped = constant(50, 10).filter((_, i) => i % 5 !== 4);
+    // np.linspace(0, 39, 4, dtype=int)
+    expect(sampleFrames(dropped, { frames: 4 }, 8)).toEqual([0, 13, 26, 39]);
+  });
+});
+
 describe('a range', () => {
-  test('holds the frames whose times lie within it, ends included', () => {
+  test('holds the frames that are on display within it, ends included', () => {
     // 5 frames a second: 0.4 is frame 2, 1.2 is frame 6
     expect(sampleFrames(constant(10, 5), { frames: 9, startSeconds: 0.4, endSeconds: 1.2 }, 8)).toEqual([
       2, 3, 4, 5, 6,
@@ -43,16 +76,28 @@ describe('a range', () => {
     expect(sampleFrames(constant(10, 5), { frames: 2, startSeconds: 0.4, endSeconds: 1.2 }, 8)).toEqual([
       2, 6,
     ]);
+    // At 0.5 seconds frame 2 is still on display.
+    expect(sampleFrames(constant(10, 5), { frames: 9, startSeconds: 0.5, endSeconds: 0.9 }, 8)).toEqual([
+      2, 3, 4,
+    ]);
+  });
+
+  test('between two frames holds the one that is on display', () => {
+    expect(sampleFrames([0, 12, 22, 32], { startSeconds: 23, endSeconds: 29 }, 8)).toEqual([2]);
+  });
+
+  test('behind the last frame holds it, as long as it is shown', () => {
+    expect(sampleFrames([0, 12, 22], { startSeconds: 30, endSeconds: 40 }, 8, 20)).toEqual([2]);
   });
 
   test('may end after the video', () => {
     expect(sampleFrames(constant(10, 5), { frames: 2, startSeconds: 1, endSeconds: 99 }, 8)).toEqual([5, 9]);
   });
 
-  test('that starts after the last frame is an error that names both', () => {
+  test('that starts after the end is an error that names both', () => {
     expect(() => sampleFrames(constant(10, 5), { startSeconds: 7, endSeconds: 9 }, 8)).toThrow(
       new InputError(
-        "no frame between `startSeconds` 7 and `endSeconds` 9: the video's frames lie at 0 to 1.8 seconds",
+        'no frame between `startSeconds` 7 and `endSeconds` 9: the video is shown from 0 to 2 seconds',
       ),
     );
   });

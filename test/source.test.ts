@@ -7,6 +7,7 @@ import { decoderSandbox } from '../src/pipeline/ffmpeg.js';
 import { defaultLimits, openVideo, resolveBelow } from '../src/pipeline/source.js';
 import {
   ffmpeg,
+  fromFirst,
   h264,
   pickedStream,
   plainFrames,
@@ -25,7 +26,7 @@ beforeAll(() => ffmpeg(...testPattern(160, 120, 25, 2), ...h264(), plain));
 
 describe('a video', () => {
   test('is described by what ffprobe finds', async () => {
-    const { info, keyframes, startSeconds } = await openVideo(plain, defaultLimits);
+    const { info, index, startSeconds } = await openVideo(plain, defaultLimits);
     expect(info).toMatchObject({
       path: plain,
       streamIndex: 0,
@@ -37,7 +38,7 @@ describe('a video', () => {
       rotation: 0,
       isStill: false,
     });
-    expect([...keyframes]).toEqual([0, 25]);
+    expect([...index.keyframes]).toEqual([0, 25]);
     expect(startSeconds).toBe(0);
   });
 
@@ -81,10 +82,10 @@ describe('a video', () => {
     const whole = await readFile(at('whole.ts'));
     await writeFile(at('begun.ts'), whole.subarray(188 * Math.floor(whole.length / 6 / 188)));
     const times = await shownTimes(at('whole.ts'));
-    const { ptsSeconds, keyframes } = await openVideo(at('begun.ts'), defaultLimits);
+    const { ptsSeconds, index } = await openVideo(at('begun.ts'), defaultLimits);
     // A keyframe every 25 frames, the first of which was cut away.
-    expect([...ptsSeconds]).toEqual(times.slice(25));
-    expect([...keyframes]).toEqual([0, 25]);
+    expect([...ptsSeconds]).toEqual(fromFirst(times.slice(25)));
+    expect([...index.keyframes]).toEqual([0, 25]);
   });
 
   test('may lie behind a symbolic link', async () => {

@@ -90,7 +90,7 @@ describe('the stored answers', () => {
           container: 'mp4',
           durationSeconds: 1,
         },
-        ...{ fps: 30, width: 2, height: 2, rotation: 0, isStill: false },
+        ...{ fps: 30, width: 2, height: 2, rotation: 0, isStill: false, warnings: [] },
       },
       plan: {
         ...{

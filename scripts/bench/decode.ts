@@ -43,7 +43,7 @@ export async function benchDecode(): Promise<Table[]> {
 }
 
 async function measureStrategies(video: OpenedVideo, interval: number, frames: number): Promise<string[]> {
-  const indices = sampleFrames(video.ptsSeconds, { frames }, frames);
+  const indices = sampleFrames(video, { frames }, frames);
   const cells: string[] = [];
   for (const strategy of STRATEGIES) {
     const start = performance.now();

@@ -14,7 +14,7 @@ import type { Setting } from './settings.js';
 /** Frames of a short clip, encoded once for all settings. `count` defaults to the model's. */
 export async function encodeClip(model: Model, { file }: EvalClip, count?: number): Promise<EncodedFrame[]> {
   const video = await openVideo(file, defaultLimits);
-  return encodeAt(model, video, sampleFrames(video.ptsSeconds, {}, count ?? model.defaults.frames));
+  return encodeAt(model, video, sampleFrames(video, {}, count ?? model.defaults.frames));
 }
 
 /** In the order of `indices`, which ascend. */

@@ -78,14 +78,9 @@ async function answerLongClip(
 }
 
 /** The most frames that the pipeline plans at T tokens each: all of them are wanted, the context decides. */
-function mostFrames(
-  model: Model,
-  { ptsSeconds, info }: OpenedVideo,
-  question: string,
-  T: number,
-): readonly number[] {
+function mostFrames(model: Model, video: OpenedVideo, question: string, T: number): readonly number[] {
   // More than that do not fit, even without their times.
-  const frames = Math.min(ptsSeconds.length, Math.floor(model.contextLength / T));
+  const frames = Math.min(video.ptsSeconds.length, Math.floor(model.contextLength / T));
   const [pass] = planPasses(
     { ...model, defaults: { ...model.defaults, frames } },
     {
@@ -94,8 +89,8 @@ function mostFrames(
       compression: T === model.tower.P ? 'none' : splitBudget(T),
       generation: {},
     },
-    ptsSeconds,
-    info,
+    video,
+    video.info,
   );
   return pass!.indices;
 }

@@ -35,8 +35,8 @@ export async function withLocalModel<T>(model: string, use: (model: LocalModel) 
   const compute = async (job: AskJob, options: RunOptions, saveFrames?: string): Promise<ResultDocument> => {
     const videoDigest = await digests.of(job.video, limits.maxBytes, options.signal);
     const description = await catalog.find(basename(modelDir));
-    const { video, questions, sampling, compression, generation } = job;
-    const request = { video, questions, sampling, compression, generation, limits };
+    const { video, questions, sampling, compression, generation, strict } = job;
+    const request = { video, questions, sampling, compression, generation, limits, strict };
     const order = { modelDir, modelDigest: description.digest, threads, provider, request, saveFrames };
     const outcome = await modelProcess.run(order, options);
     return buildResult({ id: 'local', job, outcome, videoDigest, model: description });

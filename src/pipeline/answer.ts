@@ -16,6 +16,7 @@ import type {
   Frame,
   Plan,
   Progress,
+  VideoWarning,
   VisualTokens,
 } from './types.js';
 
@@ -28,6 +29,8 @@ interface Run {
   readonly signal: AbortSignal | undefined;
   /** In the order of the questions. */
   readonly answers: Answer[];
+  /** Of each frame for which another stands in: how far that one is away, in seconds. */
+  readonly substituted: Map<number, number>;
 }
 
 /**
@@ -45,11 +48,14 @@ export async function answerVideo(
   signal?: AbortSignal,
 ): Promise<AnswerOutcome> {
   const clock = new StageClock();
-  const run: Run = { model, request, listeners, clock, signal, answers: [] };
+  const run: Run = { model, request, listeners, clock, signal, answers: [], substituted: new Map() };
   const onnxBefore = model.onnxMs();
   report(run, { stage: 'probe' });
-  const video = await clock.measure('probeMs', () => openVideo(request.video, request.limits, signal));
-  const passes = planPasses(model, request, video.ptsSeconds, video.info);
+  const { strict } = request;
+  const video = await clock.measure('probeMs', () =>
+    openVideo(request.video, request.limits, { signal, strict }),
+  );
+  const passes = planPasses(model, request, video, video.info);
   const visual: VisualTokens[][] = [];
   for (const pass of passes) {
     visual.push(await clock.measure('framesMs', () => encodeVideo(run, video, pass)));
@@ -58,7 +64,7 @@ export async function answerVideo(
   const [{ plan }] = passes as [Pass];
   const [first] = visual as [VisualTokens[]];
   return {
-    video: video.info,
+    video: { ...video.info, warnings: [...video.info.warnings, ...damageOf(run)] },
     plan,
     tokens: {
       before: plan.frames * plan.tokensPerFrameBefore,
@@ -77,7 +83,12 @@ export async function answerVideo(
 /** One frame's visual tokens after the other. */
 async function encodeVideo(run: Run, video: OpenedVideo, { plan, indices }: Pass): Promise<VisualTokens[]> {
   const { request, listeners, signal } = run;
-  const frames = decodeFrames(video, indices, { timeoutMs: request.limits.decodeTimeoutMs, signal });
+  const frames = decodeFrames(video, indices, {
+    timeoutMs: request.limits.decodeTimeoutMs,
+    signal,
+    strict: request.strict,
+    onDamage: (wanted, taken) => void run.substituted.set(wanted, Math.abs(taken - wanted)),
+  });
   const encoded = plan.crops > 1 ? encodePictures(run, frames, plan) : encodeWhole(run, frames, plan);
   const visual: VisualTokens[] = [];
   report(run, { stage: 'encode', framesTotal: indices.length });
@@ -87,6 +98,15 @@ async function encodeVideo(run: Run, video: OpenedVideo, { plan, indices }: Pass
     report(run, { stage: 'encode', framesDone: visual.length, framesTotal: indices.length });
   }
   return visual;
+}
+
+function damageOf({ substituted }: Run): VideoWarning[] {
+  const { size } = substituted;
+  if (size === 0) return [];
+  const furthest = Math.max(...substituted.values()).toFixed(2);
+  const [frames, stand] = size === 1 ? ['1 frame is', 'stands'] : [`${size} frames are`, 'stand'];
+  const message = `${frames} damaged: the nearest sound ones ${stand} in, at most ${furthest} seconds away`;
+  return [{ kind: 'damaged', message }];
 }
 
 interface FrameTokens {

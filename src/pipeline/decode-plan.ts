@@ -1,6 +1,6 @@
 import type { OpenedVideo } from './source.js';
 
-/** A stretch of the video that one decoder process reads. */
+/** A stretch of the video that is decoded without a jump. */
 export interface DecodeRun {
   /** Positions in `ptsSeconds`, ascending. */
   readonly indices: readonly number[];
@@ -8,55 +8,86 @@ export interface DecodeRun {
   readonly seek: boolean;
 }
 
-/** `seek`: a process for each frame. `pass`: one process for all. `auto`: whatever costs least. */
+/** `seek`: a run for each frame. `pass`: one run for all. `auto`: whatever costs least. */
 export type DecodeStrategy = 'auto' | 'seek' | 'pass';
 
 /**
  * Processor time of one decoder, measured by scripts/bench/decode.ts with H.264 on two shared cores under
- * ffmpeg 5.1: to start it in its sandbox and seek, and to decode a frame.
+ * ffmpeg 5.1: to open the file again and seek, also for each thousand frames of its index, and to decode a frame.
  */
-export const START_MS = 120;
+export const SEEK_MS = 50;
+export const INDEX_MS = 0.3;
 export const FRAME_MS = 0.05;
 export const MEGAPIXEL_MS = 2.2;
 
-/** Bounds the filter expression of one process, which is one argument of a command line (128 KiB). */
+/** Bounds the filter expression of one run, which is one argument of a command line (128 KiB). */
 const MAX_FRAMES_A_RUN = 1000;
 
+/** Runs that one process makes, and how much of their frames it may hold, in bytes. */
+const MAX_RUNS_A_PROCESS = 4;
+const MAX_HELD_BYTES = 96 * 2 ** 20;
+
+type Planned = Pick<OpenedVideo, 'info' | 'index' | 'seeking'>;
+
 /**
- * Which processes decode which frames. Between two wanted frames there are two ways: go on decoding up to
- * the next, or start a new process at the keyframe before it. Each such choice costs the same whatever the
- * others are, so taking the cheaper one each time gives the cheapest plan.
+ * Which runs decode which frames. Between two wanted frames there are two ways: go on decoding up to
+ * the next, or seek to the keyframe before it. Each such choice costs the same whatever the
+ * others are, so taking the cheaper one each time gives the cheapest plan. Where the container's clock jumps a run ends.
  *
- * @param indices positions in `video.ptsSeconds`, ascending.
+ * @param indices positions in `ptsSeconds`, ascending.
  */
 export function planRuns(
-  video: Pick<OpenedVideo, 'info' | 'keyframes' | 'seekable'>,
+  { info, index: { keyframes, parts, ptsSeconds }, seeking }: Planned,
   indices: readonly number[],
   strategy: DecodeStrategy,
 ): DecodeRun[] {
-  const frameMs = FRAME_MS + (MEGAPIXEL_MS * video.info.width * video.info.height) / 1e6;
-  const seekable = video.seekable && strategy !== 'pass';
+  const frameMs = FRAME_MS + (MEGAPIXEL_MS * info.width * info.height) / 1e6;
+  const seekMs = SEEK_MS + (INDEX_MS * ptsSeconds.length) / 1000;
+  const seekable = seeking !== 'none' && strategy !== 'pass';
   const runs: { indices: number[]; seek: boolean }[] = [];
-  let keyframe = 0;
+  const keyframeOf = follow(keyframes);
+  const partOf = follow(parts);
   for (const index of indices) {
-    while ((video.keyframes[keyframe + 1] ?? Number.POSITIVE_INFINITY) <= index) keyframe++;
-    const fromKeyframe = index - video.keyframes[keyframe]! + 1;
-    const run = runs.at(-1);
-    const goOn = index - (run?.indices.at(-1) ?? -1);
-    // The first process has to be started anyway.
-    const startMs = run ? START_MS : 0;
-    const cheaper = startMs + fromKeyframe * frameMs < goOn * frameMs;
-    const full = (run?.indices.length ?? 0) >= MAX_FRAMES_A_RUN;
-    const seek = seekable && (strategy === 'seek' || cheaper || (full && fromKeyframe < index + 1));
-    if (!run || seek || full) runs.push({ indices: [index], seek });
-    else run.indices.push(index);
+    const fromKeyframe = index - keyframeOf(index) + 1;
+    const last = runs.at(-1)?.indices.at(-1);
+    const jumps = partOf(index) > (last ?? 0);
+    const goOn = index - (last ?? -1);
+    // Something has to be opened anyway.
+    const cheaper = (last === undefined ? 0 : seekMs) + fromKeyframe * frameMs < goOn * frameMs;
+    const full = (runs.at(-1)?.indices.length ?? 0) >= MAX_FRAMES_A_RUN;
+    const seek =
+      jumps || (seekable && (strategy === 'seek' || cheaper || (full && fromKeyframe < index + 1)));
+    if (last === undefined || seek || full) runs.push({ indices: [index], seek });
+    else runs.at(-1)!.indices.push(index);
   }
   return runs;
 }
 
+/** The largest of some ascending positions that is not above an index; asked with ascending indices. */
+function follow(positions: Uint32Array): (index: number) => number {
+  let at = 0;
+  return (index) => {
+    while ((positions[at + 1] ?? Number.POSITIVE_INFINITY) <= index) at++;
+    return positions[at]!;
+  };
+}
+
 /**
- * An expression of ffmpeg's select filter that passes the wanted frames by their time, and the first frame
- * after them, so that a missing one is noticed at once. A binary search: a frame is compared log₂(n) times.
+ * Which processes make which runs: several a process, since starting one costs more than seeking, but enough processes
+ * for the cores. A process holds a frame of each of its runs.
+ */
+export function groupRuns(runs: readonly DecodeRun[], frameBytes: number, cores: number): DecodeRun[][] {
+  const most = Math.max(1, Math.min(MAX_RUNS_A_PROCESS, Math.floor(MAX_HELD_BYTES / frameBytes)));
+  const size = Math.max(1, Math.min(most, Math.ceil(runs.length / cores)));
+  return Array.from({ length: Math.ceil(runs.length / size) }, (_, i) =>
+    runs.slice(i * size, (i + 1) * size),
+  );
+}
+
+/**
+ * An expression of ffmpeg's select filter that passes the wanted frames by their time, and the frames
+ * after them, so that a missing one is noticed at once; of several at one time, the first. A binary search: a frame is
+ * compared log₂(n) times.
  *
  * @param ranges [from, to] of each wanted frame in microseconds, ascending, apart from each other.
  */
@@ -66,7 +97,7 @@ export function selectExpression(ranges: readonly (readonly [number, number])[])
     const middle = (from + to) >> 1;
     return `if(lt(pts,${ranges[middle]![0]}),${tree(from, middle)},${tree(middle, to)})`;
   };
-  return `${tree(0, ranges.length)}+gt(pts,${ranges.at(-1)![1]})`;
+  return `(${tree(0, ranges.length)}+gt(pts,${ranges.at(-1)![1]}))*not(eq(pts,prev_selected_pts))`;
 }
 
 /** From halfway after the frame before to halfway before the frame after, in microseconds. */
@@ -76,16 +107,4 @@ export function timeRange(ptsSeconds: Float64Array, index: number): [number, num
   const before = index > 0 ? half(index - 1, index) : 1000;
   const after = index < ptsSeconds.length - 1 ? half(index, index + 1) : 1000;
   return [micros(index) - before, micros(index) + after];
-}
-
-/**
- * A little after the frame, so that rounding does not fall to the keyframe before; counted from the
- * container's start.
- */
-export function seekTime(
-  { ptsSeconds, startSeconds }: Pick<OpenedVideo, 'ptsSeconds' | 'startSeconds'>,
-  index: number,
-): number {
-  const [, to] = timeRange(ptsSeconds, index);
-  return Math.max(0, (ptsSeconds[index]! + to / 1e6) / 2 - startSeconds);
 }

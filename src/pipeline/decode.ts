@@ -1,16 +1,18 @@
-import type { Readable } from 'node:stream';
+import { availableParallelism } from 'node:os';
+import { type DecodeRun, type DecodeStrategy, groupRuns, planRuns } from './decode-plan.js';
 import {
-  type DecodeRun,
-  type DecodeStrategy,
-  planRuns,
-  seekTime,
-  selectExpression,
-  timeRange,
-} from './decode-plan.js';
+  type FrameReader,
+  openReaders,
+  type Pixels,
+  type Readers,
+  type ReadOptions,
+} from './decode-reader.js';
+import { type Start, startsAt } from './decode-start.js';
 import { Deadline } from './decoder-process.js';
-import { InputError } from './errors.js';
-import { openRawVideo, type RawVideo } from './ffmpeg.js';
+import type { InputError } from './errors.js';
+import { resizeRgb } from './image.js';
 import type { OpenedVideo } from './source.js';
+import { Substitutes } from './substitute.js';
 import type { Frame } from './types.js';
 
 export interface DecodeOptions {
@@ -19,20 +21,27 @@ export interface DecodeOptions {
   readonly signal?: AbortSignal;
   /** Default `auto`. */
   readonly strategy?: DecodeStrategy;
+  /** Whether a damaged frame is an error; default false: the nearest sound one takes its place. */
+  readonly strict?: boolean;
+  /** Hears of each damaged frame: its time, and that of the one in its place, in seconds. */
+  readonly onDamage?: (wantedSeconds: number, takenSeconds: number) => void;
 }
 
-/** Decoder processes at work at the same time: one is read, the next fills its pipe meanwhile. */
-const RUNS_AT_ONCE = 2;
+/** Decoder processes at work at the same time: one is read, the next works ahead. */
+const PROCESSES = 2;
+/** A decoder gains little from more threads than this, and each takes memory. */
+const MAX_THREADS = 4;
+/** Pillow's number of the bicubic filter. */
+const BICUBIC = 3;
 
 /**
- * Decodes the wanted frames, in order, upright, as RGB with 8 bit. Frames come through pipes as they are
- * asked for, so memory does not grow with the video; leaving the loop early ends the decoders. Each frame
- * is known by its time, not by counting: a frame that the decoder cannot give (a damaged or truncated file)
- * is missed, where ffmpeg's exit code is 0.
+ * Decodes the wanted frames, in order, as a player shows them: upright, whole, in SDR, with square pixels, each in its
+ * own shape, as RGB with 8 bit. Frames come through pipes as they are asked for, so memory does not grow with the video;
+ * leaving the loop early ends the decoders. Each frame is known by its time, not by counting.
  *
- * @param indices positions in `video.ptsSeconds`, strictly ascending.
- * @throws InputError when a frame is missing or the decoder runs into its deadline; FfmpegError for what is
- *   wrong with the machine; the signal's reason.
+ * @param indices positions in `video.index.ptsSeconds`, strictly ascending.
+ * @throws InputError when no sound frame is left, a frame is damaged and `strict` is set, or the decoder runs into its
+ *   deadline; FfmpegError for what is wrong with the machine; the signal's reason.
  */
 export async function* decodeFrames(
   video: OpenedVideo,
@@ -40,30 +49,46 @@ export async function* decodeFrames(
   options: DecodeOptions,
 ): AsyncGenerator<Frame> {
   checkIndices(video, indices);
-  const deadline = new Deadline(options.timeoutMs);
-  const plan = planRuns(video, indices, options.strategy ?? 'auto');
-  const queue = plan.map((run) => ({ run, reader: null as Promise<FrameReader> | null }));
+  const { width, height } = video.info;
+  const cores = Math.min(availableParallelism(), MAX_THREADS);
+  const runs = planRuns(video, indices, options.strategy ?? 'auto');
+  const groups = groupRuns(runs, width * height * 3, Math.min(cores, PROCESSES));
+  const threads = runs.length === 1 && indices.length > 1 ? cores : 1;
+  const read = { deadline: new Deadline(options.timeoutMs), signal: options.signal };
+  const substitutes = new Substitutes(video, read);
+  const queue = groups.map((group) => ({ group, opened: null as Promise<Readers> | null }));
   let position = 0;
   try {
-    for (const [i, { run }] of queue.entries()) {
-      for (const entry of queue.slice(i, i + RUNS_AT_ONCE)) {
-        entry.reader ??= startReader(video, entry.run, deadline, options.signal);
+    for (const [i, { group }] of queue.entries()) {
+      for (const entry of queue.slice(i, i + PROCESSES)) {
+        entry.opened ??= openReaders(
+          video,
+          entry.group.map((run) => firstStart(video, run)),
+          { ...read, threads },
+        );
         // A failure counts when its turn comes.
-        entry.reader.catch(() => {});
+        entry.opened.catch(() => {});
       }
-      for await (const rgb of readRun(video, run, queue[i]!.reader!, deadline, options.signal)) {
-        const ptsSeconds = video.ptsSeconds[indices[position]!]!;
-        const { width, height } = video.info;
-        yield { index: position++, ptsSeconds, width, height, rgb };
+      const { readers } = await queue[i]!.opened!;
+      for (const [k, run] of group.entries()) {
+        const reader = new RunReader(video, run, readers[k]!, { ...read, threads });
+        try {
+          for (const index of run.indices) {
+            const taken = await takeFrame(video, reader, index, substitutes, options, read);
+            yield { index: position++, ...taken };
+          }
+        } finally {
+          await reader.stop();
+        }
       }
-      queue[i]!.reader = null;
+      await (await queue[i]!.opened)?.stop();
     }
   } finally {
-    await Promise.all(queue.map(async ({ reader }) => (await reader?.catch(() => null))?.stop()));
+    await Promise.all(queue.map(async ({ opened }) => (await opened?.catch(() => null))?.stop()));
   }
 }
 
-function checkIndices({ ptsSeconds }: OpenedVideo, indices: readonly number[]): void {
+function checkIndices({ index: { ptsSeconds } }: OpenedVideo, indices: readonly number[]): void {
   indices.forEach((index, i) => {
     const ascending = i === 0 || index > indices[i - 1]!;
     if (Number.isInteger(index) && index >= 0 && index < ptsSeconds.length && ascending) return;
@@ -73,136 +98,144 @@ function checkIndices({ ptsSeconds }: OpenedVideo, indices: readonly number[]): 
   });
 }
 
-/** The frames of one run. Where seeking landed too late, the rest is decoded from the beginning instead. */
-async function* readRun(
+/** The frame, or the one that takes its place. */
+async function takeFrame(
   video: OpenedVideo,
-  run: DecodeRun,
-  started: Promise<FrameReader>,
-  deadline: Deadline,
-  signal?: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  let reader = await started;
-  let seek = run.seek;
+  reader: RunReader,
+  index: number,
+  substitutes: Substitutes,
+  { strict, onDamage }: DecodeOptions,
+  read: Omit<ReadOptions, 'threads'>,
+): Promise<Omit<Frame, 'index'>> {
+  const times = video.index.ptsSeconds;
+  const verdict = await reader.judge(index);
+  if (verdict === 'sound') return { ptsSeconds: times[index]!, ...(await shown(await reader.pixels())) };
+  if (verdict === 'damaged' && strict) throw reader.missing(index);
+  const other = await substitutes.find(index, verdict);
+  if (other === null && !reader.came(index)) throw reader.missing(index);
+  if (other === null) {
+    // Nothing far and wide is better.
+    onDamage?.(times[index]!, times[index]!);
+    return { ptsSeconds: times[index]!, ...(await shown(await reader.pixels())) };
+  }
+  if (verdict === 'damaged') onDamage?.(times[index]!, times[other]!);
+  return { ptsSeconds: times[other]!, ...(await shown(await readOne(video, other, read))) };
+}
+
+/** A frame that is known to be sound, by a process of its own. */
+async function readOne(
+  video: OpenedVideo,
+  index: number,
+  read: Omit<ReadOptions, 'threads'>,
+): Promise<Pixels> {
+  const run: DecodeRun = { indices: [index], seek: true };
+  const options = { ...read, threads: 1 };
+  const opened = await openReaders(video, [firstStart(video, run)], options);
+  const reader = new RunReader(video, run, opened.readers[0]!, options);
   try {
-    for (const [i, index] of run.indices.entries()) {
-      let rgb = await reader.read(index);
-      if (rgb === null && seek) {
-        await reader.stop();
-        seek = false;
-        reader = await startReader(video, { indices: run.indices.slice(i), seek }, deadline, signal);
-        rgb = await reader.read(index);
-      }
-      if (rgb === null) throw reader.missing(index);
-      yield rgb;
-    }
+    if ((await reader.judge(index)) !== 'sound') throw reader.missing(index);
+    return await reader.pixels();
   } finally {
     await reader.stop();
+    await opened.stop();
   }
 }
 
-interface FrameReader {
-  /** The pixels of a frame, (height, width, 3); null when the decoder does not give it undamaged. */
-  read(index: number): Promise<Uint8Array | null>;
-  missing(index: number): InputError;
-  stop(): Promise<void>;
+/** Undoes the squeezing of a frame whose size is not that of the run's first. */
+async function shown({
+  rgb,
+  width,
+  height,
+  shown: size,
+}: Pixels): Promise<Pick<Frame, 'rgb' | 'width' | 'height'>> {
+  if (size.width === width && size.height === height) return { rgb, width, height };
+  return { rgb: await resizeRgb(rgb, width, height, size.width, size.height, BICUBIC), ...size };
 }
 
-async function startReader(
+function firstStart(
   video: OpenedVideo,
-  run: DecodeRun,
-  deadline: Deadline,
-  signal?: AbortSignal,
-): Promise<FrameReader> {
-  const { width, height, streamIndex, path } = video.info;
-  const raw = await openRawVideo(video.media, {
-    ...{ deadline, signal, streamIndex, width, height },
-    seekSeconds: run.seek ? seekTime(video, run.indices[0]!) : null,
-    select: selectExpression(run.indices.map((index) => timeRange(video.ptsSeconds, index))),
-  });
-  const pixels = chunksOf(raw.pixels);
-  const nextPixels = () => pixels(width * height * 3);
-  const advance = followTimes(video, run, raw, nextPixels);
-  const readFrame = async (index: number) => {
-    if (!(await advance(index))) return null;
-    const rgb = await nextPixels();
-    if (rgb === null) await raw.end();
-    return rgb;
-  };
-  return {
-    read: async (index) => {
-      const rgb = await deadline.during(readFrame(index), () => raw.expire());
-      signal?.throwIfAborted();
-      return rgb;
-    },
-    missing: (index) => {
-      const where = `${JSON.stringify(path)}: the frame at ${video.ptsSeconds[index]} seconds`;
-      const complaint = raw.complaint() && ` (${raw.complaint()})`;
-      const message = `${where} cannot be decoded: the video is damaged or truncated${complaint}`;
-      return new InputError(message, { cause: raw.failure(message) });
-    },
-    stop: () => raw.stop(),
-  };
+  { indices, seek }: DecodeRun,
+): { indices: readonly number[]; start: Start } {
+  const start = seek ? startsAt(video, indices[0]!)[0]! : { position: 0, from: null };
+  return { indices, start };
 }
 
 /**
- * Follows which frames the decoder gives, wanted or not. A decoder leaves out what it cannot decode, and
- * the frames after it, up to the next keyframe, are made from what was there before: these are damaged,
- * though nothing says so.
- *
- * @returns a function that goes on to a wanted frame, and says whether it and all frames since its keyframe
- *   came.
+ * A run that begins anew, for what is left of it, where seeking landed too late, where several threads leave it open which
+ * frame is damaged, and where the stream changes its size.
  */
-function followTimes(
-  { ptsSeconds, keyframes }: OpenedVideo,
-  { indices, seek }: DecodeRun,
-  raw: RawVideo,
-  skipPixels: () => Promise<unknown>,
-): (index: number) => Promise<boolean> {
-  const wanted = new Set(indices);
-  let keyframe = 0;
-  const keyframeOf = (index: number) => {
-    while ((keyframes[keyframe + 1] ?? Number.POSITIVE_INFINITY) <= index) keyframe++;
-    return keyframes[keyframe]!;
-  };
-  /** The first frame that has not come yet. */
-  let position = seek ? keyframeOf(indices[0]!) : 0;
-  let lastMissing = -1;
-  return async (index) => {
-    while (position <= index) {
-      const micros = await raw.nextTime();
-      if (micros === null) {
-        await raw.end();
-        return false;
-      }
-      while (position < ptsSeconds.length && micros > timeRange(ptsSeconds, position)[1]) {
-        lastMissing = position++;
-      }
-      if (position < ptsSeconds.length && micros >= timeRange(ptsSeconds, position)[0]) position++;
-      // A second frame at the time of a wanted one was selected as well.
-      else if (wanted.has(position - 1) && micros >= timeRange(ptsSeconds, position - 1)[0])
-        await skipPixels();
-    }
-    return lastMissing < keyframeOf(index);
-  };
-}
+class RunReader {
+  #reader: FrameReader;
+  #own: Readers | null = null;
+  #threads: number;
+  /** What is left to try, should the decoder begin too late. */
+  #starts: Start[];
+  #isFresh = false;
+  #judged = -1;
 
-/** Reads exact numbers of bytes from a stream; null at its end. */
-function chunksOf(stream: Readable): (count: number) => Promise<Uint8Array | null> {
-  const iterator = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-  let chunk: Buffer = Buffer.alloc(0);
-  return async (count) => {
-    const bytes = new Uint8Array(count);
-    for (let filled = 0; filled < count; ) {
-      if (chunk.length === 0) {
-        const { done, value } = await iterator.next();
-        if (done) return null;
-        chunk = value;
-      }
-      const part = chunk.subarray(0, count - filled);
-      bytes.set(part, filled);
-      filled += part.length;
-      chunk = chunk.subarray(part.length);
+  constructor(
+    private readonly video: OpenedVideo,
+    private readonly run: DecodeRun,
+    reader: FrameReader,
+    private readonly options: ReadOptions,
+  ) {
+    this.#reader = reader;
+    this.#threads = options.threads;
+    this.#starts = run.seek ? startsAt(video, run.indices[0]!).slice(1) : [];
+  }
+
+  async judge(index: number): Promise<'sound' | 'damaged' | 'absent'> {
+    this.#judged = index;
+    for (;;) {
+      const verdict = await this.#reader.judge(index);
+      if (verdict === 'unsure') {
+        this.#threads = 1;
+        await this.#restart(index, startsAt(this.video, index));
+      } else if (verdict === 'late') {
+        if (this.#starts.length === 0) return 'damaged';
+        await this.#restart(index, this.#starts);
+      } else return verdict;
     }
-    return bytes;
-  };
+  }
+
+  came(index: number): boolean {
+    return this.#reader.came(index);
+  }
+
+  /** Of the frame that was judged last. */
+  async pixels(): Promise<Pixels> {
+    const pixels = await this.#reader.pixels();
+    const { width, height, shown } = pixels;
+    if ((width === shown.width && height === shown.height) || this.#isFresh) return pixels;
+    // From its own keyframe it may come in its own size.
+    this.#isFresh = true;
+    const index = this.#judged;
+    await this.#restart(index, startsAt(this.video, index));
+    if ((await this.judge(index)) !== 'sound') return pixels;
+    const again = await this.#reader.pixels();
+    this.#isFresh = false;
+    return again;
+  }
+
+  missing(index: number): InputError {
+    return this.#reader.missing(index);
+  }
+
+  /** Ends what was begun anew, and lets the process go on with its other runs. */
+  async stop(): Promise<void> {
+    this.#reader.drain();
+    await this.#own?.stop();
+  }
+
+  async #restart(index: number, starts: readonly Start[]): Promise<void> {
+    await this.stop();
+    const [start, ...others] = starts as [Start, ...Start[]];
+    this.#starts = others;
+    const indices = this.run.indices.filter((wanted) => wanted >= index);
+    this.#own = await openReaders(this.video, [{ indices, start }], {
+      ...this.options,
+      threads: this.#threads,
+    });
+    this.#reader = this.#own.readers[0]!;
+  }
 }

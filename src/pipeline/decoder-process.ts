@@ -54,6 +54,8 @@ export class DecoderProcess {
     private readonly media: Media,
     private readonly command: readonly string[],
     private readonly options: RunOptions,
+    /** Hears each line of its error output, and says whether it is kept for people; default all are. */
+    private readonly hear: (line: string) => boolean = () => true,
   ) {}
 
   /** Takes over a child that was just spawned, detached, with pipes. */
@@ -63,8 +65,15 @@ export class DecoderProcess {
     const onAbort = () => this.kill('abort');
     signal?.addEventListener('abort', onAbort, { once: true });
     running.add(child);
+    let rest = '';
     child.stderr?.on('data', (data: Buffer | string) => {
-      this.stderr = (this.stderr + data.toString()).slice(-STDERR_BYTES);
+      const lines = (rest + data.toString()).split('\n');
+      // A line that never ends is cut.
+      rest = lines.pop()!.slice(0, STDERR_BYTES);
+      for (const line of lines) this.keep(line);
+    });
+    child.stderr?.once('close', () => {
+      if (rest !== '') this.keep(rest);
     });
     this.ended = new Promise((resolve) => {
       child.once('error', (error) => resolve({ code: null, signal: null, error }));
@@ -81,6 +90,10 @@ export class DecoderProcess {
       signal?.removeEventListener('abort', onAbort);
     });
     if (signal?.aborted) onAbort();
+  }
+
+  private keep(line: string): void {
+    if (this.hear(line)) this.stderr = `${this.stderr}${line}\n`.slice(-STDERR_BYTES);
   }
 
   kill(reason: 'deadline' | 'abort' | 'stop'): void {
@@ -135,7 +148,7 @@ export class DecoderProcess {
    */
   complaint(): string {
     const lines = this.stderr.split('\n').filter((line) => line.trim() !== '');
-    const last = (lines.at(-1) ?? '').replace(/^\[[^\]]*\] /, '');
+    const last = (lines.at(-1) ?? '').replace(/^(\[[^\]]*\] )+/, '');
     return last.replaceAll(INPUT_DESCRIPTOR, 'the file').trim();
   }
 
@@ -144,9 +157,10 @@ export class DecoderProcess {
   }
 }
 
-/** The video as standard input, three pipes, and a process group of its own. */
-export function spawnOptions(box: Sandbox, file: FileHandle): SpawnOptions {
-  return { stdio: [file.fd, 'pipe', 'pipe', 'pipe'], detached: true, windowsHide: true, env: box.env };
+/** The video as standard input, pipes, and a process group of its own. */
+export function spawnOptions(box: Sandbox, file: FileHandle, morePipes = 0): SpawnOptions {
+  const pipes = Array<'pipe'>(2 + morePipes).fill('pipe');
+  return { stdio: [file.fd, ...pipes], detached: true, windowsHide: true, env: box.env };
 }
 
 /**

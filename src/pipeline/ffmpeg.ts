@@ -1,7 +1,9 @@
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, type SpawnOptions, spawn } from 'node:child_process';
 import type { FileHandle } from 'node:fs/promises';
 import { PassThrough, type Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import ffmpeg from 'fluent-ffmpeg';
+import { followLog, type LoggedFrame } from './decoder-log.js';
 import { DecoderProcess, processLimits, type RunOptions, spawnOptions } from './decoder-process.js';
 import type { FfmpegError } from './errors.js';
 import { inputArgs, inputName, type Media, openChecked } from './media.js';
@@ -23,11 +25,14 @@ const PIPE_BYTES = 2 ** 20;
 
 let programs: DecoderPrograms = { ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' };
 let sandbox: Promise<Sandbox> | null = null;
+let companions: Promise<readonly string[]> | null = null;
+const LISTING_LIMITS = { memoryBytes: 2 ** 30, cpuSeconds: 10 };
 
 /** Uses other programs than the `ffmpeg` and `ffprobe` of PATH, from the next run on. */
 export function useDecoder(other: Partial<DecoderPrograms>): void {
   programs = { ...programs, ...other };
   sandbox = null;
+  companions = null;
 }
 
 /** Which sandbox is around the decoders of this machine, in words. Looks for it at the first call. */
@@ -44,10 +49,27 @@ function currentSandbox(): Promise<Sandbox> {
   return sandbox;
 }
 
+/** All decoders of sound and subtitles that this ffmpeg has. */
+export async function companionsOfThisFfmpeg(): Promise<readonly string[]> {
+  companions ??= listCompanions().catch((error: unknown) => {
+    companions = null;
+    throw error;
+  });
+  return companions;
+}
+
+async function listCompanions(): Promise<string[]> {
+  const box = await currentSandbox();
+  const [program, ...args] = box.wrap('ffmpeg', ['-v', 'error', '-decoders'], LISTING_LIMITS);
+  const { stdout } = await promisify(execFile)(program!, args, { env: box.env, timeout: 10_000 });
+  return stdout.split('\n').flatMap((line) => /^ [AS]\S{5} (\S+)/.exec(line)?.[1] ?? []);
+}
+
 /**
  * The lines that ffprobe prints, as many at a time as have come. Leaving the loop early kills it.
  *
  * @param args what to show; the input and its allow-lists are added.
+ * @param companions decoders that are allowed beside the video's; default the common ones.
  * @returns the last of its error output when it has ended well.
  * @throws InputError when it fails or runs into the deadline, FfmpegError when something else killed it.
  */
@@ -55,10 +77,19 @@ export async function* probeLines(
   media: Media,
   args: readonly string[],
   options: RunOptions,
+  companions?: readonly string[],
 ): AsyncGenerator<string[], string> {
   options.signal?.throwIfAborted();
   const box = await currentSandbox();
-  const shown = ['-hide_banner', '-v', 'error', '-threads', '1', ...inputArgs(media, 'ffprobe'), ...args];
+  const shown = [
+    '-hide_banner',
+    '-v',
+    'error',
+    '-threads',
+    '1',
+    ...inputArgs(media, 'ffprobe', companions),
+    ...args,
+  ];
   const command = box.wrap('ffprobe', [...shown, inputName(media)], processLimits(media, options));
   const file = await openChecked(media);
   let run: DecoderProcess;
@@ -80,27 +111,34 @@ export async function* probeLines(
   }
 }
 
-/** How a stretch of the video is decoded. */
+/** A stretch of the video that a process decodes into a pipe of its own. */
+export interface Stretch {
+  /** Where it begins; null for the start of the file. */
+  readonly from: { readonly seconds: number } | { readonly byte: number } | null;
+  /** Which stream of the file, for `-map`. */
+  readonly stream: string;
+  /** Filters up to the selected frames as they shall come out. */
+  readonly filters: readonly string[];
+  /** It ends behind this many selected frames. */
+  readonly frames: number;
+}
+
 export interface RawVideoOptions extends RunOptions {
-  readonly streamIndex: number;
-  /** Where to seek, in seconds from the container's start; null decodes from the beginning. */
-  readonly seekSeconds: number | null;
-  /** An expression of ffmpeg's select filter over `pts`, in microseconds. */
-  readonly select: string;
-  /** Size of the frames that come out, in pixels. */
-  readonly width: number;
-  readonly height: number;
+  readonly stretches: readonly Stretch[];
+  /** Threads of the decoder. */
+  readonly threads: number;
+  /** Bytes of a frame that comes out: as many are read ahead of each stretch. */
+  readonly frameBytes: number;
+  /** Whether ffmpeg itself turns frames upright. */
+  readonly rotates: boolean;
 }
 
 /** A running decoder. */
 export interface RawVideo {
-  /** rgb24 frames, one after the other. */
-  readonly pixels: Readable;
-  /**
-   * Time of the next decoded frame, selected or not, in microseconds; null at the end. Runs ahead of
-   * `pixels`.
-   */
-  nextTime(): Promise<number | null>;
+  /** Of each stretch, the selected frames in rgb24, one behind the other. */
+  readonly pixels: readonly Readable[];
+  /** The next decoded frame of a stretch, selected or not; null at the end. Runs ahead of `pixels`. */
+  nextFrame(stretch: number): Promise<LoggedFrame | null>;
   /** Kills it because its time is used up. */
   expire(): void;
   /**
@@ -115,23 +153,30 @@ export interface RawVideo {
   failure(message: string): FfmpegError;
 }
 
-/** Starts ffmpeg through fluent-ffmpeg; raw frames and their times come through pipes, with back-pressure. */
+/**
+ * Starts one ffmpeg through fluent-ffmpeg for all stretches; their raw frames come through pipes, with back-pressure,
+ * and what it tells of each decoded frame through its error output.
+ */
 export async function openRawVideo(media: Media, options: RawVideoOptions): Promise<RawVideo> {
   options.signal?.throwIfAborted();
   const box = await currentSandbox();
   const file = await openChecked(media);
   try {
-    const pixels = new PassThrough({ highWaterMark: PIPE_BYTES });
-    const command = rawVideoCommand(media, options);
-    const run = start(command, box, file, media, options, pixels);
+    const logs = options.stretches.map(() => new FrameLog());
+    const hear = followLog((frame) => logs[frame.stretch]?.push(frame));
+    const run = start(rawVideoCommand(media, options), box, file, media, options, hear);
+    void run.ended.then(() => {
+      for (const log of logs) log.end();
+    });
+    const pixels = options.stretches.map((_, i) => readAhead(run.child.stdio[3 + i] as Readable, options));
     return {
       pixels,
-      nextTime: timesOf(run.child.stdio[3] as Readable),
+      nextFrame: (stretch) => logs[stretch]!.next(),
       expire: () => run.kill('deadline'),
       end: async () => void (await run.end()),
       stop: async () => {
         await run.stop();
-        pixels.destroy();
+        for (const stream of pixels) stream.destroy();
       },
       complaint: () => run.complaint(),
       failure: (message) => run.failure(message),
@@ -141,31 +186,66 @@ export async function openRawVideo(media: Media, options: RawVideoOptions): Prom
   }
 }
 
+/**
+ * A decoder that waits for the reader of one stretch must not stand still for another: of each, one frame is taken off
+ * its hands.
+ */
+function readAhead(stream: Readable, { frameBytes, stretches }: RawVideoOptions): Readable {
+  const highWaterMark = PIPE_BYTES + (stretches.length > 1 ? frameBytes : 0);
+  return stream.pipe(new PassThrough({ highWaterMark }));
+}
+
 function rawVideoCommand(media: Media, options: RawVideoOptions): ffmpeg.FfmpegCommand {
-  const seek =
-    options.seekSeconds === null ? [] : ['-noaccurate_seek', '-ss', options.seekSeconds.toFixed(6)];
-  return ffmpeg()
-    .input(inputName(media))
-    .inputOptions(
-      ...['-hide_banner', '-v', 'error', '-nostdin', '-copyts', '-threads', '1'],
-      ...['-err_detect', 'explode'],
-      ...inputArgs(media, 'ffmpeg'),
-      ...seek,
-    )
-    .noAudio()
-    .videoFilters([
-      // Times in microseconds, whatever the container counts in.
-      'settb=1/1000000',
-      // `print` passes over frames without metadata.
-      'metadata=mode=add:key=k:value=1',
-      "metadata=mode=print:file='pipe\\:3':direct=1",
-      `select='${options.select}'`,
-      `scale=${options.width}:${options.height}`,
-    ])
-    .outputOptions(
-      ...['-map', `0:${options.streamIndex}`, '-sn', '-dn', '-fps_mode', 'passthrough'],
-      ...['-pix_fmt', 'rgb24', '-f', 'rawvideo', '-flush_packets', '1'],
-    );
+  const command = ffmpeg();
+  for (const { from } of options.stretches) {
+    const seek = from && 'seconds' in from ? ['-noaccurate_seek', '-ss', from.seconds.toFixed(6)] : [];
+    const skip = from && 'byte' in from ? ['-skip_initial_bytes', String(from.byte)] : [];
+    command
+      .input(inputName(media))
+      .inputOptions([
+        ...['-hide_banner', '-nostats', '-v', 'repeat+level+info', '-nostdin', '-copyts'],
+        ...['-threads', String(options.threads), ...(options.rotates ? [] : ['-noautorotate'])],
+        ...inputArgs(media, 'ffmpeg'),
+        ...[...seek, ...skip],
+      ]);
+  }
+  options.stretches.forEach(({ stream, filters, frames }, i) => {
+    command
+      .output(`pipe:${3 + i}`)
+      .noAudio()
+      .videoFilters([...filters])
+      .outputOptions([
+        ...['-map', `${i}:${stream}`, '-sn', '-dn', '-fps_mode', 'passthrough', '-frames:v', String(frames)],
+        ...['-pix_fmt', 'rgb24', '-f', 'rawvideo', '-flush_packets', '1'],
+      ]);
+  });
+  return command;
+}
+
+/** The frames of a stretch that were told of and not asked for yet. */
+class FrameLog {
+  readonly #frames: LoggedFrame[] = [];
+  #ended = false;
+  #wake = () => {};
+
+  push(frame: LoggedFrame): void {
+    this.#frames.push(frame);
+    this.#wake();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake();
+  }
+
+  async next(): Promise<LoggedFrame | null> {
+    while (this.#frames.length === 0 && !this.#ended) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#frames.shift() ?? null;
+  }
 }
 
 /** The parts of fluent-ffmpeg 2.1.3 that are replaced. The package is archived: they stay as they are. */
@@ -185,8 +265,8 @@ function start(
   box: Sandbox,
   file: FileHandle,
   media: Media,
-  options: RunOptions,
-  pixels: PassThrough,
+  options: RawVideoOptions,
+  hear: (line: string) => boolean,
 ): DecoderProcess {
   const hooks = command as unknown as FluentHooks;
   const spawnFfmpeg = hooks._spawnFfmpeg;
@@ -196,8 +276,8 @@ function start(
   hooks._spawnFfmpeg = (args, fluentOptions, onStart, onEnd) => {
     const [program, ...rest] = wrapped(args);
     command.setFfmpegPath(program!);
-    run = new DecoderProcess('ffmpeg', media, [program!, ...rest], options);
-    const ours = { ...fluentOptions, ...spawnOptions(box, file) };
+    run = new DecoderProcess('ffmpeg', media, [program!, ...rest], options, hear);
+    const ours = { ...fluentOptions, ...spawnOptions(box, file, options.stretches.length) };
     const onChild = (child: ChildProcess, ...more: unknown[]) => {
       run!.adopt(child);
       onStart(child, ...more);
@@ -205,10 +285,7 @@ function start(
     spawnFfmpeg.call(hooks, rest, ours, onChild, onEnd);
   };
   // Each way to end is seen on the child itself; without a listener these events would be thrown.
-  command
-    .on('error', () => {})
-    .output(pixels)
-    .run();
+  command.on('error', () => {}).run();
   return run!;
 }
 
@@ -221,39 +298,4 @@ async function* linesOf(stream: Readable): AsyncGenerator<string[]> {
     yield lines;
   }
   if (rest !== '') yield [rest];
-}
-
-/**
- * Reads the times as they come, whether or not somebody waits for them: a decoder that is held up by its
- * times could not give the pixels that are being waited for.
- */
-function timesOf(stream: Readable): () => Promise<number | null> {
-  const times: number[] = [];
-  let next = 0;
-  let ended = false;
-  let wake = () => {};
-  const reading = (async () => {
-    for await (const lines of linesOf(stream)) {
-      for (const line of lines) {
-        const [, pts] = /^frame:\d+ +pts:(-?\d+)/.exec(line) ?? [];
-        if (pts !== undefined) times.push(Number(pts));
-      }
-      wake();
-    }
-  })()
-    .catch(() => {
-      // The decoder was stopped: what it has told until then counts.
-    })
-    .then(() => {
-      ended = true;
-    });
-  return async () => {
-    while (next === times.length && !ended) {
-      const more = new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-      await Promise.race([reading, more]);
-    }
-    return times[next++] ?? null;
-  };
 }

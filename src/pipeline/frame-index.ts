@@ -1,140 +1,142 @@
-import type { RunOptions } from './decoder-process.js';
-import { InputError } from './errors.js';
-import { probeLines } from './ffmpeg.js';
-import type { Media } from './media.js';
-import type { Probe } from './probe.js';
-import type { Limits } from './types.js';
+import type { Container } from './formats.js';
+
+/** A packet, or a decoded frame, as ffprobe lists it, in its order. Times in seconds; NaN where there is none. */
+export interface Entry {
+  readonly pts: number;
+  readonly dts: number;
+  readonly duration: number;
+  /** Decoding can start here. */
+  readonly key: boolean;
+  /** An edit list hides it: it is decoded, but not shown. */
+  readonly isHidden: boolean;
+  /** Position of its bytes in the file; NaN where it is not known. */
+  readonly position: number;
+}
 
 /** The times of all frames that a player shows. */
 export interface FrameIndex {
-  /** Strictly ascending, in seconds. */
+  /** Strictly ascending, in seconds from the first frame shown, to the microsecond. */
   readonly ptsSeconds: Float64Array;
-  /** Positions in `ptsSeconds` of the frames at which decoding can start. */
+  /** The same frames on the container's own clock. */
+  readonly containerSeconds: Float64Array;
+  /** Positions in `ptsSeconds` of the frames at which decoding can start; the first is 0. */
   readonly keyframes: Uint32Array;
+  /** Positions in the file of their packets, in bytes; NaN where they are not known. */
+  readonly bytes: Float64Array;
+  /** Positions in `ptsSeconds` at which the container's clock jumped or started again; the first is 0. */
+  readonly parts: Uint32Array;
+  /** Until the last frame is taken off the display. */
   readonly durationSeconds: number;
+  /** Average frame rate. */
   readonly fps: number;
 }
 
-/** Four hours at 125 frames a second. More packets than this are not read. */
-export const MAX_FRAMES = 1_800_000;
+/**
+ * Where a packet lies this far behind or ahead of its predecessor, another clock begins; as ffmpeg decides for the
+ * containers of broadcasts.
+ */
+const BACK_SECONDS = 0.1;
+const JUMP_SECONDS = 10;
 
-interface Entry {
-  readonly pts: number;
-  readonly duration: number;
-  readonly key: boolean;
-}
+/** A stretch of packets on one clock. */
+type Part = Entry[];
 
 /**
- * Lists the frames without decoding them, by the packets: of these an edit list may hide some (flag D), and
- * what comes before the first keyframe cannot be decoded. Where packets are not frames, ffprobe decodes all.
+ * Puts listed packets into the order in which a player shows them, on one timeline from the first frame shown. Where
+ * the container's clock starts again (files joined, an advertisement put in) the parts follow each other as in the
+ * file, without gaps.
  *
- * @throws InputError for a video without frames, a truncated one, and one over the limits.
+ * @param entries of one stream, at least one.
  */
-export async function indexFrames(
-  media: Media,
-  probe: Probe,
-  limits: Limits,
-  options: RunOptions,
-): Promise<FrameIndex> {
-  const packets = probe.packetsAreFrames ? await readEntries(media, probe, limits, options, 'packet') : null;
-  const entries = packets ?? (await readEntries(media, probe, limits, options, 'frame'));
-  if (entries === null || entries.length === 0) {
-    throw new InputError(`${JSON.stringify(media.path)} holds no frame: its video is 0 seconds long`);
+export function buildIndex(
+  entries: readonly Entry[],
+  container: Pick<Container, 'clockMayJump'>,
+): FrameIndex {
+  const shown = splitParts(entries, container)
+    .map(showPart)
+    .filter((part) => part.length > 0);
+  const frames = shown.flat();
+  const ptsSeconds = new Float64Array(frames.length);
+  const parts: number[] = [];
+  let at = 0;
+  let end = 0;
+  for (const part of shown) {
+    parts.push(at);
+    const start = part[0]!.pts;
+    for (const { pts } of part) ptsSeconds[at++] = Math.round((end + pts - start) * 1e6) / 1e6;
+    end += part.at(-1)!.pts - start + lastDuration(part);
   }
-  return buildIndex(entries);
-}
-
-/** What is asked of ffprobe, and what of it is the time. */
-const kinds = {
-  packet: { show: 'packet=pts_time,duration_time,flags', time: /\bpts_time=([^|]*)/ },
-  frame: {
-    show: 'frame=key_frame,best_effort_timestamp_time,pkt_duration_time,duration_time',
-    time: /\bbest_effort_timestamp_time=([^|]*)/,
-  },
-};
-type Kind = keyof typeof kinds;
-
-/** @returns null when a packet has no time. */
-async function readEntries(
-  media: Media,
-  { streamIndex }: Probe,
-  limits: Limits,
-  options: RunOptions,
-  kind: Kind,
-): Promise<Entry[] | null> {
-  const args = ['-select_streams', String(streamIndex), '-of', 'compact=p=0'];
-  const batches = probeLines(media, [...args, '-show_entries', kinds[kind].show], options);
-  const entries: Entry[] = [];
-  let started = false;
-  try {
-    for (;;) {
-      const { done, value } = await batches.next();
-      if (done) {
-        refuseTruncated(media, value);
-        return entries;
-      }
-      for (const line of value) {
-        const entry = parseEntry(line, kind);
-        started ||= entry?.key === true;
-        if (!entry || !started || entry.hidden) continue;
-        const timed = Number.isNaN(entry.pts) && kind === 'frame' ? continued(entry, entries) : entry;
-        if (Number.isNaN(timed.pts)) return null;
-        entries.push(timed);
-      }
-      checkLimits(media, limits, entries);
-    }
-  } finally {
-    await batches.return('');
-  }
-}
-
-function checkLimits(media: Media, { maxSeconds }: Limits, entries: readonly Entry[]): void {
-  const path = JSON.stringify(media.path);
-  if (entries.length > MAX_FRAMES) throw new InputError(`${path} holds more than ${MAX_FRAMES} frames`);
-  const seconds = entries.length === 0 ? 0 : entries.at(-1)!.pts - entries[0]!.pts;
-  if (seconds > maxSeconds) {
-    throw new InputError(`${path} is ${seconds} seconds long or more, the limit is ${maxSeconds}`);
-  }
-}
-
-/** A decoded frame without a time comes when the one before it ends: so ffmpeg counts on as well. */
-function continued(entry: Entry, before: readonly Entry[]): Entry {
-  const last = before.at(-1);
-  const previous = before.at(-2);
-  if (!last) return { ...entry, pts: 0 };
-  const duration = last.duration > 0 ? last.duration : last.pts - (previous?.pts ?? Number.NaN);
-  return { ...entry, pts: last.pts + duration };
-}
-
-function parseEntry(line: string, kind: Kind): (Entry & { hidden: boolean }) | null {
-  const [, time] = kinds[kind].time.exec(line) ?? [];
-  if (time === undefined) return null;
-  const [, duration = ''] = /duration_time=([\d.]+)/.exec(line) ?? [];
-  const [, flags = ''] = /\bflags=(\S+)/.exec(line) ?? [];
   return {
-    pts: Number.parseFloat(time),
-    duration: Number.parseFloat(duration),
-    key: flags.includes('K') || line.includes('key_frame=1'),
-    hidden: flags.includes('D'),
+    ptsSeconds,
+    containerSeconds: Float64Array.from(frames, ({ pts }) => pts),
+    keyframes: Uint32Array.from(frames.flatMap(({ key }, i) => (key || i === 0 ? [i] : []))),
+    bytes: Float64Array.from(frames, ({ position }) => position),
+    parts: Uint32Array.from(parts),
+    durationSeconds: Math.round(end * 1e6) / 1e6,
+    fps: end > 0 ? frames.length / end : 0,
   };
 }
 
-function refuseTruncated(media: Media, stderr: string): void {
-  if (!/partial file|File ended prematurely/.test(stderr)) return;
-  throw new InputError(`${JSON.stringify(media.path)} is truncated: it ends in the middle of its video`);
+/** Times of decoding ascend on one clock. */
+function splitParts(entries: readonly Entry[], { clockMayJump }: Pick<Container, 'clockMayJump'>): Part[] {
+  const parts: Part[] = [[]];
+  let last = Number.NaN;
+  for (const entry of entries) {
+    const now = Number.isNaN(entry.dts) ? entry.pts : entry.dts;
+    if (clockMayJump && (now < last - BACK_SECONDS || now > last + JUMP_SECONDS)) parts.push([]);
+    parts.at(-1)!.push(entry);
+    last = now;
+  }
+  return parts;
 }
 
 /** Sorts by time; of frames at one time the first stays, and none comes before the first keyframe. */
-function buildIndex(entries: readonly Entry[]): FrameIndex {
-  const firstKey = entries[0]!.key ? entries[0]!.pts : Number.NEGATIVE_INFINITY;
-  const sorted = entries.filter((entry) => entry.pts >= firstKey).sort((a, b) => a.pts - b.pts);
-  const frames = sorted.filter((entry, i) => i === 0 || entry.pts > sorted[i - 1]!.pts);
-  const ptsSeconds = Float64Array.from(frames, (frame) => frame.pts);
-  const keyframes = frames.flatMap((frame, i) => (frame.key || i === 0 ? [i] : []));
-  const last = frames.at(-1)!;
-  const span = last.pts - frames[0]!.pts;
-  const gap = frames.length > 1 ? span / (frames.length - 1) : 0;
-  const durationSeconds = span + (last.duration > 0 ? last.duration : gap);
-  const fps = durationSeconds > 0 ? frames.length / durationSeconds : 0;
-  return { ptsSeconds, keyframes: Uint32Array.from(keyframes), durationSeconds, fps };
+function showPart(part: Part): Part {
+  const firstKey = part.findIndex(({ key }) => key);
+  // Some streams mark no keyframe at all: there all frames count.
+  const decodable = firstKey < 0 ? part : part.slice(firstKey);
+  const start = decodable[0]?.key ? decodable[0].pts : Number.NEGATIVE_INFINITY;
+  const shown = decodable.filter(({ pts, isHidden }) => pts >= start && !isHidden);
+  const sorted = shown.sort((a, b) => a.pts - b.pts);
+  return sorted.filter(({ pts }, i) => i === 0 || pts > sorted[i - 1]!.pts);
+}
+
+function lastDuration(part: Part): number {
+  const last = part.at(-1)!;
+  if (last.duration > 0) return last.duration;
+  return part.length > 1 ? (last.pts - part[0]!.pts) / (part.length - 1) : 0;
+}
+
+/**
+ * Packets that have times of decoding alone (AVI). Where B-frames are told apart (they alone have both times), any other
+ * frame is shown when the next such frame is decoded. Where they are not, a decoder gives as many frames as it gets
+ * packets, and in order the times of decoding are those of showing, but for a shift that is the same for all.
+ *
+ * @returns null where a time of decoding is missing, too.
+ */
+export function timeByDecoding(
+  packets: readonly Entry[],
+): { readonly entries: Entry[]; readonly isShifted: boolean } | null {
+  if (packets.some(({ dts }) => Number.isNaN(dts))) return null;
+  const isShifted = packets.every(({ pts }) => Number.isNaN(pts));
+  if (isShifted) return { isShifted, entries: packets.map((packet) => ({ ...packet, pts: packet.dts })) };
+  const entries: Entry[] = [];
+  let next = packets.at(-1)!.dts + (packets.length > 1 ? packets.at(-1)!.dts - packets.at(-2)!.dts : 0);
+  for (const packet of packets.toReversed()) {
+    const isReference = Number.isNaN(packet.pts);
+    entries.push(isReference ? { ...packet, pts: next } : packet);
+    if (isReference) next = packet.dts;
+  }
+  return { isShifted, entries: entries.reverse() };
+}
+
+/** A decoded frame without a time comes when the one before it ends: so ffmpeg counts on as well. */
+export function timeByCounting(frames: readonly Entry[]): Entry[] {
+  const timed: Entry[] = [];
+  for (const frame of frames) {
+    const last = timed.at(-1);
+    const gap = last && last.duration > 0 ? last.duration : (last?.pts ?? 0) - (timed.at(-2)?.pts ?? 0);
+    timed.push(Number.isNaN(frame.pts) ? { ...frame, pts: last ? last.pts + gap : 0 } : frame);
+  }
+  return timed;
 }

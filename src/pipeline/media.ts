@@ -1,6 +1,7 @@
 import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { InputError } from './errors.js';
+import { containers, type PictureDemuxer, pictureDecoders, videoCodecs } from './formats.js';
 
 /** A file that passed the checks of source.ts, and how to read it. */
 export interface Media {
@@ -9,56 +10,50 @@ export interface Media {
   /** Of the file that was checked: another in its place, or the same one changed, is refused. */
   readonly identity: string;
   /** Forced demuxer of a picture file; null lets ffmpeg look, among the video containers. */
-  readonly demuxer: StillDemuxer | null;
+  readonly demuxer: PictureDemuxer | null;
   /** Largest frame that may be decoded, in pixels. */
   readonly maxPixels: number;
   /** Pixels of its frames where they are known: what the decoder's memory is measured by. */
   readonly framePixels?: number;
 }
 
-export type StillDemuxer = 'png_pipe' | 'jpeg_pipe' | 'webp_pipe' | 'gif';
-
-/** The containers in which video is accepted, by the names of ffmpeg's demuxers. */
-const videoFormats = 'mov mp4 m4a 3gp 3g2 mj2 matroska webm avi mpegts'.split(' ');
-
-/** The codecs of video that are accepted, by the names of ffmpeg's codecs and decoders. */
-export const videoCodecs = 'h264 hevc vp8 vp9 libvpx libvpx-vp9 libdav1d av1 mpeg4 mpeg2video mjpeg'.split(
-  ' ',
-);
-
 /**
- * What may lie beside the video. ffprobe gives up when a stream's codec is not on its list; ffmpeg does
- * not.
+ * What often lies beside the video. ffprobe opens a decoder for each stream and gives up when one is not on its list;
+ * for files with other companions it is run again with all decoders of sound and subtitles. ffmpeg opens the video's
+ * alone.
  */
-const companionCodecs = [
+const companionDecoders = [
   'aac aac_latm mp3 mp3float mp2 mp2float ac3 eac3 dca opus libopus vorbis libvorbis flac alac',
   'pcm_s16le pcm_s16be pcm_s24le pcm_s32le pcm_f32le pcm_u8 pcm_alaw pcm_mulaw',
-  'amrnb libopencore_amrnb amrwb libopencore_amrwb',
-  'mov_text srt subrip ass ssa webvtt text dvbsub pgssub dvdsub png',
+  'amrnb libopencore_amrnb amrwb libopencore_amrwb wmav2 wmapro adpcm_ms',
+  'mov_text srt subrip ass ssa webvtt text dvbsub pgssub dvdsub cc_dec png',
 ].flatMap((line) => line.split(' '));
 
-const stillCodecs: Record<StillDemuxer, string> = {
-  png_pipe: 'png',
-  jpeg_pipe: 'mjpeg',
-  webp_pipe: 'webp',
-  gif: 'gif',
-};
-
-const MAX_STREAMS = 16;
+/** Streams of a file that are looked at. */
+export const MAX_STREAMS = 100;
 
 /** Name under which a decoder opens the file that it gets as its standard input. */
 export const INPUT_DESCRIPTOR = 'file:/dev/fd/0';
 
-/** The options before `-i` that keep a decoder from opening anything else than what is accepted. */
-export function inputArgs(media: Media, program: 'ffmpeg' | 'ffprobe'): string[] {
-  const companions = program === 'ffprobe' ? companionCodecs : [];
-  const formats = media.demuxer ? [media.demuxer] : videoFormats;
-  const codecs = media.demuxer ? [stillCodecs[media.demuxer]] : [...videoCodecs, ...companions];
+/**
+ * The options before `-i` that keep a decoder from opening anything else than what is accepted.
+ *
+ * @param companions for ffprobe, decoders of sound and subtitles; default the common ones.
+ */
+export function inputArgs(
+  media: Media,
+  program: 'ffmpeg' | 'ffprobe',
+  companions: readonly string[] = companionDecoders,
+): string[] {
+  const { demuxer } = media;
+  const formats = demuxer ? [demuxer] : containers.map((container) => container.demuxer);
+  const decoders = demuxer ? [pictureDecoders[demuxer]] : videoCodecs.flatMap((codec) => codec.decoders);
+  const beside = program === 'ffprobe' && !demuxer ? companions : [];
   return [
     ...['-protocol_whitelist', 'file,pipe', '-format_whitelist', formats.join()],
-    ...['-codec_whitelist', codecs.join(), '-max_streams', String(MAX_STREAMS)],
+    ...['-codec_whitelist', [...decoders, ...beside].join(), '-max_streams', String(MAX_STREAMS)],
     ...['-max_pixels', String(media.maxPixels)],
-    ...(media.demuxer ? ['-f', media.demuxer] : []),
+    ...(demuxer ? ['-f', demuxer] : []),
   ];
 }
 

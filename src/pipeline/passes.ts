@@ -4,7 +4,7 @@ import { InputError } from './errors.js';
 import { defaultMaxNewTokens } from './generate.js';
 import type { Model } from './model.js';
 import { buildPrompt, type Prompt } from './prompt.js';
-import { sampleFrames } from './sample.js';
+import { sampleFrames, type Timeline } from './sample.js';
 import type { AnswerRequest, Compression, Plan, VideoInfo } from './types.js';
 
 /** What will be done with a video for some of the questions, known before anything of it is decoded. */
@@ -24,23 +24,22 @@ type PlanModel = Parameters<typeof buildPrompt>[0] &
  * the same plan into one pass over the video. More than one pass is rare: it takes a question so long that it leaves
  * the video less room.
  *
- * @param ptsSeconds times of all frames of the video, ascending.
+ * @param timeline times of all frames of the video.
  * @param info says whether it is a picture, and its size.
  * @throws InputError for a range without frames, a question that is too long, a demand that cannot fit.
  */
 export function planPasses(
   model: PlanModel,
   request: Pick<AnswerRequest, 'questions' | 'sampling' | 'compression' | 'generation'>,
-  ptsSeconds: Float64Array,
+  timeline: Timeline,
   info: Pick<VideoInfo, 'isStill' | 'width' | 'height'>,
 ): Pass[] {
   const { questions, sampling } = request;
-  const wanted = sampleFrames(ptsSeconds, sampling, model.defaults.frames);
+  const { ptsSeconds } = timeline;
+  const wanted = sampleFrames(timeline, sampling, model.defaults.frames);
   const framesOf = (count: number) =>
-    count === wanted.length
-      ? wanted
-      : sampleFrames(ptsSeconds, { ...rangeOf(sampling), frames: count }, count);
-  const last = ptsSeconds.at(-1)!;
+    count === wanted.length ? wanted : sampleFrames(timeline, { ...rangeOf(sampling), frames: count }, count);
+  const last = ptsSeconds[ptsSeconds.length - 1]!;
   const durationSeconds = last + (last - ptsSeconds[0]!) / Math.max(1, ptsSeconds.length - 1);
   const timesOf = (count: number) => framesOf(count).map((index) => ptsSeconds[index]!);
   const picture = info.isStill ? describePicture(model, info) : undefined;

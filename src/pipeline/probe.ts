@@ -1,107 +1,181 @@
-import { z } from 'zod';
 import type { RunOptions } from './decoder-process.js';
 import { FfmpegError, InputError } from './errors.js';
-import { probeLines } from './ffmpeg.js';
-import { type Media, videoCodecs } from './media.js';
-import { expectedFormats } from './recognise.js';
+import { companionsOfThisFfmpeg, probeLines } from './ffmpeg.js';
+import { type Container, containers, expectedFormats, videoCodecs } from './formats.js';
+import { buildIndex, type Entry, type FrameIndex, timeByCounting, timeByDecoding } from './frame-index.js';
+import { MAX_STREAMS, type Media } from './media.js';
+import { type ListedStream, type Listing, parseListing } from './probe-listing.js';
 import type { Limits } from './types.js';
 
-/** What the header of a video says, checked against the limits. */
+/** What the header of a video says and which frames it has, checked against the limits. */
 export interface Probe {
-  readonly streamIndex: number;
-  readonly codec: string;
-  readonly container: string;
-  /** Displayed size in pixels. */
-  readonly width: number;
-  readonly height: number;
-  /** Clockwise, in degrees: 0, 90, 180 or 270. */
-  readonly rotation: number;
+  readonly stream: ListedStream;
+  /** Null for a picture file. */
+  readonly container: Container | null;
+  readonly formatName: string;
+  /** The container's own start, in seconds: what ffmpeg's `-ss` counts from. */
   readonly startSeconds: number;
-  readonly seekable: boolean;
-  /** False where packets and shown frames are not one to one, or packets have no presentation time. */
-  readonly packetsAreFrames: boolean;
+  readonly index: FrameIndex;
+  /** The times of `index` differ from the decoder's by one shift, which is the same for all frames. */
+  readonly isShifted: boolean;
+  /** Seconds that the header promises and that cannot be read; 0 where the file ends well. */
+  readonly lostSeconds: number;
+  readonly isTruncated: boolean;
+  /** Where the longest stream ends, in seconds from the first frame shown. */
+  readonly endSeconds: number;
 }
 
-const number = z.coerce.number().optional();
-const sideData = z.array(z.object({ rotation: number })).default([]);
-const streamSchema = z.object({
-  index: z.number().int(),
-  codec_type: z.string().optional(),
-  codec_name: z.string().optional(),
-  width: number,
-  height: number,
-  field_order: z.string().optional(),
-  duration: number,
-  disposition: z.record(z.string(), z.number()).default({}),
-  side_data_list: sideData,
-});
-const outputSchema = z.object({
-  streams: z.array(streamSchema).default([]),
-  frames: z.array(z.object({ side_data_list: sideData })).default([]),
-  format: z
-    .object({ format_name: z.string().default('unknown'), start_time: number, duration: number })
-    .default({ format_name: 'unknown', start_time: undefined, duration: undefined }),
-});
-type Stream = z.infer<typeof streamSchema>;
+/** Four hours at 125 frames a second. More packets than this are not read. */
+export const MAX_FRAMES = 1_800_000;
 
-const entries = [
-  'stream=index,codec_type,codec_name,width,height,field_order,duration',
+/** A shape beyond this is no picture of anything, and resizing it takes as long as a film. */
+const MAX_ASPECT = 100;
+
+const streamEntries = [
+  'stream=index,id,codec_type,codec_name,width,height,sample_aspect_ratio,pix_fmt,field_order,duration',
+  'stream=color_range,color_space,color_transfer,color_primaries',
   'stream_disposition=default,attached_pic',
   'stream_side_data=rotation',
   'format=format_name,start_time,duration',
 ];
-/** A photograph says how it was held beside its pixels, and ffmpeg turns it upright. */
-const pictureEntries = ['frame=width', 'frame_side_data=rotation'];
+const packetEntries = 'packet=stream_index,pts_time,dts_time,duration_time,flags,pos';
+const frameEntries =
+  'frame=stream_index,key_frame,best_effort_timestamp_time,pkt_dts_time,pkt_duration_time,duration_time,pkt_pos';
 
 /**
- * Reads the header of a video.
+ * Reads the header of a video and lists its frames, in one run of ffprobe. Nothing is decoded but what ffprobe needs to
+ * know the format, unless packets have no times.
  *
  * @throws InputError when there is no video in it, or a number in it is over a limit.
  */
 export async function probeVideo(media: Media, limits: Limits, options: RunOptions): Promise<Probe> {
-  const { output, stderr } = await readHeader(media, options);
-  const stream = bestStream(output.streams);
-  if (!stream) throw new InputError(`${shown(media)}: expected a video stream, found ${contents(output)}`);
-  const { width = 0, height = 0, codec_name: codec = 'unknown' } = stream;
-  checkPicture(media, stream, stderr);
-  const seconds = stream.duration ?? output.format.duration ?? 0;
-  if (seconds > limits.maxSeconds) {
-    throw new InputError(
-      `${shown(media)} is ${seconds} seconds long, more than the limit of ${limits.maxSeconds}`,
-    );
-  }
-  const container = output.format.format_name;
-  const sides = [stream, ...output.frames].flatMap((part) => part.side_data_list);
-  const rotation = clockwise(sides.find((data) => data.rotation !== undefined)?.rotation ?? 0);
-  const turned = rotation === 90 || rotation === 270;
-  const interlaced = !['progressive', 'unknown', undefined].includes(stream.field_order);
+  const listing = await list(media, ['v', packetEntries], limits, options);
+  const stream = bestStream(listing.streams);
+  if (!stream) throw await noVideo(media, limits, options);
+  checkStream(media, stream, listing.complaints);
+  const container = containers.find(({ demuxer }) => demuxer === listing.formatName) ?? null;
+  const { entries, isShifted } = await timedEntries(media, stream, container, listing, limits, options);
+  if (entries.length === 0) throw noFrame(media);
+  const index = buildIndex(entries, container ?? {});
+  if (index.ptsSeconds.length === 0) throw noFrame(media);
+  checkLength(media, index.durationSeconds, limits);
+  const isTruncated = /partial file|File ended prematurely/.test(listing.complaints);
+  const promised = stream.duration ?? (isTruncated ? listing.duration : undefined) ?? 0;
   return {
-    streamIndex: stream.index,
-    codec,
-    container,
-    width: turned ? height : width,
-    height: turned ? width : height,
-    rotation,
-    startSeconds: output.format.start_time ?? 0,
-    seekable: container.includes('mp4') || container.includes('matroska'),
-    packetsAreFrames: codec !== 'vp8' && container !== 'avi' && !(container === 'mpegts' && interlaced),
+    ...{ stream, container, index, isShifted, isTruncated },
+    formatName: listing.formatName,
+    startSeconds: listing.startTime ?? 0,
+    endSeconds: (listing.startTime ?? 0) + (listing.duration ?? 0) - index.containerSeconds[0]!,
+    lostSeconds: isTruncated ? Math.max(0, promised - index.durationSeconds) : 0,
   };
 }
 
-async function readHeader(media: Media, options: RunOptions) {
-  let text = '';
-  const shown = media.demuxer ? [...entries, ...pictureEntries] : entries;
-  const first = media.demuxer ? ['-read_intervals', '%+#1'] : [];
-  const lines = probeLines(media, ['-of', 'json', ...first, '-show_entries', shown.join(':')], options);
+/** The packets of a stream with a time each; where they have none, its frames as ffprobe decodes them. */
+async function timedEntries(
+  media: Media,
+  stream: ListedStream,
+  container: Container | null,
+  listing: Listing,
+  limits: Limits,
+  options: RunOptions,
+): Promise<{ entries: readonly Entry[]; isShifted: boolean }> {
+  const packets = listing.entries.get(stream.index) ?? [];
+  if (packets.every(({ pts }) => !Number.isNaN(pts))) {
+    return { entries: stream.codec === 'vp8' ? withoutHidden(packets) : packets, isShifted: false };
+  }
+  const timed = container?.countsPackets ? timeByDecoding(packets) : null;
+  if (timed) return timed;
+  const decoded = await list(media, [String(stream.index), frameEntries], limits, options);
+  return { entries: timeByCounting(decoded.entries.get(stream.index) ?? []), isShifted: false };
+}
+
+/** VP8's alternate references are packets of their own that are never shown, at the time of the one behind them. */
+function withoutHidden(packets: readonly Entry[]): Entry[] {
+  return packets.filter(({ key, pts }, i) => key || !(packets[i + 1] && packets[i + 1]!.pts - pts < 0.002));
+}
+
+async function list(
+  media: Media,
+  [streams, what]: readonly [string, string],
+  limits: Limits,
+  options: RunOptions,
+): Promise<Listing> {
+  const args = [
+    '-select_streams',
+    streams,
+    '-of',
+    'compact',
+    '-show_entries',
+    [...streamEntries, what].join(':'),
+  ];
+  const read = async (companions?: readonly string[]) => {
+    const lines = probeLines(media, args, options, companions);
+    return await parseListing(lines, (entries) => checkCount(media, entries, limits));
+  };
   try {
-    for (;;) {
-      const { done, value } = await lines.next();
-      if (done) return { output: outputSchema.parse(JSON.parse(text)), stderr: value };
-      text += value.join('\n');
-    }
+    return await read().catch(async (error: unknown) => {
+      if (!notOnList(error)) throw error;
+      // Perhaps of sound or subtitles, which do not matter.
+      return await read(await companionsOfThisFfmpeg());
+    });
   } catch (error) {
     throw explained(media, error);
   }
+}
+
+function checkCount(media: Media, entries: readonly Entry[], { maxSeconds }: Limits): void {
+  if (entries.length > MAX_FRAMES) {
+    throw new InputError(`${shown(media)} holds more than ${MAX_FRAMES} frames`);
+  }
+  const seconds = (entries.at(-1)?.dts ?? 0) - (entries[0]?.dts ?? 0);
+  // The index, once it is whole, gives the true length; this only bounds the reading.
+  if (seconds > 2 * maxSeconds + 60) checkLength(media, seconds, { maxSeconds });
+}
+
+function checkLength(media: Media, seconds: number, { maxSeconds }: Pick<Limits, 'maxSeconds'>): void {
+  if (seconds <= maxSeconds) return;
+  throw new InputError(`${shown(media)} is ${seconds} seconds long, more than the limit of ${maxSeconds}`);
+}
+
+/**
+ * The video stream that ffmpeg itself takes when it is not told: the one with the most pixels, where being
+ * marked as default counts for 5,000,000 more. Cover art is none.
+ */
+function bestStream(streams: readonly ListedStream[]): ListedStream | null {
+  const score = (stream: ListedStream) => stream.width * stream.height + (stream.isDefault ? 5_000_000 : 0);
+  let best: ListedStream | null = null;
+  for (const stream of streams) {
+    if (stream.type !== 'video' || stream.isCover) continue;
+    if (best === null || score(stream) > score(best)) best = stream;
+  }
+  return best;
+}
+
+function checkStream(media: Media, { width, height, codec, sar }: ListedStream, complaints: string): void {
+  if (media.demuxer === null && !videoCodecs.some(({ name }) => name === codec))
+    throw notAccepted(media, codec);
+  if (!(width > 0 && height > 0)) {
+    const [, size] = tooLarge.exec(complaints) ?? [];
+    if (size) throw tooManyPixels(media, size);
+    const said = (complaints.trim().split('\n').at(-1) || 'no reason given').replace(/^\[[^\]]*\]\s*/, '');
+    throw new InputError(`${shown(media)}: the size of its frames cannot be read: ${said}`);
+  }
+  const displayed = Math.max(1, Math.round(width * sar));
+  if (Math.max(width, displayed) * height > media.maxPixels) {
+    throw tooManyPixels(media, `${Math.max(width, displayed)}x${height}`);
+  }
+  if (Math.max(displayed / height, height / displayed) > MAX_ASPECT) {
+    throw new InputError(
+      `${shown(media)}: expected frames of a shape up to ${MAX_ASPECT} : 1, found ${displayed} × ${height} pixels`,
+    );
+  }
+}
+
+const tooLarge = /Picture size (\d+x\d+) exceeds/;
+
+function notOnList(error: unknown): string | null {
+  const stderr = error instanceof InputError && error.cause instanceof FfmpegError ? error.cause.stderr : '';
+  return /Codec \((\S+)\) not on whitelist/.exec(stderr)?.[1] ?? null;
 }
 
 /** Says in the user's words what ffprobe's complaint means. */
@@ -110,48 +184,33 @@ function explained(media: Media, error: unknown): unknown {
   const { stderr } = error.cause;
   const say = (found: string) =>
     new InputError(`${shown(media)}: expected ${expectedFormats}, found ${found}`, { cause: error.cause });
-  const [, size] = /Picture size (\d+x\d+) exceeds/.exec(stderr) ?? [];
+  const [, size] = tooLarge.exec(stderr) ?? [];
   if (size) return tooManyPixels(media, size);
-  const [, codec] = /Codec \((\S+)\) not on whitelist/.exec(stderr) ?? [];
+  const codec = notOnList(error);
   if (codec) return notAccepted(media, codec);
+  if (/Number of streams exceeds/.test(stderr)) {
+    return new InputError(`${shown(media)}: expected at most ${MAX_STREAMS} streams, found more`, {
+      cause: error.cause,
+    });
+  }
   if (/Format not on whitelist/.test(stderr)) return say('another format');
   if (/moov atom not found/.test(stderr)) return say('an mp4 without its index: it is truncated');
   if (/Invalid data found/.test(stderr)) return say('data that is none of these, or damaged');
   return error;
 }
 
-/**
- * The video stream that ffmpeg itself takes when it is not told: the one with the most pixels, where being
- * marked as default counts for 5,000,000 more. Cover art is none.
- */
-function bestStream(streams: readonly Stream[]): Stream | null {
-  const score = (stream: Stream) =>
-    (stream.width ?? 0) * (stream.height ?? 0) + (stream.disposition.default ? 5_000_000 : 0);
-  let best: Stream | null = null;
-  for (const stream of streams) {
-    if (stream.codec_type !== 'video' || stream.disposition.attached_pic) continue;
-    if (best === null || score(stream) > score(best)) best = stream;
-  }
-  return best;
+/** What there is instead of a video, from a second look at all streams. */
+async function noVideo(media: Media, limits: Limits, options: RunOptions): Promise<InputError> {
+  const { streams } = await list(media, ['', 'format=format_name'], limits, options);
+  const names = streams.map(({ isCover, type, codec }) =>
+    isCover ? 'a cover picture' : `${type} (${codec})`,
+  );
+  const found = names.length === 0 ? 'no stream at all' : `only ${names.join(' and ')}`;
+  return new InputError(`${shown(media)}: expected a video stream, found ${found}`);
 }
 
-function contents({ streams }: z.infer<typeof outputSchema>): string {
-  const names = streams.map((stream) => {
-    if (stream.disposition.attached_pic) return 'a cover picture';
-    return `${stream.codec_type ?? 'unknown'} (${stream.codec_name ?? 'unknown'})`;
-  });
-  return names.length === 0 ? 'no stream at all' : `only ${names.join(' and ')}`;
-}
-
-function checkPicture(media: Media, stream: Stream, stderr: string): void {
-  const { width = 0, height = 0, codec_name: codec = 'unknown' } = stream;
-  const [, tooLarge] = /Picture size (\d+x\d+) exceeds/.exec(stderr) ?? [];
-  if (tooLarge) throw tooManyPixels(media, tooLarge);
-  if (width * height > media.maxPixels) throw tooManyPixels(media, `${width}x${height}`);
-  if (media.demuxer === null && !videoCodecs.includes(codec)) throw notAccepted(media, codec);
-  if (width > 0 && height > 0) return;
-  const said = (stderr.trim().split('\n').at(-1) || 'no reason given').replace(/^\[[^\]]*\]\s*/, '');
-  throw new InputError(`${shown(media)}: the size of its frames cannot be read: ${said}`);
+function noFrame(media: Media): InputError {
+  return new InputError(`${shown(media)} holds no frame: its video is 0 seconds long`);
 }
 
 function tooManyPixels(media: Media, size: string): InputError {
@@ -161,13 +220,8 @@ function tooManyPixels(media: Media, size: string): InputError {
 }
 
 function notAccepted(media: Media, codec: string): InputError {
-  return new InputError(`${shown(media)}: codec ${codec} is not accepted, only ${videoCodecs.join(', ')}`);
-}
-
-/** ffprobe counts anticlockwise, and rotations between the right angles are left to ffmpeg. */
-function clockwise(rotation: number): number {
-  const turns = Math.round(-rotation / 90);
-  return Math.abs(turns * 90 + rotation) > 1 ? 0 : (((turns % 4) + 4) % 4) * 90;
+  const accepted = videoCodecs.map(({ name }) => name).join(', ');
+  return new InputError(`${shown(media)}: codec ${codec} is not accepted, only ${accepted}`);
 }
 
 function shown(media: Media): string {

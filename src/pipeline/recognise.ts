@@ -1,48 +1,80 @@
 import { InputError } from './errors.js';
-import type { StillDemuxer } from './media.js';
+import { expectedFormats, type PictureDemuxer } from './formats.js';
+
+type Magic = readonly (number | null)[];
 
 /** First bytes (`null` matches any) of what is told apart before ffprobe looks. */
-const pictures: readonly (readonly [StillDemuxer, readonly (number | null)[]])[] = [
+const pictures: readonly (readonly [PictureDemuxer, Magic])[] = [
   ['png_pipe', [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]],
   ['jpeg_pipe', [0xff, 0xd8, 0xff]],
-  ['gif', [0x47, 0x49, 0x46, 0x38]],
+  ['gif', bytes('GIF8')],
   ['webp_pipe', [...bytes('RIFF'), null, null, null, null, ...bytes('WEBP')]],
 ];
 
-const others: readonly (readonly [string, readonly (number | null)[]])[] = [
+const others: readonly (readonly [string, Magic])[] = [
   ['a playlist (HLS), which would open other files', bytes('#EXTM3U')],
   ['a playlist (ffconcat), which would open other files', bytes('ffconcat')],
   ['sound alone (MP3)', bytes('ID3')],
   ['sound alone (FLAC)', bytes('fLaC')],
   ['sound alone (WAV)', [...bytes('RIFF'), null, null, null, null, ...bytes('WAVE')]],
-  ['an Ogg file', bytes('OggS')],
-  ['a Flash video', bytes('FLV')],
   ['a PDF document', bytes('%PDF')],
   ['a ZIP archive', bytes('PK\u0003\u0004')],
   ['a gzip archive', [0x1f, 0x8b]],
 ];
 
-export const expectedFormats =
-  'a video (mp4, mov, mkv, webm, avi or MPEG-TS) or a picture (png, jpeg, webp or gif)';
+/** How the containers of video begin, but for transport streams, which have a byte at regular distances. */
+const videos: readonly Magic[] = [
+  [0x1a, 0x45, 0xdf, 0xa3], // Matroska
+  [...bytes('RIFF'), null, null, null, null, ...bytes('AVI')],
+  bytes('FLV'),
+  bytes('OggS'),
+  [0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11], // ASF
+  ...['ftyp', 'moov', 'mdat', 'free', 'skip', 'wide', 'pnot', 'uuid', 'styp', 'moof'].map(
+    (box): Magic => [null, null, null, null, ...bytes(box)],
+  ),
+];
+
+/** A file above this size is hashed and probed only where its first bytes are those of a video. */
+const LARGE_BYTES = 64 * 2 ** 20;
 
 /**
  * What kind of file this is, by its first bytes, whatever its name.
  *
+ * @param head the first bytes, 4 kB where there are as many.
  * @returns the demuxer for a picture, null for what ffprobe should look at.
- * @throws InputError for text, playlists and well-known formats that are no video.
+ * @throws InputError for text, playlists, well-known formats that are no video, and large files of no known kind.
  */
-export function recognise(path: string, head: Uint8Array): StillDemuxer | null {
+export function recognise(path: string, head: Uint8Array, sizeBytes: number): PictureDemuxer | null {
   for (const [demuxer, magic] of pictures) if (startsWith(head, magic)) return demuxer;
   for (const [what, magic] of others) if (startsWith(head, magic)) throw refused(path, what);
+  if (head.every((byte) => byte === 0)) throw refused(path, 'nothing but zeros at its start');
   if (isText(head)) throw refused(path, 'text');
+  if (sizeBytes > LARGE_BYTES && !looksLikeVideo(head)) throw refused(path, 'data that is none of these');
   return null;
+}
+
+function looksLikeVideo(head: Uint8Array): boolean {
+  return videos.some((magic) => startsWith(head, magic)) || isProgramStream(head) || isTransportStream(head);
+}
+
+function isProgramStream(head: Uint8Array): boolean {
+  return Buffer.from(head.buffer, head.byteOffset, head.length).includes(Buffer.of(0, 0, 1, 0xba));
+}
+
+/** Packets of 188 bytes, or of 192 or 204 with what recorders and modems add, wherever the first begins. */
+function isTransportStream(head: Uint8Array): boolean {
+  const repeats = (start: number, size: number) =>
+    [0, 1, 2, 3, 4].every((packet) => head[start + packet * size] === 0x47);
+  return [188, 192, 204].some((size) =>
+    Array.from({ length: size }, (_, start) => start).some((start) => repeats(start, size)),
+  );
 }
 
 function refused(path: string, found: string): InputError {
   return new InputError(`${JSON.stringify(path)}: expected ${expectedFormats}, found ${found}`);
 }
 
-function startsWith(head: Uint8Array, magic: readonly (number | null)[]): boolean {
+function startsWith(head: Uint8Array, magic: Magic): boolean {
   return head.length >= magic.length && magic.every((byte, i) => byte === null || byte === head[i]);
 }
 

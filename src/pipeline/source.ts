@@ -3,11 +3,14 @@ import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { Deadline } from './decoder-process.js';
 import { InputError } from './errors.js';
-import { indexFrames } from './frame-index.js';
+import type { Seeking } from './formats.js';
+import { type Look, lookOf, shownSize } from './frame-filters.js';
+import type { FrameIndex } from './frame-index.js';
 import { identityOf, type Media } from './media.js';
-import { probeVideo } from './probe.js';
+import { readPictureFile } from './picture-file.js';
+import { type Probe, probeVideo } from './probe.js';
 import { recognise } from './recognise.js';
-import type { Limits, VideoInfo } from './types.js';
+import type { Limits, VideoInfo, VideoWarning } from './types.js';
 
 export const defaultLimits: Limits = {
   maxBytes: 4 * 2 ** 30,
@@ -19,19 +22,28 @@ export const defaultLimits: Limits = {
 /** A video that may be decoded: every check is behind it. */
 export interface OpenedVideo {
   readonly info: VideoInfo;
-  /**
-   * Presentation times in seconds of all frames that a player shows, strictly ascending, to the microsecond:
-   * ffprobe's `pts_time`, on the container's own clock (0 at the start of most files, not of MPEG-TS).
-   */
+  /** `index.ptsSeconds`: when each frame is shown, in seconds from the first, strictly ascending. */
   readonly ptsSeconds: Float64Array;
-  /** Positions in `ptsSeconds` at which decoding can start, ascending; the first is 0. */
-  readonly keyframes: Uint32Array;
-  /** The container's own start on that clock, in seconds: what seeking counts from. */
+  /** The times of its frames and where decoding can start. */
+  readonly index: FrameIndex;
+  readonly seeking: Seeking;
+  /** The container's own start, in seconds: what ffmpeg's `-ss` counts from. */
   readonly startSeconds: number;
-  /** False where seeking does not land where it should (MPEG-TS, AVI, GIF). */
-  readonly seekable: boolean;
+  /** The times of `index` differ from the decoder's by one shift. */
+  readonly isShifted: boolean;
+  /** How long the last frame stays on display, in seconds from the first. */
+  readonly displayedSeconds: number;
+  readonly look: Look;
+  /** The video's stream in the words of ffmpeg's `-map`. */
+  readonly streamMap: string;
   /** What the decoder is given. */
   readonly media: Media;
+}
+
+export interface OpenOptions {
+  readonly signal?: AbortSignal;
+  /** Whether a file that ends too early is an error; default false: what there is of it is used. */
+  readonly strict?: boolean;
 }
 
 /**
@@ -42,10 +54,13 @@ export interface OpenedVideo {
  * @throws InputError for everything that is wrong with the file, FfmpegError for what is wrong with the
  *   machine.
  */
-export async function openVideo(path: string, limits: Limits, signal?: AbortSignal): Promise<OpenedVideo> {
+export async function openVideo(
+  path: string,
+  limits: Limits,
+  { signal, strict = false }: OpenOptions = {},
+): Promise<OpenedVideo> {
   signal?.throwIfAborted();
   const file = await openRegular(path);
-  const options = { deadline: new Deadline(limits.decodeTimeoutMs), signal };
   try {
     const stats = await file.handle.stat();
     const { size } = stats;
@@ -53,39 +68,79 @@ export async function openVideo(path: string, limits: Limits, signal?: AbortSign
     if (size > limits.maxBytes) {
       throw new InputError(`${shown(path)} has ${size} bytes, more than the limit of ${limits.maxBytes}`);
     }
-    const demuxer = recognise(path, await readHead(file.handle));
+    const kind = recognise(path, await readHead(file.handle), size);
+    const picture = kind && (await readPictureFile(file.handle, kind));
     const media: Media = {
       path: file.path,
       identity: identityOf(stats),
-      demuxer,
+      demuxer: picture?.demuxer ?? null,
       maxPixels: limits.maxPixels,
     };
-    const probe = await probeVideo(media, limits, options);
-    const index = await indexFrames(media, probe, limits, options);
-    const isStill = demuxer !== null && index.ptsSeconds.length === 1;
-    return {
-      info: {
-        path: file.path,
-        sizeBytes: size,
-        streamIndex: probe.streamIndex,
-        codec: probe.codec,
-        container: probe.container,
-        durationSeconds: isStill ? 0 : index.durationSeconds,
-        fps: isStill ? 0 : index.fps,
-        width: probe.width,
-        height: probe.height,
-        rotation: probe.rotation,
-        isStill,
-      },
-      ptsSeconds: index.ptsSeconds,
-      keyframes: index.keyframes,
-      startSeconds: probe.startSeconds,
-      seekable: probe.seekable,
-      media: { ...media, framePixels: probe.width * probe.height },
-    };
+    const probe = await probeVideo(media, limits, { deadline: new Deadline(limits.decodeTimeoutMs), signal });
+    if (strict && probe.isTruncated)
+      throw new InputError(`${shown(path)} is truncated: ${truncation(probe)}`);
+    return describeVideo(media, size, probe, picture?.orientation ?? null);
   } finally {
     await file.handle.close();
   }
+}
+
+function describeVideo(
+  media: Media,
+  sizeBytes: number,
+  probe: Probe,
+  orientation: number | null,
+): OpenedVideo {
+  const { stream, container, index, startSeconds, isShifted } = probe;
+  const isStill = orientation !== null && index.ptsSeconds.length === 1;
+  const look = lookOf(stream, orientation);
+  const isTurned = look.rotation === 90 || look.rotation === 270;
+  const decoded = isTurned
+    ? { width: stream.height, height: stream.width, sar: 1 / stream.sar }
+    : { width: stream.width, height: stream.height, sar: stream.sar };
+  const { width, height } = shownSize(look, decoded);
+  return {
+    info: {
+      ...{ path: media.path, sizeBytes, streamIndex: stream.index, codec: stream.codec },
+      container: probe.formatName,
+      durationSeconds: isStill ? 0 : index.durationSeconds,
+      fps: isStill ? 0 : index.fps,
+      ...{ width, height, isStill },
+      rotation: orientation === null ? stream.rotation : (turns[orientation] ?? 0),
+      warnings: warningsOf(probe, look),
+    },
+    ptsSeconds: index.ptsSeconds,
+    ...{ index, startSeconds, isShifted, look },
+    seeking: container?.seeking ?? 'none',
+    displayedSeconds: Math.max(index.durationSeconds, probe.endSeconds),
+    streamMap: container?.seeking === 'byte' && stream.id ? `i:${stream.id}` : String(stream.index),
+    media: { ...media, framePixels: Math.max(stream.width * stream.height, width * height) },
+  };
+}
+
+/** Clockwise, in degrees, of EXIF's orientations. */
+const turns: Readonly<Record<number, number>> = { 3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270 };
+
+function warningsOf(probe: Probe, { hdr }: Look): VideoWarning[] {
+  const warnings: VideoWarning[] = [];
+  const { length } = probe.index.parts;
+  if (probe.isTruncated) warnings.push({ kind: 'truncated', message: truncation(probe) });
+  if (length > 1) {
+    const message = `the clock of the video starts anew ${length - 1} times: its ${length} parts were put one behind the other`;
+    warnings.push({ kind: 'joined', message });
+  }
+  if (hdr) warnings.push({ kind: 'tone-mapped', message: 'high dynamic range was brought into SDR (bt709)' });
+  return warnings;
+}
+
+function truncation({ lostSeconds, index }: Probe): string {
+  const read = index.durationSeconds;
+  const lost = lostSeconds > 0 ? `: ${round(read)} of ${round(read + lostSeconds)} seconds can be read` : '';
+  return `it ends in the middle of its video${lost}`;
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 100) / 100;
 }
 
 /**

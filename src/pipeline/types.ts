@@ -29,6 +29,20 @@ export interface VideoInfo {
   readonly rotation: number;
   /** True for a picture file, which is treated as a video of one frame. */
   readonly isStill: boolean;
+  /** In what the frames differ from the file as it was meant; empty for most. */
+  readonly warnings: readonly VideoWarning[];
+}
+
+/**
+ * - `truncated`: the file ends in the middle of its video.
+ * - `damaged`: frames could not be decoded, and others stand in for them.
+ * - `joined`: the container's clock starts anew within the file; its parts were put one behind the other.
+ * - `tone-mapped`: high dynamic range was brought into SDR.
+ */
+export interface VideoWarning {
+  readonly kind: 'truncated' | 'damaged' | 'joined' | 'tone-mapped';
+  /** One sentence, for people. */
+  readonly message: string;
 }
 
 /** Which frames to take. Give `frames`, or `fps` with `maxFrames`; neither means the model's default. */
@@ -39,15 +53,16 @@ export interface Sampling {
   readonly fps?: number;
   /** Upper bound with `fps`. */
   readonly maxFrames?: number;
-  /** Range of the video in seconds, on the clock of its frames (`ptsSeconds`); default the whole. */
+  /** Range of the video in seconds from the first frame shown; default the whole. */
   readonly startSeconds?: number;
   readonly endSeconds?: number;
 }
 
-/** A decoded frame, upright, RGB, 8 bit. */
+/** A decoded frame as a player shows it, RGB, 8 bit. */
 export interface Frame {
   /** Position among the sampled frames, from 0. */
   readonly index: number;
+  /** From the first frame shown. */
   readonly ptsSeconds: number;
   readonly width: number;
   readonly height: number;
@@ -218,6 +233,8 @@ export interface AnswerRequest {
   readonly compression: Compression;
   readonly generation: Generation;
   readonly limits: Limits;
+  /** Whether a truncated or damaged video is an error; default false: what can be decoded is used. */
+  readonly strict?: boolean;
 }
 
 /** What a caller of `answer` may listen to. */

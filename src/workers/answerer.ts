@@ -117,11 +117,11 @@ export class Answerer {
     options: RunOptions,
   ): Promise<AnswerOutcome> {
     const { threads, provider, limits, abortGraceMs } = this.#parts.settings;
-    const { sampling, compression, generation } = job;
+    const { sampling, compression, generation, strict } = job;
     const process = this.#idle.pop() ?? new ModelProcess({ abortGraceMs, entry: this.#parts.modelEntry });
     this.#all.add(process);
     try {
-      const request = { video: path, questions, sampling, compression, generation, limits };
+      const request = { video: path, questions, sampling, compression, generation, limits, strict };
       const order = { modelDir: model.dir, modelDigest: model.digest, threads, provider, request };
       return await process.run(order, options);
     } finally {

@@ -17,13 +17,13 @@ export interface ResultParts {
 /** The document of a completed job: the same from a worker and from a command without a queue. */
 export function buildResult(parts: ResultParts): Result {
   const { id, job, outcome, videoDigest, model, queueMs = 0, cached = [] } = parts;
-  const { path, sizeBytes, codec, durationSeconds, fps, width, height } = outcome.video;
+  const { path, sizeBytes, codec, durationSeconds, fps, width, height, warnings } = outcome.video;
   const answers = outcome.answers.map((answer, i) => ({ ...answer, cached: cached[i] ?? false }));
   return resultSchema.parse({
     id,
     status: 'completed',
     cached: answers.every((answer) => answer.cached),
-    video: { path, digest: videoDigest, sizeBytes, codec, durationSeconds, fps, width, height },
+    video: { path, digest: videoDigest, sizeBytes, codec, durationSeconds, fps, width, height, warnings },
     answers,
     plan: outcome.plan,
     tokens: outcome.tokens,

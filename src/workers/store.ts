@@ -8,7 +8,7 @@ import type { Provider } from '../model/providers.js';
 import type { Answer, AnswerOutcome, Generation } from '../pipeline/types.js';
 
 /** Part of every content key: raised whenever the pipeline would answer differently than before. */
-export const pipelineVersion = 1;
+export const pipelineVersion = 2;
 
 /** All that an answer depends on. */
 export interface ContentKeyParts {
@@ -18,12 +18,12 @@ export interface ContentKeyParts {
   /** What computes: accelerators round differently. */
   readonly provider: Provider;
   readonly question: string;
-  readonly job: Pick<AskJob, 'sampling' | 'compression' | 'generation'>;
+  readonly job: Pick<AskJob, 'sampling' | 'compression' | 'generation' | 'strict'>;
 }
 
 /** sha256 over canonical JSON, hex: equal for equal content, however its fields are ordered. */
 export function contentKey({ videoDigest, model, provider, question, job }: ContentKeyParts): string {
-  const { sampling, compression, generation } = job;
+  const { sampling, compression, generation, strict } = job;
   const { digest, dtype } = model;
   const content = {
     pipelineVersion,
@@ -35,6 +35,7 @@ export function contentKey({ videoDigest, model, provider, question, job }: Cont
     sampling,
     compression,
     generation,
+    strict,
   };
   return createHash('sha256').update(JSON.stringify(content, sortKeys)).digest('hex');
 }

@@ -60,6 +60,7 @@ function documentOf(id: string, job: AskJob, verdict: Exclude<Verdict, 'never'>)
       fps: 8,
       width: 192,
       height: 192,
+      warnings: [],
     },
     answers: job.questions.map((question, i) => ({
       question,

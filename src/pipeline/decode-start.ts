@@ -1,0 +1,97 @@
+import { timeRange } from './decode-plan.js';
+import type { OpenedVideo } from './source.js';
+
+/** Where a run begins to decode. */
+export interface Start {
+  /** Position in `ptsSeconds` of the first frame that will come whole. */
+  readonly position: number;
+  /** What the decoder is told; null for the start of the file. */
+  readonly from: { readonly seconds: number } | { readonly byte: number } | null;
+}
+
+/**
+ * A transport stream tells what it holds several times a second: from this long before a keyframe on that will have been
+ * told. Where it was not, longer.
+ */
+const LEAD_SECONDS = [1, 5];
+/** In front of the first packet of a joined part stand its tables: up to 20 packets of a transport stream. */
+const TABLES_BYTES = 20 * 188;
+
+/** Ways to begin at the keyframe of a frame, the cheapest first; the last one is sure. */
+export function startsAt(video: OpenedVideo, index: number): Start[] {
+  const { index: frames, seeking } = video;
+  const beginning: Start = { position: 0, from: null };
+  const position = last(frames.keyframes, index);
+  const part = last(frames.parts, index);
+  if (seeking === 'byte') {
+    const leads = LEAD_SECONDS.map((seconds) => byteBefore(video, position, part, seconds));
+    const ways = [...new Set([...leads, byteOfPart(video, part)])].map((byte) => ({
+      position,
+      from: { byte },
+    }));
+    return part > 0
+      ? ways.filter(({ from }) => from.byte > 0)
+      : [...ways.filter(({ from }) => from.byte > 0), beginning];
+  }
+  return seeking === 'time' && position > 0
+    ? [{ position, from: { seconds: seekTime(video, index) } }, beginning]
+    : [beginning];
+}
+
+/** The packet that is shown some seconds before, but of the same part. */
+function byteBefore({ index }: OpenedVideo, position: number, part: number, seconds: number): number {
+  const time = index.ptsSeconds[position]! - seconds;
+  for (let i = position; i >= part; i--) {
+    if (index.ptsSeconds[i]! <= time && index.bytes[i]! >= 0) return index.bytes[i]!;
+  }
+  return byteOfPart({ index }, part);
+}
+
+function byteOfPart({ index }: Pick<OpenedVideo, 'index'>, part: number): number {
+  return part === 0 ? 0 : Math.max(0, (index.bytes[part] || 0) - TABLES_BYTES);
+}
+
+/**
+ * A little after the frame, so that rounding does not fall to the keyframe before; counted from the
+ * container's start.
+ */
+export function seekTime(
+  { index, startSeconds }: Pick<OpenedVideo, 'index' | 'startSeconds'>,
+  position: number,
+): number {
+  const after = (timeRange(index.ptsSeconds, position)[1] / 1e6 - index.ptsSeconds[position]!) / 2;
+  return Math.max(0, index.containerSeconds[position]! + after - startSeconds);
+}
+
+/** Ticks of the clock of MPEG streams, which starts again at 2³³. */
+const WRAP_MICROS = (2 ** 33 / 90_000) * 1e6;
+
+/**
+ * An expression of ffmpeg's setpts filter, in microseconds, from the container's clock to the times of `ptsSeconds`.
+ */
+export function clockExpression(video: OpenedVideo, { position }: Start): string {
+  const { index, isShifted, seeking } = video;
+  const part = last(index.parts, position);
+  const micros = (seconds: number) => Math.round(seconds * 1e6);
+  const offset = micros(index.containerSeconds[part]!) - micros(index.ptsSeconds[part]!);
+  const time = `PTS-(${offset})`;
+  if (isShifted) {
+    const start = micros(index.containerSeconds[position]!);
+    return `${time}-if(lt(abs(STARTPTS-(${start})),1000000),STARTPTS-(${start}),0)`;
+  }
+  if (seeking !== 'byte') return time;
+  const expected = micros(index.ptsSeconds[position]!);
+  return `${time}-${WRAP_MICROS}*round((${time}-${expected})/${WRAP_MICROS})`;
+}
+
+/** The largest of some ascending positions that is not above an index. */
+export function last(positions: Uint32Array, index: number): number {
+  let low = 0;
+  let high = positions.length;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (positions[middle]! <= index) low = middle;
+    else high = middle;
+  }
+  return positions[low]!;
+}
