@@ -6,6 +6,7 @@ import type { Deadline } from './decoder-process.js';
 import { InputError } from './errors.js';
 import { openRawVideo, type RawVideo } from './ffmpeg.js';
 import { lookFilters, shownSize } from './frame-filters.js';
+import { readExactly } from './read-exactly.js';
 import type { OpenedVideo } from './source.js';
 
 /** What one process reads of a video. */
@@ -95,7 +96,6 @@ function readRun(
 ): FrameReader {
   const follower = new Follower(video, run, threads);
   const stream = raw.pixels[stretch]!;
-  const chunk = chunksOf(stream);
   const wait = async <T>(work: Promise<T>): Promise<T> => {
     const result = await deadline.during(work, () => raw.expire());
     signal?.throwIfAborted();
@@ -116,7 +116,7 @@ function readRun(
   const pixels = async () => {
     const { width, height } = shownSize(video.look, follower.first!);
     for (; ; read++) {
-      const rgb = await chunk(width * height * 3);
+      const rgb = await readExactly(stream, width * height * 3);
       if (rgb === null) {
         await raw.end();
         throw missingFrame(video, raw, follower.index);
@@ -246,41 +246,5 @@ class Follower {
       else low = middle;
     }
     return (micros >= ranges[low]![0] && micros <= ranges[low]![1]) || micros > ranges.at(-1)![1];
-  }
-}
-
-/** Reads exact numbers of bytes from a stream; null at its end. */
-function chunksOf(stream: Readable): (count: number) => Promise<Uint8Array | null> {
-  let chunk: Buffer = Buffer.alloc(0);
-  return async (count) => {
-    const bytes = new Uint8Array(count);
-    for (let filled = 0; filled < count; ) {
-      if (chunk.length === 0) {
-        const next = await nextChunk(stream);
-        if (next === null) return null;
-        chunk = next;
-      }
-      const part = chunk.subarray(0, count - filled);
-      bytes.set(part, filled);
-      filled += part.length;
-      chunk = chunk.subarray(part.length);
-    }
-    return bytes;
-  };
-}
-
-/** Not by iteration, which would destroy the stream when it is left. */
-async function nextChunk(stream: Readable): Promise<Buffer | null> {
-  for (;;) {
-    const chunk = stream.read() as Buffer | null;
-    if (chunk !== null) return chunk;
-    if (stream.readableEnded || stream.destroyed) return null;
-    await new Promise<void>((resolve) => {
-      const wake = () => {
-        stream.off('readable', wake).off('end', wake).off('close', wake).off('error', wake);
-        resolve();
-      };
-      stream.on('readable', wake).on('end', wake).on('close', wake).on('error', wake);
-    });
   }
 }

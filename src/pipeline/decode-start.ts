@@ -76,12 +76,21 @@ export function clockExpression(video: OpenedVideo, { position }: Start): string
   const offset = micros(index.containerSeconds[part]!) - micros(index.ptsSeconds[part]!);
   const time = `PTS-(${offset})`;
   if (isShifted) {
-    const start = micros(index.containerSeconds[position]!);
-    return `${time}-if(lt(abs(STARTPTS-(${start})),1000000),STARTPTS-(${start}),0)`;
+    const [start, shown] = [micros(index.containerSeconds[position]!), micros(index.ptsSeconds[position]!)];
+    // The last frames come with times that are guessed to half an interval; all others are multiples of it.
+    const interval = micros(smallestInterval(index.ptsSeconds));
+    const since = `${interval}*round((PTS-STARTPTS)/${interval}+0.01)`;
+    return `if(lt(abs(STARTPTS-(${start})),1000000),${shown}+${since},${time})`;
   }
   if (seeking !== 'byte') return time;
   const expected = micros(index.ptsSeconds[position]!);
   return `${time}-${WRAP_MICROS}*round((${time}-${expected})/${WRAP_MICROS})`;
+}
+
+function smallestInterval(ptsSeconds: Float64Array): number {
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 1; i < ptsSeconds.length; i++) least = Math.min(least, ptsSeconds[i]! - ptsSeconds[i - 1]!);
+  return Number.isFinite(least) ? least : 1;
 }
 
 /** The largest of some ascending positions that is not above an index. */

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { decodeAnimation } from './animated-webp.js';
 import { type DecodeRun, type DecodeStrategy, groupRuns, planRuns } from './decode-plan.js';
 import {
   type FrameReader,
@@ -49,6 +50,7 @@ export async function* decodeFrames(
   options: DecodeOptions,
 ): AsyncGenerator<Frame> {
   checkIndices(video, indices);
+  if (video.animation) return yield* decodeAnimation(video.media, video.animation, indices, options);
   const { width, height } = video.info;
   const cores = Math.min(availableParallelism(), MAX_THREADS);
   const runs = planRuns(video, indices, options.strategy ?? 'auto');

@@ -37,7 +37,7 @@ const guessed =
  * only saves a second look.
  */
 const harmless =
-  /SEI type \d+ size \d+ truncated|mmco: unref short failure|number of reference frames .* exceeds max|non monotonically increasing dts/;
+  /not on whitelist|SEI type \d+ size \d+ truncated|mmco: unref short failure|number of reference frames .* exceeds max|non monotonically increasing dts/;
 
 /**
  * Follows the error output of ffmpeg at level `repeat+level+info`, where frames, complaints and notes of corruption

@@ -157,18 +157,30 @@ export class DecoderProcess {
   }
 }
 
-/** The video as standard input, pipes, and a process group of its own. */
-export function spawnOptions(box: Sandbox, file: FileHandle, morePipes = 0): SpawnOptions {
+/** The video, or a pipe, as standard input, pipes, and a process group of its own. */
+export function spawnOptions(box: Sandbox, file: FileHandle | null, morePipes = 0): SpawnOptions {
   const pipes = Array<'pipe'>(2 + morePipes).fill('pipe');
-  return { stdio: [file.fd, ...pipes], detached: true, windowsHide: true, env: box.env };
+  return { stdio: [file?.fd ?? 'pipe', ...pipes], detached: true, windowsHide: true, env: box.env };
 }
 
+/** Address space of a file that is open in a decoder beside another: packets, a thread, a decoder. */
+const BESIDE_BYTES = 192 * 2 ** 20;
+
 /**
- * Memory: 1 GiB, and room for 16 reference frames of three bytes a pixel (4:2:0 with up to 16 bits).
- * Processor time: far more than the deadline allows, since a decoder also works while nobody waits for it.
+ * Memory: 1 GiB, and for each time that the file is open room for 16 reference frames of three bytes a pixel (4:2:0 with
+ * up to 16 bits). Processor time: far more than the deadline allows, since a decoder also works while nobody waits for it.
+ *
+ * @param times how often the file is open in the process.
  */
-export function processLimits({ framePixels = 0 }: Media, { deadline }: RunOptions): ProcessLimits {
-  return { memoryBytes: 2 ** 30 + framePixels * 3 * 16, cpuSeconds: 60 + (10 * deadline.totalMs) / 1000 };
+export function processLimits(
+  { framePixels = 0 }: Media,
+  { deadline }: RunOptions,
+  times = 1,
+): ProcessLimits {
+  return {
+    memoryBytes: 2 ** 30 + (times - 1) * BESIDE_BYTES + times * framePixels * 3 * 16,
+    cpuSeconds: 60 + (10 * deadline.totalMs) / 1000,
+  };
 }
 
 function quote(word: string): string {

@@ -1,6 +1,7 @@
 import { type ChildProcess, execFile, type SpawnOptions, spawn } from 'node:child_process';
 import type { FileHandle } from 'node:fs/promises';
 import { PassThrough, type Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import ffmpeg from 'fluent-ffmpeg';
 import { followLog, type LoggedFrame } from './decoder-log.js';
@@ -131,6 +132,10 @@ export interface RawVideoOptions extends RunOptions {
   readonly frameBytes: number;
   /** Whether ffmpeg itself turns frames upright. */
   readonly rotates: boolean;
+  /** Default rgb24. */
+  readonly pixelFormat?: 'rgb24' | 'rgba';
+  /** What the decoder reads instead of the file. */
+  readonly feed?: () => AsyncIterable<Buffer>;
 }
 
 /** A running decoder. */
@@ -165,6 +170,8 @@ export async function openRawVideo(media: Media, options: RawVideoOptions): Prom
     const logs = options.stretches.map(() => new FrameLog());
     const hear = followLog((frame) => logs[frame.stretch]?.push(frame));
     const run = start(rawVideoCommand(media, options), box, file, media, options, hear);
+    // A decoder that has ended wants no more.
+    if (options.feed) void pipeline(options.feed, run.child.stdin!).catch(() => {});
     void run.ended.then(() => {
       for (const log of logs) log.end();
     });
@@ -200,14 +207,19 @@ function rawVideoCommand(media: Media, options: RawVideoOptions): ffmpeg.FfmpegC
   for (const { from } of options.stretches) {
     const seek = from && 'seconds' in from ? ['-noaccurate_seek', '-ss', from.seconds.toFixed(6)] : [];
     const skip = from && 'byte' in from ? ['-skip_initial_bytes', String(from.byte)] : [];
-    command
-      .input(inputName(media))
-      .inputOptions([
-        ...['-hide_banner', '-nostats', '-v', 'repeat+level+info', '-nostdin', '-copyts'],
-        ...['-threads', String(options.threads), ...(options.rotates ? [] : ['-noautorotate'])],
-        ...inputArgs(media, 'ffmpeg'),
-        ...[...seek, ...skip],
-      ]);
+    command.input(options.feed ? 'pipe:0' : inputName(media)).inputOptions([
+      ...['-hide_banner', '-nostats', '-v', 'repeat+level+info', '-nostdin', '-copyts'],
+      // Few frames go through the filters: threads of theirs would only take memory.
+      ...[
+        '-filter_threads',
+        '1',
+        '-threads',
+        String(options.threads),
+        ...(options.rotates ? [] : ['-noautorotate']),
+      ],
+      ...inputArgs(media, 'ffmpeg'),
+      ...[...seek, ...skip],
+    ]);
   }
   options.stretches.forEach(({ stream, filters, frames }, i) => {
     command
@@ -216,7 +228,7 @@ function rawVideoCommand(media: Media, options: RawVideoOptions): ffmpeg.FfmpegC
       .videoFilters([...filters])
       .outputOptions([
         ...['-map', `${i}:${stream}`, '-sn', '-dn', '-fps_mode', 'passthrough', '-frames:v', String(frames)],
-        ...['-pix_fmt', 'rgb24', '-f', 'rawvideo', '-flush_packets', '1'],
+        ...['-pix_fmt', options.pixelFormat ?? 'rgb24', '-f', 'rawvideo', '-flush_packets', '1'],
       ]);
   });
   return command;
@@ -270,14 +282,18 @@ function start(
 ): DecoderProcess {
   const hooks = command as unknown as FluentHooks;
   const spawnFfmpeg = hooks._spawnFfmpeg;
-  const wrapped = (args: string[]) => box.wrap('ffmpeg', args, processLimits(media, options));
+  const limits = processLimits(media, options, options.stretches.length);
+  const wrapped = (args: string[]) => box.wrap('ffmpeg', args, limits);
   let run: DecoderProcess | null = null;
   hooks._prepare = (callback) => callback(null, hooks._getArguments());
   hooks._spawnFfmpeg = (args, fluentOptions, onStart, onEnd) => {
     const [program, ...rest] = wrapped(args);
     command.setFfmpegPath(program!);
     run = new DecoderProcess('ffmpeg', media, [program!, ...rest], options, hear);
-    const ours = { ...fluentOptions, ...spawnOptions(box, file, options.stretches.length) };
+    const ours = {
+      ...fluentOptions,
+      ...spawnOptions(box, options.feed ? null : file, options.stretches.length),
+    };
     const onChild = (child: ChildProcess, ...more: unknown[]) => {
       run!.adopt(child);
       onStart(child, ...more);

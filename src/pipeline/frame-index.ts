@@ -13,6 +13,9 @@ export interface Entry {
   readonly position: number;
 }
 
+/** Four hours at 125 frames a second. Videos with more frames are refused. */
+export const MAX_FRAMES = 1_800_000;
+
 /** The times of all frames that a player shows. */
 export interface FrameIndex {
   /** Strictly ascending, in seconds from the first frame shown, to the microsecond. */
@@ -110,18 +113,25 @@ function lastDuration(part: Part): number {
 /**
  * Packets that have times of decoding alone (AVI). Where B-frames are told apart (they alone have both times), any other
  * frame is shown when the next such frame is decoded. Where they are not, a decoder gives as many frames as it gets
- * packets, and in order the times of decoding are those of showing, but for a shift that is the same for all.
+ * packets, each when it has got some more: then they may differ from the decoder's times by one shift.
  *
+ * @param reordered how many more.
  * @returns null where a time of decoding is missing, too.
  */
 export function timeByDecoding(
   packets: readonly Entry[],
+  reordered: number,
 ): { readonly entries: Entry[]; readonly isShifted: boolean } | null {
   if (packets.some(({ dts }) => Number.isNaN(dts))) return null;
   const isShifted = packets.every(({ pts }) => Number.isNaN(pts));
-  if (isShifted) return { isShifted, entries: packets.map((packet) => ({ ...packet, pts: packet.dts })) };
+  const last = packets.at(-1)!.dts;
+  const gap = packets.length > 1 ? last - packets.at(-2)!.dts : 0;
+  if (isShifted) {
+    const timeOf = (i: number) => packets[i]?.dts ?? last + (i - packets.length + 1) * gap;
+    return { isShifted, entries: packets.map((packet, i) => ({ ...packet, pts: timeOf(i + reordered) })) };
+  }
   const entries: Entry[] = [];
-  let next = packets.at(-1)!.dts + (packets.length > 1 ? packets.at(-1)!.dts - packets.at(-2)!.dts : 0);
+  let next = last + gap;
   for (const packet of packets.toReversed()) {
     const isReference = Number.isNaN(packet.pts);
     entries.push(isReference ? { ...packet, pts: next } : packet);

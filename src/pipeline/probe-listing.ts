@@ -13,6 +13,8 @@ export interface ListedStream {
   /** Sample aspect ratio, width ÷ height of a pixel; 1 where none is said. */
   readonly sar: number;
   readonly pixelFormat: string;
+  /** Frames that a decoder holds back to put them into the order of showing. */
+  readonly reordered: number;
   /** Of the header; frames may differ. */
   readonly isInterlaced: boolean;
   readonly colour: {
@@ -22,6 +24,7 @@ export interface ListedStream {
     readonly primaries: string;
   };
   /** In seconds, where the header says it. */
+  readonly startTime: number | undefined;
   readonly duration: number | undefined;
   readonly isDefault: boolean;
   readonly isCover: boolean;
@@ -138,6 +141,7 @@ function parseStream(fields: Fields): ListedStream {
     height: numberOf(fields, 'height') ?? 0,
     sar: ratio(text('sample_aspect_ratio')),
     pixelFormat: text('pix_fmt'),
+    reordered: numberOf(fields, 'has_b_frames') ?? 0,
     isInterlaced: !['progressive', 'unknown'].includes(text('field_order')),
     colour: {
       range: text('color_range'),
@@ -145,6 +149,7 @@ function parseStream(fields: Fields): ListedStream {
       transfer: text('color_transfer'),
       primaries: text('color_primaries'),
     },
+    startTime: numberOf(fields, 'start_time'),
     duration: numberOf(fields, 'duration'),
     isDefault: fields.get('disposition:default') === '1',
     isCover: fields.get('disposition:attached_pic') === '1',

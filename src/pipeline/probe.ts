@@ -2,8 +2,16 @@ import type { RunOptions } from './decoder-process.js';
 import { FfmpegError, InputError } from './errors.js';
 import { companionsOfThisFfmpeg, probeLines } from './ffmpeg.js';
 import { type Container, containers, expectedFormats, videoCodecs } from './formats.js';
-import { buildIndex, type Entry, type FrameIndex, timeByCounting, timeByDecoding } from './frame-index.js';
+import {
+  buildIndex,
+  type Entry,
+  type FrameIndex,
+  MAX_FRAMES,
+  timeByCounting,
+  timeByDecoding,
+} from './frame-index.js';
 import { MAX_STREAMS, type Media } from './media.js';
+import type { Mp4Track } from './mp4-index.js';
 import { type ListedStream, type Listing, parseListing } from './probe-listing.js';
 import type { Limits } from './types.js';
 
@@ -25,14 +33,11 @@ export interface Probe {
   readonly endSeconds: number;
 }
 
-/** Four hours at 125 frames a second. More packets than this are not read. */
-export const MAX_FRAMES = 1_800_000;
-
 /** A shape beyond this is no picture of anything, and resizing it takes as long as a film. */
 const MAX_ASPECT = 100;
 
 const streamEntries = [
-  'stream=index,id,codec_type,codec_name,width,height,sample_aspect_ratio,pix_fmt,field_order,duration',
+  'stream=index,id,codec_type,codec_name,width,height,sample_aspect_ratio,pix_fmt,has_b_frames,field_order,start_time,duration',
   'stream=color_range,color_space,color_transfer,color_primaries',
   'stream_disposition=default,attached_pic',
   'stream_side_data=rotation',
@@ -46,10 +51,16 @@ const frameEntries =
  * Reads the header of a video and lists its frames, in one run of ffprobe. Nothing is decoded but what ffprobe needs to
  * know the format, unless packets have no times.
  *
+ * @param tracks of a plain MP4 file, already read; else null.
  * @throws InputError when there is no video in it, or a number in it is over a limit.
  */
-export async function probeVideo(media: Media, limits: Limits, options: RunOptions): Promise<Probe> {
-  const listing = await list(media, ['v', packetEntries], limits, options);
+export async function probeVideo(
+  media: Media,
+  tracks: ReadonlyMap<string, Mp4Track> | null,
+  limits: Limits,
+  options: RunOptions,
+): Promise<Probe> {
+  const { listing, lost } = await listPackets(media, tracks, limits, options);
   const stream = bestStream(listing.streams);
   if (!stream) throw await noVideo(media, limits, options);
   checkStream(media, stream, listing.complaints);
@@ -59,8 +70,8 @@ export async function probeVideo(media: Media, limits: Limits, options: RunOptio
   const index = buildIndex(entries, container ?? {});
   if (index.ptsSeconds.length === 0) throw noFrame(media);
   checkLength(media, index.durationSeconds, limits);
-  const isTruncated = /partial file|File ended prematurely/.test(listing.complaints);
-  const promised = stream.duration ?? (isTruncated ? listing.duration : undefined) ?? 0;
+  const isTruncated = lost || /partial file|File ended prematurely/.test(listing.complaints);
+  const promised = stream.duration ?? listing.duration ?? 0;
   return {
     ...{ stream, container, index, isShifted, isTruncated },
     formatName: listing.formatName,
@@ -68,6 +79,32 @@ export async function probeVideo(media: Media, limits: Limits, options: RunOptio
     endSeconds: (listing.startTime ?? 0) + (listing.duration ?? 0) - index.containerSeconds[0]!,
     lostSeconds: isTruncated ? Math.max(0, promised - index.durationSeconds) : 0,
   };
+}
+
+/**
+ * The streams and the packets of video: in plain MP4 files those of its tables, for which ffprobe need not read the file.
+ * They must agree with ffprobe on the first frame's time.
+ */
+async function listPackets(
+  media: Media,
+  tracks: ReadonlyMap<string, Mp4Track> | null,
+  limits: Limits,
+  options: RunOptions,
+): Promise<{ readonly listing: Listing; readonly lost: boolean }> {
+  if (tracks) {
+    const header = await list(media, ['v', 'format=format_name'], limits, options);
+    const stream = bestStream(header.streams);
+    const track = tracks.get(stream?.id ?? '');
+    const start = track?.entries.reduce((least, { pts }) => Math.min(least, pts), Number.POSITIVE_INFINITY);
+    if (stream && track && Math.abs(start! - (stream.startTime ?? Number.NaN)) < 2e-6) {
+      checkCount(media, track.entries, limits);
+      return {
+        listing: { ...header, entries: new Map([[stream.index, track.entries]]) },
+        lost: track.isTruncated,
+      };
+    }
+  }
+  return { listing: await list(media, ['v', packetEntries], limits, options), lost: false };
 }
 
 /** The packets of a stream with a time each; where they have none, its frames as ffprobe decodes them. */
@@ -83,7 +120,7 @@ async function timedEntries(
   if (packets.every(({ pts }) => !Number.isNaN(pts))) {
     return { entries: stream.codec === 'vp8' ? withoutHidden(packets) : packets, isShifted: false };
   }
-  const timed = container?.countsPackets ? timeByDecoding(packets) : null;
+  const timed = container?.countsPackets ? timeByDecoding(packets, stream.reordered) : null;
   if (timed) return timed;
   const decoded = await list(media, [String(stream.index), frameEntries], limits, options);
   return { entries: timeByCounting(decoded.entries.get(stream.index) ?? []), isShifted: false };

@@ -1,12 +1,14 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
+import { type Animation, readAnimation } from './animated-webp.js';
 import { Deadline } from './decoder-process.js';
 import { InputError } from './errors.js';
 import type { Seeking } from './formats.js';
 import { type Look, lookOf, shownSize } from './frame-filters.js';
 import type { FrameIndex } from './frame-index.js';
 import { identityOf, type Media } from './media.js';
+import { readMp4Index } from './mp4-index.js';
 import { readPictureFile } from './picture-file.js';
 import { type Probe, probeVideo } from './probe.js';
 import { recognise } from './recognise.js';
@@ -38,6 +40,8 @@ export interface OpenedVideo {
   readonly streamMap: string;
   /** What the decoder is given. */
   readonly media: Media;
+  /** Of an animated WebP, which is taken apart before it is decoded. */
+  readonly animation?: Animation;
 }
 
 export interface OpenOptions {
@@ -76,7 +80,13 @@ export async function openVideo(
       demuxer: picture?.demuxer ?? null,
       maxPixels: limits.maxPixels,
     };
-    const probe = await probeVideo(media, limits, { deadline: new Deadline(limits.decodeTimeoutMs), signal });
+    if (picture?.isAnimatedWebp)
+      return describeAnimation(media, size, await readAnimation(file.handle, media, limits));
+    const tracks = picture ? null : await readMp4Index(file.handle, size);
+    const probe = await probeVideo(media, tracks, limits, {
+      deadline: new Deadline(limits.decodeTimeoutMs),
+      signal,
+    });
     if (strict && probe.isTruncated)
       throw new InputError(`${shown(path)} is truncated: ${truncation(probe)}`);
     return describeVideo(media, size, probe, picture?.orientation ?? null);
@@ -115,6 +125,38 @@ function describeVideo(
     displayedSeconds: Math.max(index.durationSeconds, probe.endSeconds),
     streamMap: container?.seeking === 'byte' && stream.id ? `i:${stream.id}` : String(stream.index),
     media: { ...media, framePixels: Math.max(stream.width * stream.height, width * height) },
+  };
+}
+
+function describeAnimation(media: Media, sizeBytes: number, animation: Animation): OpenedVideo {
+  const { width, height, ptsSeconds, durationSeconds } = animation;
+  const frames = ptsSeconds.length;
+  const isStill = frames === 1;
+  return {
+    info: {
+      ...{ path: media.path, sizeBytes, streamIndex: 0, codec: 'webp', container: 'webp' },
+      ...{ durationSeconds: isStill ? 0 : durationSeconds, fps: isStill ? 0 : frames / durationSeconds },
+      ...{ width, height, rotation: 0, isStill, warnings: [] },
+    },
+    ptsSeconds,
+    index: {
+      ...{ ptsSeconds, containerSeconds: ptsSeconds, durationSeconds, fps: frames / durationSeconds },
+      ...{
+        keyframes: Uint32Array.of(0),
+        parts: Uint32Array.of(0),
+        bytes: new Float64Array(frames).fill(Number.NaN),
+      },
+    },
+    ...{
+      startSeconds: 0,
+      isShifted: false,
+      displayedSeconds: durationSeconds,
+      seeking: 'none',
+      streamMap: '0',
+    },
+    look: { rotation: 0, orientation: 1, deinterlaces: false, hdr: null, matrix: null },
+    media: { ...media, framePixels: width * height },
+    animation,
   };
 }
 
