@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeFrames } from '../src/pipeline/decode.js';
-import { groupRuns, planRuns, selectExpression } from '../src/pipeline/decode-plan.js';
+import { planProcesses, planRuns, selectExpression } from '../src/pipeline/decode-plan.js';
 import { seekTime } from '../src/pipeline/decode-start.js';
 import { sampleFrames } from '../src/pipeline/sample.js';
 import { defaultLimits, openVideo } from '../src/pipeline/source.js';
@@ -263,14 +263,30 @@ describe('the plan', () => {
     ]);
   });
 
-  test('makes several runs in a process, but uses the cores and holds few frames', () => {
-    const sizes = (count: number, frameBytes: number, cores: number) =>
-      groupRuns(planRuns(video, every(10_000 / count), 'seek'), frameBytes, cores).map(
-        (group) => group.length,
+  test('makes several runs in a process, deals them out to the cores, and holds few frames', () => {
+    const frameBytes = 1280 * 720 * 3;
+    const plan = (starts: readonly number[], bytes = frameBytes) =>
+      planProcesses(planRuns(video, starts, 'seek'), bytes, 2).map((batch) =>
+        batch.map(({ runs, holds }) => [runs.map((run) => run.indices[0]), holds]),
       );
-    expect(sizes(20, 1280 * 720 * 3, 2)).toEqual([4, 4, 4, 4, 4]);
-    expect(sizes(4, 1280 * 720 * 3, 2)).toEqual([2, 2]);
-    expect(sizes(4, 8192 * 4352 * 3, 2)).toEqual([1, 1, 1, 1]);
+    expect(plan([0, 250, 500, 750, 1000])).toEqual([
+      [
+        [[0, 500, 1000], true],
+        [[250, 750], true],
+      ],
+    ]);
+    expect(plan(every(500)).map((batch) => batch.length)).toEqual([2, 2]);
+    // A frame of 107 MB: two are above 128 MiB.
+    expect(plan([0, 250], 8192 * 4352 * 3)).toEqual([[[[0], true]], [[[250], true]]]);
+  });
+
+  test('gives a long run a process of its own, which waits for its reader', () => {
+    const long = { indices: every(20).slice(0, 60), seek: true };
+    const short = { indices: [9000], seek: true };
+    expect(planProcesses([long, short], 1280 * 720 * 3, 2)).toEqual([
+      [{ runs: [long], holds: false }],
+      [{ runs: [short], holds: true }],
+    ]);
   });
 
   test('keeps each command line short', () => {

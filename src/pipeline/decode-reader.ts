@@ -12,6 +12,8 @@ import type { OpenedVideo } from './source.js';
 /** What one process reads of a video. */
 export interface ReadOptions {
   readonly threads: number;
+  /** Whether frames are read as fast as they come, or as they are asked for. */
+  readonly holds: boolean;
   readonly deadline: Deadline;
   readonly signal: AbortSignal | undefined;
 }
@@ -65,10 +67,9 @@ export async function openReaders(
   runs: readonly StartedRun[],
   options: ReadOptions,
 ): Promise<Readers> {
-  const { info, look, media, streamMap } = video;
+  const { look, media, streamMap } = video;
   const raw = await openRawVideo(media, {
     ...options,
-    frameBytes: info.width * info.height * 3,
     rotates: look.orientation === null,
     stretches: runs.map((run, i) => ({
       from: run.start.from,
@@ -81,7 +82,7 @@ export async function openReaders(
         `select='${selectExpression(run.indices.map((index) => timeRange(video.index.ptsSeconds, index)))}'`,
         ...lookFilters(look),
       ],
-      frames: run.indices.length + 1,
+      frames: run.indices.length,
     })),
   });
   return { readers: runs.map((run, i) => readRun(video, run, raw, i, options)), stop: () => raw.stop() };
