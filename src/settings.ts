@@ -12,6 +12,7 @@ import {
 } from '../queues/options.js';
 import { type Provider, providers } from './model/providers.js';
 import { InputError } from './pipeline/errors.js';
+import type { DecoderPrograms } from './pipeline/sandbox.js';
 import { defaultLimits } from './pipeline/source.js';
 import type { Limits } from './pipeline/types.js';
 
@@ -40,6 +41,8 @@ export interface Settings {
   readonly maxStalledCount: number;
   readonly maxStartedAttempts: number;
   readonly limits: Limits;
+  /** The programs that read videos: names on PATH, or paths. */
+  readonly decoder: DecoderPrograms;
   readonly hub: Hub;
   readonly logLevel: string;
 }
@@ -176,6 +179,12 @@ const variables = {
     defaultLimits.decodeTimeoutMs,
     'the decoder is killed after this time',
   ),
+  FFMPEG_PATH: variable<string>(
+    z.string(),
+    'ffmpeg',
+    'the ffmpeg that is used; a static build starts faster',
+  ),
+  FFPROBE_PATH: variable<string>(z.string(), 'ffprobe', 'the ffprobe that is used'),
   // Others read these three as well: what is wrong with them is for those to say who use them.
   HF_ENDPOINT: variable(
     z.string().transform((text) => text.replace(/\/+$/, '')),
@@ -245,6 +254,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
       maxPixels: values.VISIONZIP_MAX_PIXELS,
       decodeTimeoutMs: values.VISIONZIP_DECODE_TIMEOUT_MS,
     },
+    decoder: { ffmpeg: values.FFMPEG_PATH, ffprobe: values.FFPROBE_PATH },
     hub: { endpoint: values.HF_ENDPOINT, token: values.HF_TOKEN, modelsDir },
     logLevel: values.VISIONZIP_LOG_LEVEL,
   };

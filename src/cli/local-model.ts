@@ -27,7 +27,7 @@ export interface LocalModel {
 
 /** Lends a model, by its name below the models folders or by the path of its folder, and ends its process afterwards. */
 export async function withLocalModel<T>(model: string, use: (model: LocalModel) => Promise<T>): Promise<T> {
-  const { modelDirs, threads, provider, limits, abortGraceMs } = settings();
+  const { modelDirs, threads, provider, limits, decoder, abortGraceMs } = settings();
   const modelDir = await modelFolder(model, modelDirs);
   const modelProcess = new ModelProcess({ abortGraceMs });
   const catalog = new Catalog([dirname(modelDir)]);
@@ -37,7 +37,15 @@ export async function withLocalModel<T>(model: string, use: (model: LocalModel) 
     const description = await catalog.find(basename(modelDir));
     const { video, questions, sampling, compression, generation, strict } = job;
     const request = { video, questions, sampling, compression, generation, limits, strict };
-    const order = { modelDir, modelDigest: description.digest, threads, provider, request, saveFrames };
+    const order = {
+      modelDir,
+      modelDigest: description.digest,
+      threads,
+      provider,
+      decoder,
+      request,
+      saveFrames,
+    };
     const outcome = await modelProcess.run(order, options);
     return buildResult({ id: 'local', job, outcome, videoDigest, model: description });
   };

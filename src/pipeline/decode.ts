@@ -162,7 +162,7 @@ async function takeFrame(
   return { ptsSeconds: times[other]!, ...(await shown(await readOne(video, other, read))) };
 }
 
-/** A frame that is known to be sound, by a process of its own. */
+/** A frame that was found sound, by a process of its own. */
 async function readOne(
   video: OpenedVideo,
   index: number,
@@ -173,7 +173,8 @@ async function readOne(
   const opened = await openReaders(video, [firstStart(video, run)], options);
   const reader = new RunReader(video, run, opened.readers[0]!, options);
   try {
-    if ((await reader.judge(index)) !== 'sound') throw reader.missing(index);
+    await reader.judge(index);
+    if (!reader.came(index)) throw reader.missing(index);
     return await reader.pixels();
   } finally {
     await reader.stop();

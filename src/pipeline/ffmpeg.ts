@@ -31,6 +31,7 @@ const LISTING_LIMITS = { memoryBytes: 2 ** 30, cpuSeconds: 10 };
 
 /** Uses other programs than the `ffmpeg` and `ffprobe` of PATH, from the next run on. */
 export function useDecoder(other: Partial<DecoderPrograms>): void {
+  if (Object.entries(other).every(([name, path]) => programs[name as keyof DecoderPrograms] === path)) return;
   programs = { ...programs, ...other };
   sandbox = null;
   companions = null;

@@ -1,4 +1,5 @@
 import type { Provider } from '../model/providers.js';
+import type { DecoderPrograms } from '../pipeline/sandbox.js';
 import type { AnswerOutcome, AnswerRequest, Progress } from '../pipeline/types.js';
 
 /** A job for a model process. */
@@ -10,6 +11,8 @@ export interface ModelOrder {
   readonly threads: number;
   readonly provider: Provider;
   readonly request: AnswerRequest;
+  /** Programs that read the video; default those of PATH. */
+  readonly decoder?: DecoderPrograms;
   /** Folder for a picture of each frame with the kept patches marked; none are drawn without. */
   readonly saveFrames?: string;
 }

@@ -8,6 +8,7 @@
 import { loadModel } from '../model/load.js';
 import { answerVideo } from '../pipeline/answer.js';
 import { InputError } from '../pipeline/errors.js';
+import { useDecoder } from '../pipeline/ffmpeg.js';
 import type { Model } from '../pipeline/model.js';
 import type { AnswerListeners } from '../pipeline/types.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
@@ -36,6 +37,7 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
   const controller = new AbortController();
   current = { run, controller };
   try {
+    if (order.decoder) useDecoder(order.decoder);
     const model = await modelOf(order, run);
     controller.signal.throwIfAborted();
     const listeners: AnswerListeners = {
