@@ -3,6 +3,7 @@ import { type DecodeRun, selectExpression, timeRange } from './decode-plan.js';
 import { clockExpression, last, type Start } from './decode-start.js';
 import { type LoggedFrame, showFrames } from './decoder-log.js';
 import type { Deadline } from './decoder-process.js';
+import { deinterlace } from './deinterlace.js';
 import { InputError } from './errors.js';
 import { openRawVideo, type RawVideo } from './ffmpeg.js';
 import { lookFilters, shownSize } from './frame-filters.js';
@@ -124,6 +125,8 @@ function readRun(
       }
       if (read + 1 < follower.selected) continue;
       read++;
+      const { firstField } = follower.matched!;
+      if (firstField && video.look.rotation % 180 === 0) deinterlace(rgb, width, height, firstField);
       return { rgb, width, height, shown: shownSize(video.look, follower.matched!) };
     }
   };

@@ -15,8 +15,6 @@ export interface ListedStream {
   readonly pixelFormat: string;
   /** Frames that a decoder holds back to put them into the order of showing. */
   readonly reordered: number;
-  /** Of the header; frames may differ. */
-  readonly isInterlaced: boolean;
   readonly colour: {
     readonly range: string;
     readonly space: string;
@@ -142,7 +140,6 @@ function parseStream(fields: Fields): ListedStream {
     sar: ratio(text('sample_aspect_ratio')),
     pixelFormat: text('pix_fmt'),
     reordered: numberOf(fields, 'has_b_frames') ?? 0,
-    isInterlaced: !['progressive', 'unknown'].includes(text('field_order')),
     colour: {
       range: text('color_range'),
       space: text('color_space'),

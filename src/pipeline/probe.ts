@@ -37,7 +37,7 @@ export interface Probe {
 const MAX_ASPECT = 100;
 
 const streamEntries = [
-  'stream=index,id,codec_type,codec_name,width,height,sample_aspect_ratio,pix_fmt,has_b_frames,field_order,start_time,duration',
+  'stream=index,id,codec_type,codec_name,width,height,sample_aspect_ratio,pix_fmt,has_b_frames,start_time,duration',
   'stream=color_range,color_space,color_transfer,color_primaries',
   'stream_disposition=default,attached_pic',
   'stream_side_data=rotation',

@@ -154,7 +154,7 @@ function describeAnimation(media: Media, sizeBytes: number, animation: Animation
       seeking: 'none',
       streamMap: '0',
     },
-    look: { rotation: 0, orientation: 1, deinterlaces: false, hdr: null, matrix: null },
+    look: { rotation: 0, orientation: 1, hdr: null, matrix: null },
     media: { ...media, framePixels: width * height },
     animation,
   };
