@@ -31,9 +31,9 @@ const frameLine =
 
 /** A packet that gave nothing (ffmpeg's own words, up to 6 and since). */
 const lost = /Error while decoding stream|Error submitting packet to decoder/;
-/** A frame made from others that are not there. */
+/** A frame made from others that are not there; H.265's decoder has no other word of damage. */
 const guessed =
-  /\] concealing |co located POCs unavailable|eference picture missing|issing reference|Could not find ref/;
+  /\] concealing |co located POCs unavailable|eference picture missing|issing reference|Could not find ref|^\[hevc @ \w+\] \[error\]/;
 /**
  * What a decoder complains of though nothing is missing: found in files that every player shows whole. Knowing them
  * only saves a second look.
@@ -74,7 +74,7 @@ export function followLog(onFrame: (frame: LoggedFrame) => void): (line: string)
     const complained = /\[(error|fatal|panic)\]/.test(line) && !harmless.test(line);
     isCorrupt ||= line.includes('corrupt decoded frame');
     said.lost ||= lost.test(line);
-    said.guessed ||= guessed.test(line);
+    said.guessed ||= guessed.test(line) && !harmless.test(line);
     said.complained ||= complained;
     return complained;
   };

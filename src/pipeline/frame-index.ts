@@ -28,6 +28,10 @@ export interface FrameIndex {
   readonly bytes: Float64Array;
   /** Positions in `ptsSeconds` at which the container's clock jumped or started again; the first is 0. */
   readonly parts: Uint32Array;
+  /** Of each part, the position of the first packet in the file, in bytes. */
+  readonly partBytes: Float64Array;
+  /** Packets of another recording that follows on a clock of its own, in a container in which that cannot be read. */
+  readonly unread: number;
   /** Until the last frame is taken off the display. */
   readonly durationSeconds: number;
   /** Average frame rate. */
@@ -40,9 +44,11 @@ export interface FrameIndex {
  */
 const BACK_SECONDS = 0.1;
 const JUMP_SECONDS = 10;
+/** So far back the clock of other containers starts again. */
+const RESTART_SECONDS = 0.5;
 
 /** A stretch of packets on one clock. */
-type Part = Entry[];
+type Part = readonly Entry[];
 
 /**
  * Puts listed packets into the order in which a player shows them, on one timeline from the first frame shown. Where
@@ -53,11 +59,11 @@ type Part = Entry[];
  */
 export function buildIndex(
   entries: readonly Entry[],
-  container: Pick<Container, 'clockMayJump'>,
+  { clockMayJump, hasEdits }: Pick<Container, 'clockMayJump' | 'hasEdits'>,
 ): FrameIndex {
-  const shown = splitParts(entries, container)
-    .map(showPart)
-    .filter((part) => part.length > 0);
+  const first = () => (hasEdits ? entries : entries.slice(0, endOfClock(entries)));
+  const clocks = clockMayJump ? splitParts(entries) : [first()];
+  const shown = clocks.map(showPart).filter((part) => part.length > 0);
   const frames = shown.flat();
   const ptsSeconds = new Float64Array(frames.length);
   const parts: number[] = [];
@@ -75,20 +81,39 @@ export function buildIndex(
     keyframes: Uint32Array.from(frames.flatMap(({ key }, i) => (key || i === 0 ? [i] : []))),
     bytes: Float64Array.from(frames, ({ position }) => position),
     parts: Uint32Array.from(parts),
+    partBytes: Float64Array.from(shown, (part) => Math.min(...part.map(({ position }) => position))),
+    unread: entries.length - clocks.reduce((sum, clock) => sum + clock.length, 0),
     durationSeconds: Math.round(end * 1e6) / 1e6,
     fps: end > 0 ? frames.length / end : 0,
   };
 }
 
-/** Times of decoding ascend on one clock. */
-function splitParts(entries: readonly Entry[], { clockMayJump }: Pick<Container, 'clockMayJump'>): Part[] {
-  const parts: Part[] = [[]];
+/** Where a keyframe lies further back than any order of frames explains. */
+function endOfClock(entries: readonly Entry[]): number {
+  let shown = Number.NEGATIVE_INFINITY;
+  const end = entries.findIndex(({ key, pts }) => {
+    if (key && pts < shown - RESTART_SECONDS) return true;
+    shown = Math.max(shown, pts);
+    return false;
+  });
+  return end < 0 ? entries.length : end;
+}
+
+/** Times of decoding ascend on one clock, and no keyframe is shown before what was decoded before it. */
+function splitParts(entries: readonly Entry[]): Part[] {
+  const parts: Entry[][] = [[]];
   let last = Number.NaN;
+  let shown = Number.NEGATIVE_INFINITY;
   for (const entry of entries) {
     const now = Number.isNaN(entry.dts) ? entry.pts : entry.dts;
-    if (clockMayJump && (now < last - BACK_SECONDS || now > last + JUMP_SECONDS)) parts.push([]);
+    const isBack = now < last - BACK_SECONDS || (entry.key && entry.pts <= shown);
+    if (isBack || now > last + JUMP_SECONDS) {
+      parts.push([]);
+      shown = Number.NEGATIVE_INFINITY;
+    }
     parts.at(-1)!.push(entry);
     last = now;
+    shown = Math.max(shown, entry.pts);
   }
   return parts;
 }
