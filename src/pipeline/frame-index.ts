@@ -9,6 +9,8 @@ export interface Entry {
   readonly key: boolean;
   /** An edit list hides it: it is decoded, but not shown. */
   readonly isHidden: boolean;
+  /** So small that it only says "the frame that came with the one before" (packed B-frames in AVI). */
+  readonly isPlaceholder?: boolean;
   /** Position of its bytes in the file; NaN where it is not known. */
   readonly position: number;
 }
@@ -136,8 +138,8 @@ function lastDuration(part: Part): number {
 }
 
 /**
- * Packets that have times of decoding alone (AVI). Where B-frames are told apart (they alone have both times), any other
- * frame is shown when the next such frame is decoded. Where they are not, a decoder gives as many frames as it gets
+ * Packets that have times of decoding alone (AVI). Where B-frames are told apart (they alone have both times), they are
+ * shown when they are decoded, and any other frame when the next such frame is decoded. Where they are not, a decoder gives as many frames as it gets
  * packets, each when it has got some more: then they may differ from the decoder's times by one shift.
  *
  * @param reordered how many more.
@@ -148,19 +150,21 @@ export function timeByDecoding(
   reordered: number,
 ): { readonly entries: Entry[]; readonly isShifted: boolean } | null {
   if (packets.some(({ dts }) => Number.isNaN(dts))) return null;
-  const isShifted = packets.every(({ pts }) => Number.isNaN(pts));
+  const isOrdered = packets.every(({ pts }) => Number.isNaN(pts));
+  const isShifted = isOrdered && reordered > 0;
   const last = packets.at(-1)!.dts;
   const gap = packets.length > 1 ? last - packets.at(-2)!.dts : 0;
-  if (isShifted) {
+  if (isOrdered) {
     const timeOf = (i: number) => packets[i]?.dts ?? last + (i - packets.length + 1) * gap;
     return { isShifted, entries: packets.map((packet, i) => ({ ...packet, pts: timeOf(i + reordered) })) };
   }
   const entries: Entry[] = [];
   let next = last + gap;
   for (const packet of packets.toReversed()) {
-    const isReference = Number.isNaN(packet.pts);
-    entries.push(isReference ? { ...packet, pts: next } : packet);
-    if (isReference) next = packet.dts;
+    const { isPlaceholder = false, key, pts, dts } = packet;
+    const isReference = Number.isNaN(pts) && !isPlaceholder;
+    entries.push({ ...packet, key: key && !isPlaceholder, pts: isReference ? next : dts });
+    if (isReference) next = dts;
   }
   return { isShifted, entries: entries.reverse() };
 }

@@ -100,6 +100,9 @@ function fieldsOf(line: string): Fields {
   );
 }
 
+/** Of MPEG-4 Part 2: a frame that is not coded. */
+const PLACEHOLDER_BYTES = 8;
+
 function addEntry(entries: Map<number, Entry[]>, line: string): void {
   const fields = fieldsOf(line);
   const flags = fields.get('flags') ?? '';
@@ -119,6 +122,7 @@ function addEntry(entries: Map<number, Entry[]>, line: string): void {
     duration: number('duration_time', 'pkt_duration_time'),
     key: flags.includes('K') || fields.get('key_frame') === '1',
     isHidden: flags.includes('D'),
+    isPlaceholder: number('size') <= PLACEHOLDER_BYTES,
     position: number('pos', 'pkt_pos'),
   });
 }

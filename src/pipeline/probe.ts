@@ -34,7 +34,7 @@ export interface Probe {
 }
 
 /** A shape beyond this is no picture of anything, and resizing it takes as long as a film. */
-const MAX_ASPECT = 100;
+const MAX_ASPECT = 256;
 
 const streamEntries = [
   'stream=index,id,codec_type,codec_name,width,height,sample_aspect_ratio,pix_fmt,has_b_frames,start_time,duration',
@@ -43,7 +43,7 @@ const streamEntries = [
   'stream_side_data=rotation',
   'format=format_name,start_time,duration',
 ];
-const packetEntries = 'packet=stream_index,pts_time,dts_time,duration_time,flags,pos';
+const packetEntries = 'packet=stream_index,pts_time,dts_time,duration_time,flags,pos,size';
 const frameEntries =
   'frame=stream_index,key_frame,best_effort_timestamp_time,pkt_dts_time,pkt_duration_time,duration_time,pkt_pos';
 
@@ -191,13 +191,13 @@ function checkStream(media: Media, { width, height, codec, sar }: ListedStream, 
     const said = (complaints.trim().split('\n').at(-1) || 'no reason given').replace(/^\[[^\]]*\]\s*/, '');
     throw new InputError(`${shown(media)}: the size of its frames cannot be read: ${said}`);
   }
-  const displayed = Math.max(1, Math.round(width * sar));
-  if (Math.max(width, displayed) * height > media.maxPixels) {
-    throw tooManyPixels(media, `${Math.max(width, displayed)}x${height}`);
-  }
-  if (Math.max(displayed / height, height / displayed) > MAX_ASPECT) {
+  const displayed = width * sar;
+  const widest = Math.round(Math.max(width, displayed));
+  if (widest * height > media.maxPixels) throw tooManyPixels(media, `${widest}x${height}`);
+  if (Math.max(displayed / height, height / displayed, sar, 1 / sar) > MAX_ASPECT) {
     throw new InputError(
-      `${shown(media)}: expected frames of a shape up to ${MAX_ASPECT} : 1, found ${displayed} × ${height} pixels`,
+      `${shown(media)}: expected frames of a shape up to ${MAX_ASPECT} : 1, ` +
+        `found ${width} × ${height} pixels${sar === 1 ? '' : ` that are ${sar} times as wide as high`}`,
     );
   }
 }
