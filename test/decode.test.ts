@@ -75,6 +75,16 @@ const clips: Record<string, (file: string) => Promise<void>> = {
     await ffmpeg(...vp8, '-pass', '2', file);
   },
   'mpeg4.avi': (file) => ffmpeg(...pattern(2), '-c:v', 'mpeg4', '-bf', '2', ...yuv420p, file),
+  'h264.avi': (file) => ffmpeg(...pattern(2), ...h264(), file),
+  'mpeg1.mpg': (file) => ffmpeg(...pattern(2), '-c:v', 'mpeg1video', '-bf', '2', ...yuv420p, file),
+  'mpeg2.vob': (file) => ffmpeg(...pattern(2), '-c:v', 'mpeg2video', '-bf', '2', '-f', 'vob', file),
+  'sorenson.flv': (file) => ffmpeg(...pattern(2), '-c:v', 'flv1', file),
+  'windows-media.wmv': (file) => ffmpeg(...pattern(2), '-c:v', 'wmv2', file),
+  'msmpeg4.avi': (file) => ffmpeg(...pattern(2), '-c:v', 'msmpeg4', file),
+  'theora.ogv': (file) => ffmpeg(...pattern(2), '-c:v', 'libtheora', file),
+  'prores.mov': (file) => ffmpeg(...pattern(1), '-c:v', 'prores', file),
+  'h263.3gp': (file) =>
+    ffmpeg(...testPattern(176, 144, 25, 2), '-c:v', 'h263', '-aspect', '11:9', '-bitexact', file),
 };
 const names = Object.keys(clips);
 
