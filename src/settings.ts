@@ -3,6 +3,7 @@ import { availableParallelism, homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { faultOfUrl } from '../queues/connection.js';
 import {
   defaultAttempts,
   defaultBackoffMs,
@@ -66,10 +67,10 @@ const minuteMs = 60_000;
 const cores = availableParallelism();
 
 const name = z.string().regex(/^[A-Za-z0-9_.{}-]+$/, 'expected letters, digits and "_ . - { }"');
-const url = z
-  .string()
-  .regex(/^rediss?:\/\//, 'expected a URL that begins with redis:// or rediss://')
-  .refine((text) => URL.canParse(text), 'expected a URL such as redis://127.0.0.1:6379');
+const url = z.string().check(({ value, issues }) => {
+  const message = faultOfUrl(value);
+  if (message) issues.push({ code: 'custom', message, input: value });
+});
 const folder = z.string().transform((path) => resolve(path));
 const folders = z.string().transform((text) =>
   text
@@ -266,16 +267,16 @@ function readVariables(env: NodeJS.ProcessEnv): Values {
     const text = env[name];
     if (text === undefined || text === '') return [name, fallback];
     const parsed = schema.safeParse(text);
-    if (!parsed.success) faults.push(`${name}: ${parsed.error.issues[0]!.message}, got ${shown(name, text)}`);
+    if (!parsed.success) faults.push(`${name}: ${parsed.error.issues[0]!.message}${found(name, text)}`);
     return [name, parsed.data];
   });
-  if (faults.length > 0) throw new InputError(faults.join('; '));
+  if (faults.length > 0) throw new InputError(faults.join('; '), { fault: 'settings' });
   return Object.fromEntries(entries) as Values;
 }
 
-/** A URL may hold a password. */
-function shown(name: string, text: string): string {
-  return JSON.stringify(name === 'REDIS_URL' ? text.replace(/\/\/[^@/]*@/, '//…@') : text);
+/** Any part of a URL that cannot be read may be of a password, and so may a token. */
+function found(name: string, text: string): string {
+  return ['REDIS_URL', 'HF_TOKEN'].includes(name) ? '' : `, got ${JSON.stringify(text)}`;
 }
 
 /** The folder with package.json, above the source and the compiled file alike. */

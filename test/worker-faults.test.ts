@@ -131,7 +131,7 @@ describe('signals', () => {
     const worker = await workerProcess(video);
     const exited = once(worker, 'exit');
     worker.kill('SIGTERM');
-    await until(async () => (await bench.client.status()).workers.length === 0);
+    await until(async () => (await bench.client.status()).workers!.length === 0);
     expect(worker.exitCode).toBeNull();
     worker.kill('SIGTERM');
     expect(await exited).toEqual([1, null]);
@@ -263,7 +263,8 @@ describe('the document of a job', () => {
     await withRedis(async (client) => {
       const documents = new Documents(client, keysOf(prefix, queue), 100);
       const finishedAt = new Date().toISOString();
-      const first = { id: 'a', status: 'failed' as const, error: 'first', finishedAt };
+      const ended = { status: 'failed' as const, fault: 'internal' as const, attempts: 1, finishedAt };
+      const first = { id: 'a', error: 'first', ...ended };
       expect(await documents.writeOnce(first)).toEqual(first);
       expect(await documents.writeOnce({ ...first, error: 'second' })).toEqual(first);
       const drops = await Promise.all([1, 2, 3].map(() => documents.dropFailure('a')));

@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import type { AskJob, ResultDocument } from '../../queues/schemas.js';
+import { InputError } from '../pipeline/errors.js';
 import { Catalog } from '../workers/catalog.js';
 import { FileDigests } from '../workers/digest.js';
 import { buildResult } from '../workers/document.js';
@@ -57,7 +58,7 @@ export async function withLocalModel<T>(model: string, use: (model: LocalModel) 
           return await compute(job, { ...listeners, signal }, saveFrames);
         } catch (error) {
           signal.throwIfAborted();
-          return failureOf(messageOf(error), 'local');
+          return failureOf(error, 'local');
         }
       },
     });
@@ -82,8 +83,16 @@ async function modelFolder(model: string, modelDirs: readonly string[]): Promise
 }
 
 /** The document of a job that failed here, of the form that a worker would leave. */
-export function failureOf(error: string, id: string): ResultDocument {
-  return { id, status: 'failed', error, finishedAt: new Date().toISOString() };
+export function failureOf(error: unknown, id: string): ResultDocument {
+  const fault = error instanceof InputError ? error.fault : 'internal';
+  return {
+    id,
+    status: 'failed',
+    error: messageOf(error),
+    fault,
+    attempts: 1,
+    finishedAt: new Date().toISOString(),
+  };
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -102,6 +102,7 @@ function compressionOf({ tower }: PlanModel, compression: Compression): Compress
     throw new InputError(
       `this model's tokens cannot be compressed: expected \`compression\` auto or none, ` +
         `got ${compression.dominant} + ${compression.contextual}`,
+      { fault: 'settings' },
     );
   return 'none';
 }

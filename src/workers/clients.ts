@@ -1,5 +1,5 @@
-import { Redis } from 'ioredis';
-import { patientOptions, type RedisConnection } from '../../queues/connection.js';
+import type { Redis } from 'ioredis';
+import { openClient, patientOptions, type RedisConnection } from '../../queues/connection.js';
 
 /** How long a server may take to close a connection from its side, in milliseconds: one that is frozen never does. */
 const disconnectTimeout = 500;
@@ -20,8 +20,7 @@ export class Clients {
   }
 
   open(): Redis {
-    const options = this.#options;
-    return this.#adopt('url' in options ? new Redis(options.url, options) : new Redis(options));
+    return this.#adopt(openClient(this.#options, {}));
   }
 
   /** Ends all connections for good. What waits for an answer is rejected. */

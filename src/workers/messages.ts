@@ -1,4 +1,5 @@
 import type { Provider } from '../model/providers.js';
+import type { Fault } from '../pipeline/errors.js';
 import type { DecoderPrograms } from '../pipeline/sandbox.js';
 import type { AnswerOutcome, AnswerRequest, Progress } from '../pipeline/types.js';
 
@@ -22,8 +23,8 @@ export interface SentError {
   readonly name: string;
   readonly message: string;
   readonly code?: string;
-  /** A fault of the input: running the job again cannot help. */
-  readonly isInputError: boolean;
+  /** Of an InputError: running the job again cannot help. */
+  readonly fault?: Fault;
 }
 
 /** What a model process is told. One run at a time; its number keeps late messages apart from the next. */

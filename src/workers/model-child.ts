@@ -84,9 +84,10 @@ function say(message: FromModel): void {
 }
 
 function sent(error: unknown): SentError {
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error), isInputError: false };
+  if (!(error instanceof Error)) return { name: 'Error', message: String(error) };
   const code = 'code' in error ? String(error.code) : undefined;
-  return { name: error.name, message: error.message, code, isInputError: error instanceof InputError };
+  const fault = error instanceof InputError ? error.fault : undefined;
+  return { name: error.name, message: error.message, code, fault };
 }
 
 /** Ends this process and whatever it started. */

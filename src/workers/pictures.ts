@@ -15,7 +15,10 @@ export async function pictureWriter(
   model: Model,
 ): Promise<NonNullable<AnswerListeners['onFrame']>> {
   await mkdir(folder, { recursive: true }).catch((cause: Error) => {
-    throw new InputError(`no pictures can be written into ${folder}: ${cause.message}`, { cause });
+    throw new InputError(`no pictures can be written into ${folder}: ${cause.message}`, {
+      fault: 'settings',
+      cause,
+    });
   });
   const preprocessor = createPreprocessor((await readModelFolder(modelDir)).preprocessor);
   return async (frame, compressed) => {

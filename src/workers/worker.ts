@@ -36,7 +36,7 @@ export async function startWorker(
   options: WorkerOptions = {},
 ): Promise<AskWorker> {
   const { connection, address } = await ensureRedis(settings);
-  await checkRedis(connection);
+  await checkRedis(connection, settings.prefix);
   const worker = new AskWorker(settings, logger, connection, options);
   await worker.start();
   const { queue, concurrency, threads, videoDirs } = settings;
@@ -187,7 +187,10 @@ export class AskWorker {
   /** The document of a job that failed for good outlives BullMQ's record of it. */
   #keepFailure(job: Job): void {
     if (!job.id || !job.finishedOn) return; // It will be tried again.
-    const document = failureDocument(job.id, job.failedReason, job.finishedOn);
+    const document = failureDocument(job.id, job.failedReason, {
+      finishedOn: job.finishedOn,
+      attempts: job.attemptsStarted,
+    });
     const written = this.#documents
       .writeOnce(document)
       .then(() => {}, this.#tell)
