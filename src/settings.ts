@@ -1,7 +1,5 @@
-import { existsSync } from 'node:fs';
 import { availableParallelism, homedir } from 'node:os';
-import { delimiter, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { delimiter, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { faultOfUrl } from '../queues/connection.js';
 import {
@@ -12,6 +10,7 @@ import {
   defaultRetentionSeconds,
 } from '../queues/options.js';
 import { type Provider, providers } from './model/providers.js';
+import { findPackageRoot } from './model/shipped.js';
 import { InputError } from './pipeline/errors.js';
 import type { DecoderPrograms } from './pipeline/sandbox.js';
 import { defaultLimits } from './pipeline/source.js';
@@ -54,6 +53,11 @@ export interface Hub {
   readonly token: string | null;
   /** Folder of the models that were pulled. */
   readonly modelsDir: string;
+}
+
+/** Settings from code: what is left out has its default. */
+export interface SettingsInput extends Partial<Omit<Settings, 'limits'>> {
+  readonly limits?: Partial<Limits>;
 }
 
 /** A variable of the environment, for documentation. */
@@ -235,9 +239,9 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     prefix: values.VISIONZIP_PREFIX,
     queue: values.VISIONZIP_QUEUE,
     videoDirs: values.VISIONZIP_VIDEO_DIRS ?? [process.cwd()],
-    modelDirs: values.VISIONZIP_MODEL_DIRS ?? [join(packageRoot(), 'models'), modelsDir],
+    modelDirs: values.VISIONZIP_MODEL_DIRS ?? [join(findPackageRoot(), 'models'), modelsDir],
     concurrency,
-    threads: values.VISIONZIP_THREADS ?? Math.max(1, Math.floor(cores / concurrency)),
+    threads: values.VISIONZIP_THREADS ?? threadsFor(concurrency),
     provider: values.VISIONZIP_PROVIDER,
     deadlineMs: values.VISIONZIP_DEADLINE_MS,
     abortGraceMs: values.VISIONZIP_ABORT_GRACE_MS,
@@ -261,6 +265,28 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   };
 }
 
+/** The defaults, with what was given in their place; the environment is not read. */
+export function completeSettings(given: SettingsInput): Settings {
+  const defaults = readSettings({});
+  const { concurrency = defaults.concurrency, limits, ...rest } = dropUndefined(given);
+  return {
+    ...defaults,
+    threads: threadsFor(concurrency),
+    ...rest,
+    concurrency,
+    limits: { ...defaults.limits, ...dropUndefined(limits ?? {}) },
+  };
+}
+
+function dropUndefined<T extends object>(given: T): T {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T;
+}
+
+/** ONNX Runtime's threads in each of so many model processes. */
+function threadsFor(concurrency: number): number {
+  return Math.max(1, Math.floor(cores / concurrency));
+}
+
 function readVariables(env: NodeJS.ProcessEnv): Values {
   const faults: string[] = [];
   const entries = Object.entries(variables).map(([name, { schema, fallback }]) => {
@@ -277,11 +303,4 @@ function readVariables(env: NodeJS.ProcessEnv): Values {
 /** Any part of a URL that cannot be read may be of a password, and so may a token. */
 function found(name: string, text: string): string {
   return ['REDIS_URL', 'HF_TOKEN'].includes(name) ? '' : `, got ${JSON.stringify(text)}`;
-}
-
-/** The folder with package.json, above the source and the compiled file alike. */
-function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
-  return folder;
 }

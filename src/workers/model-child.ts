@@ -10,7 +10,7 @@ import { answerVideo } from '../pipeline/answer.js';
 import { InputError } from '../pipeline/errors.js';
 import { useDecoder } from '../pipeline/ffmpeg.js';
 import type { Model } from '../pipeline/model.js';
-import type { AnswerListeners } from '../pipeline/types.js';
+import type { AnswerOptions } from '../pipeline/types.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
 import { pictureWriter } from './pictures.js';
 
@@ -40,7 +40,8 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
     if (order.decoder) useDecoder(order.decoder);
     const model = await modelOf(order, run);
     controller.signal.throwIfAborted();
-    const listeners: AnswerListeners = {
+    const options: AnswerOptions = {
+      signal: controller.signal,
       onProgress: (progress) => say({ type: 'progress', run, progress }),
       onText: (questionIndex, text) => say({ type: 'text', run, questionIndex, text }),
       onFrame:
@@ -48,7 +49,7 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
           ? undefined
           : await pictureWriter(order.saveFrames, order.modelDir, model),
     };
-    const outcome = await answerVideo(model, order.request, listeners, controller.signal);
+    const outcome = await answerVideo(model, order.request, options);
     say({ type: 'done', run, outcome });
   } catch (error) {
     say({ type: 'failed', run, error: sent(error) });
