@@ -113,6 +113,26 @@ describe('a server that does not tell who is connected', () => {
   });
 });
 
+describe('a client whose server has gone for good', () => {
+  it('can be closed, and whoever waits is told', async () => {
+    const path = join(folder, 's');
+    await serve({ path }, '--port', '0', '--unixsocket', path);
+    const client = open({ path });
+    const id = await client.ask(job);
+    const waited = expect(client.wait(id)).rejects.toThrow('the queue client was closed');
+    ended[0]!();
+    await until(
+      async () =>
+        !(await client.status().then(
+          () => true,
+          () => false,
+        )),
+    );
+    await client.close();
+    await waited;
+  });
+});
+
 describe('a server that speaks TLS', () => {
   it('is reached with its options', async () => {
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
