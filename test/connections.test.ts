@@ -120,6 +120,10 @@ describe('a client whose server has gone for good', () => {
     const client = open({ path });
     const id = await client.ask(job);
     const waited = expect(client.wait(id)).rejects.toThrow('the queue client was closed');
+    const admin = new Redis(path);
+    admin.on('error', () => {});
+    await until(async () => String(await admin.client('LIST')).includes('cmd=xread'));
+    admin.disconnect();
     ended[0]!();
     await until(
       async () =>
