@@ -123,7 +123,7 @@ describe('visionzip batch', () => {
     const run = await ended;
     expect(run.code).toBe(130);
     expect(run.stderr).toContain('2 rows: 1 answered, 0 failed, 1 not reached');
-    expect(documentOf(run)).toEqual({ error: 'interrupted', exitCode: 130 });
+    expect(documentOf(run)).toEqual({ error: 'interrupted', fault: null, exitCode: 130 });
     expect(output().map(({ id }) => id)).toEqual([0]);
   });
 

@@ -5,13 +5,14 @@ import { generateAnswer, prefillVideo } from './generate.js';
 import type { Model } from './model.js';
 import { type Pass, planPasses } from './passes.js';
 import { encodePicture } from './picture.js';
-import { type OpenedVideo, openVideo } from './source.js';
+import { defaultLimits, type OpenedVideo, openVideo } from './source.js';
 import { StageClock } from './timings.js';
 import type {
   Answer,
-  AnswerListeners,
+  AnswerOptions,
   AnswerOutcome,
   AnswerRequest,
+  CompleteRequest,
   CompressedFrame,
   Frame,
   Plan,
@@ -23,8 +24,8 @@ import type {
 /** One job under way: what every step below needs. */
 interface Run {
   readonly model: Model;
-  readonly request: AnswerRequest;
-  readonly listeners: AnswerListeners;
+  readonly request: CompleteRequest;
+  readonly listeners: AnswerOptions;
   readonly clock: StageClock;
   readonly signal: AbortSignal | undefined;
   /** In the order of the questions. */
@@ -43,12 +44,13 @@ interface Run {
  */
 export async function answerVideo(
   model: Model,
-  request: AnswerRequest,
-  listeners: AnswerListeners = {},
-  signal?: AbortSignal,
+  asked: AnswerRequest,
+  options: AnswerOptions = {},
 ): Promise<AnswerOutcome> {
+  const request = withDefaults(asked);
+  const { signal } = options;
   const clock = new StageClock();
-  const run: Run = { model, request, listeners, clock, signal, answers: [], substituted: new Map() };
+  const run: Run = { model, request, listeners: options, clock, signal, answers: [], substituted: new Map() };
   const onnxBefore = model.onnxMs();
   report(run, { stage: 'probe' });
   const { strict } = request;
@@ -78,6 +80,11 @@ export async function answerVideo(
       onnxMs: model.onnxMs() - onnxBefore,
     }),
   };
+}
+
+function withDefaults(request: AnswerRequest): CompleteRequest {
+  const { sampling = {}, compression = 'auto', generation = {}, limits, strict = false } = request;
+  return { ...request, sampling, compression, generation, limits: { ...defaultLimits, ...limits }, strict };
 }
 
 /** One frame's visual tokens after the other. */

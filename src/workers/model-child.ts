@@ -8,8 +8,9 @@
 import { loadModel } from '../model/load.js';
 import { answerVideo } from '../pipeline/answer.js';
 import { InputError } from '../pipeline/errors.js';
+import { useDecoder } from '../pipeline/ffmpeg.js';
 import type { Model } from '../pipeline/model.js';
-import type { AnswerListeners } from '../pipeline/types.js';
+import type { AnswerOptions } from '../pipeline/types.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
 import { pictureWriter } from './pictures.js';
 
@@ -36,9 +37,11 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
   const controller = new AbortController();
   current = { run, controller };
   try {
+    if (order.decoder) useDecoder(order.decoder);
     const model = await modelOf(order, run);
     controller.signal.throwIfAborted();
-    const listeners: AnswerListeners = {
+    const options: AnswerOptions = {
+      signal: controller.signal,
       onProgress: (progress) => say({ type: 'progress', run, progress }),
       onText: (questionIndex, text) => say({ type: 'text', run, questionIndex, text }),
       onFrame:
@@ -46,7 +49,7 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
           ? undefined
           : await pictureWriter(order.saveFrames, order.modelDir, model),
     };
-    const outcome = await answerVideo(model, order.request, listeners, controller.signal);
+    const outcome = await answerVideo(model, order.request, options);
     say({ type: 'done', run, outcome });
   } catch (error) {
     say({ type: 'failed', run, error: sent(error) });
@@ -82,9 +85,10 @@ function say(message: FromModel): void {
 }
 
 function sent(error: unknown): SentError {
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error), isInputError: false };
+  if (!(error instanceof Error)) return { name: 'Error', message: String(error) };
   const code = 'code' in error ? String(error.code) : undefined;
-  return { name: error.name, message: error.message, code, isInputError: error instanceof InputError };
+  const fault = error instanceof InputError ? error.fault : undefined;
+  return { name: error.name, message: error.message, code, fault };
 }
 
 /** Ends this process and whatever it started. */

@@ -46,7 +46,8 @@ export class FakeWorker {
 
 function documentOf(id: string, job: AskJob, verdict: Exclude<Verdict, 'never'>): ResultDocument {
   const finishedAt = '2026-01-01T00:00:00.000Z';
-  if ('error' in verdict) return { id, status: 'failed', error: verdict.error, finishedAt };
+  if ('error' in verdict)
+    return { id, status: 'failed', error: verdict.error, fault: 'internal', attempts: 1, finishedAt };
   return {
     id,
     status: 'completed',
