@@ -42,7 +42,10 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'])
     process.on(signal, () => interrupted.abort(new CliError(exitCodes.interrupted, 'interrupted')));
   const say = (text: string) => console.error(`chaos: ${text}`);
-  const report = await runChaos(options, { signal: interrupted.signal, say });
+  const { signal } = interrupted;
+  const report = await runChaos(options, { signal, say }).catch((error: unknown) => {
+    throw signal.aborted ? signal.reason : error; // Whatever it was in the middle of when it was interrupted.
+  });
   console.log(values.json ? JSON.stringify(report, null, 2) : describeReport(report));
   if (report.violations.length > 0) process.exitCode = exitCodes.failed;
 }

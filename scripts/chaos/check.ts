@@ -44,7 +44,9 @@ function checkDocument(job: ChaosJob, document: ResultDocument): string[] {
   }
   const said = document.answers[0]?.answer;
   if (document.answers.length !== 1 || said !== answer)
-    return [`${id} was answered "${said}", undisturbed it is "${answer}"`];
+    return [
+      `${id} was answered "${said}", undisturbed it is ${answer === null ? 'at fault' : `"${answer}"`}`,
+    ];
   return [];
 }
 

@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { patientClient, type RedisConnection } from '../../queues/connection.js';
 import { QueueClient } from '../../queues/index.js';
@@ -39,8 +39,10 @@ export async function runChaos(options: ChaosOptions, listeners: Listeners): Pro
   try {
     const folders = { home: join(root, 'h'), videos: join(root, 'videos'), temporary: join(root, 'tmp') };
     for (const folder of Object.values(folders)) mkdirSync(folder);
-    listeners.say('making clips, and their answers undisturbed');
-    const jobs = await makeJobs(options, folders.videos, listeners.signal);
+    const { say, signal } = listeners;
+    say('making clips, and their answers undisturbed');
+    const jobs = await makeJobs(options, folders.videos, signal);
+    say('answering them again, disturbed');
     return await runJobs(options, jobs, folders, listeners);
   } finally {
     rmSync(root, { recursive: true, force: true });
@@ -57,7 +59,6 @@ async function runJobs(
   const clips = readdirSync(videos);
   const record = new ProcessRecord();
   const crew = new Crew(home, videos, temporary);
-  const faults: string[] = [];
   let report: ChaosReport;
   try {
     await startPrivateRedis(home);
@@ -68,7 +69,11 @@ async function runJobs(
     await crew.stop();
     await stopPrivateRedis(home);
   }
-  faults.push(...crew.faults, ...(await checkProcesses(record, folders.home)), ...checkFiles(folders, clips));
+  const faults = [
+    ...crew.faults,
+    ...(await checkProcesses(record, dirname(home))),
+    ...checkFiles(folders, clips),
+  ];
   return { ...report, violations: [...report.violations, ...faults] };
 }
 
@@ -92,8 +97,10 @@ async function disturbJobs(
   };
   try {
     const started = performance.now();
-    const disturbing = disturb(disturber, plan(options, random), () => ended.length, signal);
-    await Promise.all([produce(client, journal, jobs, { onEnd, signal }), disturbing]);
+    await together(signal, (signal) => [
+      produce(client, journal, jobs, { onEnd, signal }),
+      disturb(disturber, plan(options, random), () => ended.length, signal),
+    ]);
     const seconds = (performance.now() - started) / 1_000;
     say('checking documents, the queue and its keys');
     const violations = [
@@ -104,6 +111,19 @@ async function disturbJobs(
     return reportOf(options, { ended, disturber, journal, seconds, violations });
   } finally {
     await Promise.all([disturber.close(), journal.close(), client.close()]);
+  }
+}
+
+/** Where one part fails, the others are stopped, and nothing is under way any more once this is rejected. */
+async function together(signal: AbortSignal, start: (signal: AbortSignal) => Promise<void>[]): Promise<void> {
+  const failure = new AbortController();
+  const parts = start(AbortSignal.any([signal, failure.signal]));
+  try {
+    await Promise.all(parts);
+  } catch (error) {
+    failure.abort(error);
+    await Promise.allSettled(parts);
+    throw error;
   }
 }
 
