@@ -5,7 +5,6 @@ import type { AskJobInput } from '../../queues/schemas.js';
 import { createRandom } from '../../src/clips/index.js';
 import { loadModel } from '../../src/model/load.js';
 import { answerVideo } from '../../src/pipeline/answer.js';
-import { defaultLimits } from '../../src/pipeline/source.js';
 import { makeClips, readQuestions } from '../clip-files.js';
 import { type ChaosOptions, settings } from './options.js';
 
@@ -77,14 +76,7 @@ async function answerUndisturbed(asked: readonly Question[], signal: AbortSignal
     for (const together of groupByRun(asked)) {
       const { video, frames } = together[0]!;
       const questions = together.map(({ question }) => question);
-      const request = {
-        video,
-        questions,
-        sampling: { frames },
-        compression: 'auto',
-        generation: {},
-      } as const;
-      const outcome = await answerVideo(loaded, { ...request, limits: defaultLimits }, {}, signal);
+      const outcome = await answerVideo(loaded, { video, questions, sampling: { frames } }, { signal });
       for (const [i, ask] of together.entries()) answers.set(ask, outcome.answers[i]!.answer);
     }
   } finally {

@@ -7,7 +7,7 @@ export const usage = `Usage: npm run --silent eval -- [options]
 Makes clips from a seed, asks every question about them from the encoded file through the pipeline's own stages, with
 and without compression, and prints how many answers are right, with 95 % intervals (bootstrap over clips).
 
-  --parts LIST        of short, curve, flash, beside, containers (default: short,curve,flash; beside too with --beside)
+  --parts, --suite LIST of short, curve, flash, beside, containers (default: short,curve,flash; beside too with --beside)
                         short   by kind: all tokens, VisionZip, random tokens, shuffled frames, frames of another
                                 clip, no frames, chance
                         curve   six ways to keep 50, 25, 10, 5 and 2 % of the tokens
@@ -73,6 +73,7 @@ export function parseOptions(args: readonly string[], root: string): EvalOptions
     tokens: true,
     options: {
       parts: { type: 'string' },
+      suite: { type: 'string' },
       seed: { type: 'string', default: '77' },
       model: { type: 'string', default: join(root, 'models/nano') },
       beside: { type: 'string' },
@@ -99,7 +100,7 @@ export function parseOptions(args: readonly string[], root: string): EvalOptions
   const short = clips('count', 300, 4);
   return {
     ...{ model, beside, trained, projectors, work, mistakes, json, write, help },
-    parts: parseParts(values.parts, beside),
+    parts: parseParts(values.parts ?? values.suite, beside),
     seed: parseSeed(values.seed),
     frames: count('frames', values.frames),
     count: short,
