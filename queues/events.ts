@@ -2,6 +2,7 @@ import { QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { patientOptions, type RedisConnection, RedisUnavailableError } from './connection.js';
 import { type JobProgress, progressSchema } from './schemas.js';
+import { tolerant } from './tolerant.js';
 
 export interface WaitOptions {
   /** Give up after this time; the job goes on. Default: wait for as long as it takes. */
@@ -15,6 +16,9 @@ interface Listener {
   onChange(): void;
   onProgress?(progress: JobProgress): void;
 }
+
+/** Workers of other versions may say more. */
+const readableProgress = tolerant(progressSchema);
 
 /** How often waiting jobs are looked up besides the events, in milliseconds. */
 const lookupMs = 5_000;
@@ -47,8 +51,9 @@ export class JobEvents {
     const changed = ({ jobId }: { jobId: string }) => this.#tell(jobId, (listener) => listener.onChange());
     events.on('completed', changed).on('failed', changed).on('removed', changed);
     events.on('progress', ({ jobId, data }) => {
-      const progress = progressSchema.safeParse(data);
-      if (progress.success) this.#tell(jobId, (listener) => listener.onProgress?.(progress.data));
+      const progress = readableProgress.safeParse(data);
+      if (!progress.success) return;
+      this.#tell(jobId, (listener) => listener.onProgress?.(progress.data as JobProgress));
     });
     this.#timer = setInterval(() => {
       for (const id of this.#listeners.keys()) this.#tell(id, (listener) => listener.onChange());
