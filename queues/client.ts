@@ -6,7 +6,7 @@ import { addressOf, connected, explained, hastyClient, type RedisConnection } fr
 import { Documents, failureDocument } from './documents.js';
 import { JobConflictError, JobRefusedError, UnknownJobError } from './errors.js';
 import { JobEvents, type WaitOptions } from './events.js';
-import { describeFaults } from './faults.js';
+import { describeFaults, faultOfJob } from './faults.js';
 import { checkMemory, checkPrefix, type RedisHealth, readHealth } from './health.js';
 import * as defaults from './options.js';
 import { type AskJob, type AskJobInput, askJobSchema, type ResultDocument } from './schemas.js';
@@ -94,7 +94,11 @@ export class QueueClient {
    */
   async ask(input: AskJobInput, options: { readonly id?: string } = {}): Promise<string> {
     const parsed = askJobSchema.safeParse(input);
-    if (!parsed.success) throw new JobRefusedError(`the job was refused: ${describeFaults(parsed.error)}`);
+    if (!parsed.success) {
+      const message = `the job was refused: ${describeFaults(parsed.error)}`;
+      throw new JobRefusedError(message, faultOfJob(parsed.error));
+    }
+    checkSize(parsed.data);
     if (options.id !== undefined) defaults.checkJobId(options.id);
     return this.#talk(async (queue) => {
       await this.#checkHealth();
@@ -287,4 +291,12 @@ export class QueueClient {
     queue.on('error', () => {}); // Told to the caller whose command fails.
     return queue;
   }
+}
+
+/** BullMQ would refuse it as well, but by an error that nothing tells from a fault of the machine. */
+function checkSize(job: AskJob): void {
+  const bytes = Buffer.byteLength(JSON.stringify(job));
+  const limit = defaults.jobSizeLimitBytes;
+  if (bytes <= limit) return;
+  throw new JobRefusedError(`the job was refused: it has ${bytes} bytes, the limit is ${limit}`, 'question');
 }

@@ -121,7 +121,14 @@ export async function connected(redis: Redis, address: string): Promise<void> {
  */
 export function explained(address: string, error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof RedisUnavailableError) return error;
-  if (/^(CROSSSLOT|MOVED)\b/.test(error.message)) return needsHashTag(address, error);
+  forgetArguments(error);
+  if (/^CROSSSLOT\b/.test(error.message)) return needsHashTag(address, error);
+  if (/^MOVED\b/.test(error.message)) {
+    return new RedisUnavailableError(
+      `Redis at ${address} is one of several nodes of a cluster; expected a server, or a cluster of one node`,
+      { cause: error },
+    );
+  }
   if (refusal.test(error.message) || /^(NOAUTH|NOPERM|WRONGPASS)\b/.test(error.message)) {
     return new RedisUnavailableError(`Redis at ${address} refused: ${error.message}`, { cause: error });
   }
@@ -139,7 +146,13 @@ export function needsHashTag(address: string, cause?: unknown): RedisUnavailable
   );
 }
 
+/** ioredis hangs the refused command on its error, and whoever logs that logs the password that AUTH or HELLO sent. */
+function forgetArguments(error: object): void {
+  if ('command' in error) Object.assign(error, { command: { ...(error.command as object), args: [] } });
+}
+
 function unavailable(address: string, error: unknown): RedisUnavailableError {
+  if (error instanceof Error) forgetArguments(error);
   const reason = error instanceof Error ? error.message : String(error);
   return new RedisUnavailableError(`cannot reach Redis at ${address}: ${reason}`, { cause: error });
 }

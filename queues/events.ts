@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import { Clients } from './clients.js';
 import { type RedisConnection, RedisUnavailableError } from './connection.js';
 import { type JobProgress, progressSchema } from './schemas.js';
+import { tolerant } from './tolerant.js';
 
 export interface WaitOptions {
   /** Give up after this time; the job goes on. Default: wait for as long as it takes. */
@@ -20,6 +21,9 @@ interface Listener {
 
 /** How long ending may take, in milliseconds. */
 const farewellMs = 2_000;
+/** Workers of other versions may say more. */
+const readableProgress = tolerant(progressSchema);
+
 /** How often waiting jobs are looked up besides the events, in milliseconds. */
 const lookupMs = 5_000;
 
@@ -56,8 +60,9 @@ export class JobEvents {
     const changed = ({ jobId }: { jobId: string }) => this.#tell(jobId, (listener) => listener.onChange());
     events.on('completed', changed).on('failed', changed).on('removed', changed);
     events.on('progress', ({ jobId, data }) => {
-      const progress = progressSchema.safeParse(data);
-      if (progress.success) this.#tell(jobId, (listener) => listener.onProgress?.(progress.data));
+      const progress = readableProgress.safeParse(data);
+      if (!progress.success) return;
+      this.#tell(jobId, (listener) => listener.onProgress?.(progress.data as JobProgress));
     });
     this.#timer = setInterval(() => {
       for (const id of this.#listeners.keys()) this.#tell(id, (listener) => listener.onChange());

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { FaultKind } from './schemas.js';
 
 type Issue = z.core.$ZodIssue;
 
@@ -9,6 +10,13 @@ type Issue = z.core.$ZodIssue;
  */
 export function describeFaults(error: z.ZodError): string {
   return error.issues.flatMap((issue) => describe(issue, [])).join('; ');
+}
+
+/** Which part of a job its schema refused first. */
+export function faultOfJob({ issues: [first] }: z.ZodError): Exclude<FaultKind, 'internal'> {
+  const [field] = first?.path ?? [];
+  if (field === 'video' || field === 'model') return field;
+  return field === 'questions' ? 'question' : 'settings';
 }
 
 function describe(issue: Issue, above: readonly PropertyKey[]): string[] {

@@ -34,10 +34,10 @@ const reservedIds = new Set([
 export function checkJobId(id: string): void {
   const rule = 'a job id is 1 to 128 letters, digits, ". _ @ -" and not a number';
   if (!/^[A-Za-z0-9._@-]{1,128}$/.test(id) || /^-?\d+$/.test(id)) {
-    throw new JobRefusedError(`${rule}; got ${JSON.stringify(id)}`);
+    throw new JobRefusedError(`${rule}; got ${JSON.stringify(id)}`, 'settings');
   }
   if (reservedIds.has(id)) {
-    throw new JobRefusedError(`the job id ${JSON.stringify(id)} is reserved by the queue`);
+    throw new JobRefusedError(`the job id ${JSON.stringify(id)} is reserved by the queue`, 'settings');
   }
 }
 

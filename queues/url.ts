@@ -7,5 +7,17 @@ export function faultOfUrl(url: string): string | null {
   if (end >= 0 && /[@#]/.test(authority.slice(end))) {
     return 'expected a URL whose user and password are percent-encoded: "/" is %2F, "?" is %3F, "#" is %23, "@" is %40';
   }
-  return URL.canParse(url) ? null : 'expected a URL such as redis://127.0.0.1:6379';
+  if (!URL.canParse(url)) return 'expected a URL such as redis://127.0.0.1:6379';
+  return canDecode(authority)
+    ? null
+    : 'expected a URL whose user and password are percent-encoded: "%" is %25';
+}
+
+function canDecode(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

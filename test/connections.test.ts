@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { QueueClient } from '../queues/client.js';
@@ -88,11 +89,35 @@ describe('the address of Redis', () => {
     }
   });
 
+  it.each(['redis://:50%@host', 'redis://user:a%zz@host'])(
+    'of %s is refused: the sign is not encoded',
+    (url) => {
+      const read = () => new QueueClient({ connection: { url } });
+      expect(read).toThrow(/"%" is %25/);
+      expect(read).not.toThrow(/50|zz/);
+    },
+  );
+
   it('may name sentinels', () => {
     const sentinels = [{ host: 'a', port: 1 }, { host: 'b' }];
     expect(addressOf({ sentinels, name: 'main', password: 'secret' })).toBe(
       'main by the sentinels a:1, b:26379',
     );
+  });
+});
+
+describe('a server that refuses the password', () => {
+  it.each([{}, { username: 'user' }])('is told without it, in the cause as well (%o)', async (user) => {
+    const path = join(folder, 's');
+    await serve({ path, password: 'right' }, '--port', '0', '--unixsocket', path, '--requirepass', 'right');
+    const error = await open({ path, ...user, password: 'wr0ng' })
+      .ask(job)
+      .catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      name: 'RedisUnavailableError',
+      message: expect.stringMatching(/WRONGPASS/),
+    });
+    expect(inspect(error, { depth: null, showHidden: true })).not.toContain('wr0ng');
   });
 });
 
@@ -193,5 +218,28 @@ describe('a cluster', () => {
     const client = open(connection, '{visionzip}');
     await client.ask(job);
     expect((await client.status()).counts.waiting).toBe(1);
+  });
+
+  it('of several nodes is told apart', async () => {
+    const ports = [await freePort(), await freePort()];
+    const admins: Redis[] = [];
+    for (const [i, port] of ports.entries()) {
+      const config = ['--cluster-enabled', 'yes', '--cluster-config-file', `nodes-${i}.conf`];
+      await serve({ host: '127.0.0.1', port }, '--port', String(port), ...config);
+      const admin = new Redis({ host: '127.0.0.1', port });
+      ended.push(() => admin.disconnect());
+      admins.push(admin);
+      await admin.call('CLUSTER', 'ADDSLOTSRANGE', ...(i === 0 ? ['0', '8191'] : ['8192', '16383']));
+    }
+    await admins[0]!.call('CLUSTER', 'MEET', '127.0.0.1', String(ports[1]));
+    for (const admin of admins) {
+      await until(async () => String(await admin.call('CLUSTER', 'INFO')).includes('cluster_known_nodes:2'));
+      await until(async () => String(await admin.call('CLUSTER', 'INFO')).includes('cluster_state:ok'));
+    }
+    const slot = Number(await admins[0]!.call('CLUSTER', 'KEYSLOT', '{visionzip}'));
+    const port = ports[slot < 8192 ? 1 : 0]!;
+    await expect(open({ host: '127.0.0.1', port }, '{visionzip}').ask(job)).rejects.toThrow(
+      `Redis at 127.0.0.1:${port} is one of several nodes of a cluster`,
+    );
   });
 });

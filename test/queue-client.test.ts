@@ -65,26 +65,33 @@ describe('asking', () => {
   });
 
   it.each([
-    [{ ...job, colour: 'red' }, '`colour`: unknown field'],
-    [{ ...job, sampling: { frames: 0 } }, '`sampling.frames`: too small: expected number to be >=1'],
-    [{ ...job, sampling: { frames: 1, fps: 1 } }, '`sampling`: give `frames` or `fps`, not both'],
-    [{ ...job, questions: '  ' }, '`questions`: the question is empty'],
-    [{ ...job, questions: ['what?', ''] }, '`questions[1]`: the question is empty'],
+    [{ ...job, colour: 'red' }, '`colour`: unknown field', 'settings'],
+    [
+      { ...job, sampling: { frames: 0 } },
+      '`sampling.frames`: too small: expected number to be >=1',
+      'settings',
+    ],
+    [{ ...job, sampling: { frames: 1, fps: 1 } }, '`sampling`: give `frames` or `fps`, not both', 'settings'],
+    [{ ...job, questions: '  ' }, '`questions`: the question is empty', 'question'],
+    [{ ...job, questions: ['what?', ''] }, '`questions[1]`: the question is empty', 'question'],
     [
       { ...job, questions: 7 },
       '`questions`: expected string, received number, or expected array, received number',
+      'question',
     ],
     [
       { ...job, compression: { dominant: 1 } },
       '`compression.contextual`: expected number, received undefined',
+      'settings',
     ],
-    [{ ...job, model: '../etc' }, '`model`: a model is named by its folder'],
-    [{ questions: 'what?' }, '`video`: expected string, received undefined'],
-    [null, 'the job: expected object, received null'],
-  ])('refuses %j', async (wrong, sentence) => {
+    [{ ...job, model: '../etc' }, '`model`: a model is named by its folder', 'model'],
+    [{ questions: 'what?' }, '`video`: expected string, received undefined', 'video'],
+    [null, 'the job: expected object, received null', 'settings'],
+  ])('refuses %j', async (wrong, sentence, fault) => {
     const refused = client.ask(wrong as AskJobInput);
     await expect(refused).rejects.toThrow(TypeError);
     await expect(refused).rejects.toThrow(`the job was refused: ${sentence}`);
+    await expect(refused).rejects.toMatchObject({ name: 'JobRefusedError', fault });
   });
 
   it.each(['', '12', 'a:b', 'a b', 'meta', 'result', 'x'.repeat(129)])('refuses the id %j', async (id) => {
@@ -93,7 +100,10 @@ describe('asking', () => {
 
   it('refuses a job that is too large for a queue', async () => {
     const questions = Array.from({ length: 100 }, (_, i) => `${i} ${'x'.repeat(16_000)}`);
-    await expect(client.ask({ ...job, questions })).rejects.toThrow('exceeds the limit 1048576 bytes');
+    await expect(client.ask({ ...job, questions })).rejects.toMatchObject({
+      name: 'JobRefusedError',
+      message: expect.stringMatching(/^the job was refused: it has \d{7} bytes, the limit is 1048576$/),
+    });
   });
 
   it('enqueues a job of a given id once', async () => {
@@ -170,17 +180,19 @@ describe('waiting', () => {
     expect(await waited).toMatchObject({ id, status: 'completed' });
   });
 
-  it('passes progress on', async () => {
+  it('passes progress on, also what workers of later versions say', async () => {
+    const later = { ...progress, stage: 'merge', blocksDone: 3 };
     const id = await client.ask(job);
     const seen: unknown[] = [];
     const waited = client.wait(id, { onProgress: (update) => seen.push(update) });
     work(async (job) => {
       await job.updateProgress({ nonsense: 1 });
       await job.updateProgress(progress);
+      await job.updateProgress(later);
       await write(job.id!);
     });
     await waited;
-    expect(seen).toEqual([progress]);
+    expect(seen).toEqual([progress, later]);
   });
 
   it('ends with a time limit, a signal, a closed client, an unknown id; the job goes on', async () => {

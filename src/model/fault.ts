@@ -10,9 +10,14 @@ export async function blameModel<T>(subject: string, work: () => T | Promise<T>)
   try {
     return await work();
   } catch (error) {
-    if (error instanceof InputError) throw new InputError(error.message, { fault: 'model', cause: error });
-    // Whatever the system refused has a code.
-    if (!(error instanceof Error) || 'code' in error || error.name === 'AbortError') throw error;
-    throw new InputError(`${subject} cannot be used: ${error.message}`, { fault: 'model', cause: error });
+    throw faultOfModel(subject, error);
   }
+}
+
+/** The error to throw for one that a model's file caused: see `blameModel`. */
+export function faultOfModel(subject: string, error: unknown): unknown {
+  if (error instanceof InputError) return new InputError(error.message, { fault: 'model', cause: error });
+  // Whatever the system refused has a code.
+  if (!(error instanceof Error) || 'code' in error || error.name === 'AbortError') return error;
+  return new InputError(`${subject} cannot be used: ${error.message}`, { fault: 'model', cause: error });
 }

@@ -125,14 +125,16 @@ async function readEosTokenIds(
 async function readChatTemplate(
   dir: string,
   configured: z.output<typeof templateSchema> | null | undefined,
-): Promise<string> {
-  const file = await readFile(join(dir, 'chat_template.jinja'), 'utf8').catch(() => null);
-  if (file !== null) return file;
+): Promise<{ readonly file: string; readonly text: string }> {
+  const file = join(dir, 'chat_template.jinja');
+  const whole = await readFile(file, 'utf8').catch(() => null);
+  if (whole !== null) return { file, text: whole };
   const json = await readOptional(dir, 'chat_template.json', z.object({ chat_template: templateSchema }));
   const template = json?.chat_template ?? configured;
   const text =
     typeof template === 'string' ? template : template?.find(({ name }) => name === 'default')?.template;
-  if (text !== undefined) return text;
+  const holder = json ? 'chat_template.json' : 'tokenizer_config.json';
+  if (text !== undefined) return { file: join(dir, holder), text };
   throw new InputError(
     `${dir} must hold a chat template: chat_template.jinja, chat_template.json, or \`chat_template\` in tokenizer_config.json`,
   );

@@ -8,7 +8,7 @@ import { InputError } from '../pipeline/errors.js';
 import type { Model, PromptPart } from '../pipeline/model.js';
 import { createPreprocessor } from '../pipeline/preprocess.js';
 import { Decoder } from './decoder.js';
-import { blameModel } from './fault.js';
+import { blameModel, faultOfModel } from './fault.js';
 import { describeModel, type ModelDescription, readModelFolder } from './folder.js';
 import { measureModel } from './inspect.js';
 import { readNewline } from './newline.js';
@@ -43,7 +43,7 @@ async function load(dir: string, { threads = 1, provider = 'cpu' }: LoadOptions)
     join(dir, 'tokenizer.json'),
     () => new Tokenizer(folder.tokenizer, folder.tokenizerConfig),
   );
-  const template = await blameModel(`the chat template in ${dir}`, () => new Template(folder.chatTemplate));
+  const template = await blameModel(folder.chatTemplate.file, () => new Template(folder.chatTemplate.text));
   const specialTokens = folder.tokenizer.added_tokens.map(({ content }) => content);
   if (manifest.frames === 'video' && config.videoTokenId == null)
     throw new InputError(
@@ -83,7 +83,13 @@ async function load(dir: string, { threads = 1, provider = 'cpu' }: LoadOptions)
     ...(newline && { newline: { id: NEWLINE, after: newline.after } }),
     embed: (ids) => embed(sessions.embedTokens, ids, newline?.embedding),
     decode: (embeds, S, past) => sessions.decoder.decode(embeds, S, past),
-    renderChat: (parts) => renderChat(template, parts, folder.tokenizerConfig.bos_token, imageToken.content),
+    renderChat: (parts) => {
+      try {
+        return renderChat(template, parts, folder.tokenizerConfig.bos_token, imageToken.content);
+      } catch (error) {
+        throw faultOfModel(folder.chatTemplate.file, error);
+      }
+    },
     tokenize: (text) => {
       // A template may write the first token itself; else the tokenizer adds it where the family has one.
       const begun = text.startsWith(folder.tokenizerConfig.bos_token || '\0');

@@ -1,5 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { InputError } from '../pipeline/errors.js';
+import { faultOfModel } from './fault.js';
 import type { Provider } from './providers.js';
 
 /** The one file that knows ONNX Runtime. */
@@ -8,6 +9,9 @@ export { Tensor };
 // ONNX Runtime 1.30 reports its use to its makers, and leaves files in the temporary folder, unless told not to
 // before the first session.
 process.env.ORT_DISABLE_TELEMETRY ??= '1';
+
+/** How ONNX Runtime says that a graph does not fit what it is given, or itself; all else may be the machine's fault. */
+const misfit = /invalid (dimensions|rank)|out of (data )?bounds|does not match|mismatch|INVALID_ARGUMENT/i;
 
 /** A loaded graph. Counts the time spent inside ONNX Runtime. */
 export class Session {
@@ -54,6 +58,8 @@ export class Session {
     const started = performance.now();
     try {
       return (await this.inner.run(feeds)) as Record<string, Tensor>;
+    } catch (error) {
+      throw misfit.test((error as Error).message) ? faultOfModel(this.file, error) : error;
     } finally {
       this.#ms += performance.now() - started;
     }

@@ -1,3 +1,4 @@
+import { InputError } from '../pipeline/errors.js';
 import type { Model } from '../pipeline/model.js';
 import { type Grid, resampleGrid } from '../pipeline/pool.js';
 import type { Preprocessor } from '../pipeline/preprocess.js';
@@ -22,7 +23,9 @@ export function createVision(
 ): Pick<Model, 'encode' | 'project'> {
   // int8 graphs scale over all they are given: alone, a frame's tokens do not depend on its neighbours.
   const encode = (frames: readonly PreparedFrame[]) =>
-    dtype === 'int8' ? oneByOne(frames, (frame) => run(tower, [frame], size)) : run(tower, frames, size);
+    dtype === 'int8'
+      ? oneByOne(frames, (frame) => run(tower, [frame], grid, size))
+      : run(tower, frames, grid, size);
   if (!projector) return { encode, project: async (tokens) => tokens };
   if (order === 'compress-project')
     return {
@@ -51,6 +54,7 @@ async function oneByOne<T>(
 async function run(
   tower: Session,
   frames: readonly PreparedFrame[],
+  grid: Grid,
   { width, height }: Pick<Preprocessor, 'width' | 'height'>,
 ): Promise<EncodedFrame[]> {
   const B = frames.length;
@@ -62,6 +66,12 @@ async function run(
   const [, N = 0, D = 0] = out.hidden!.dims;
   const K = out.keys?.dims[2] ?? 0;
   const P = out.scores?.dims[1] ?? N;
+  if (out.scores && P !== grid.rows * grid.columns) {
+    throw new InputError(
+      `${tower.file} scores ${P} patches, the manifest's \`grid\` has ${grid.rows} × ${grid.columns}`,
+      { fault: 'model' },
+    );
+  }
   return frames.map(({ index, ptsSeconds }, b) => ({
     index,
     ptsSeconds,

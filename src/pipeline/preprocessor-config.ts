@@ -10,6 +10,8 @@ const sizeSchema = z.union([
 /** LLaVA-NeXT: heights and widths that a still picture is brought to before it is cut into crops. */
 export const resolutionsSchema = z.array(z.tuple([edge, edge])).nullish();
 const channels = z.tuple([z.number(), z.number(), z.number()]);
+const deviation = z.number().positive();
+const deviations = z.tuple([deviation, deviation, deviation]);
 
 /**
  * What counts of a preprocessor_config.json as CLIPImageProcessor and SiglipImageProcessor write it; the
@@ -35,7 +37,7 @@ export const preprocessorConfigSchema = z.looseObject({
   rescale_factor: z.number().default(1 / 255),
   do_normalize: z.boolean().default(true),
   image_mean: channels,
-  image_std: channels,
+  image_std: deviations,
   image_grid_pinpoints: resolutionsSchema,
 });
 export type PreprocessorConfig = z.infer<typeof preprocessorConfigSchema>;

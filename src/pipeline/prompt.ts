@@ -55,6 +55,11 @@ export function buildPrompt(
   }
   const last = model.newline ? model.newline.id : model.imageTokenId;
   const end = ids.lastIndexOf(last) + 1;
+  if (end === ids.length) {
+    throw new InputError("the model's chat template or tokenizer leaves no token of the question", {
+      fault: 'model',
+    });
+  }
   return { prefix: ids.slice(0, end), suffix: ids.slice(end) };
 }
 

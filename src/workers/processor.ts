@@ -1,12 +1,11 @@
 import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import type { z } from 'zod';
 import { type Documents, failedReasonOf, UnreadableDocumentError } from '../../queues/documents.js';
-import { describeFaults } from '../../queues/faults.js';
+import { describeFaults, faultOfJob } from '../../queues/faults.js';
 import { cancelledReason, type Keys } from '../../queues/options.js';
 import { type AskJob, askJobSchema, type Result, type ResultDocument } from '../../queues/schemas.js';
-import { type Fault, InputError } from '../pipeline/errors.js';
+import { InputError } from '../pipeline/errors.js';
 import { resolveBelow } from '../pipeline/source.js';
 import type { Progress } from '../pipeline/types.js';
 import type { Settings } from '../settings.js';
@@ -88,9 +87,12 @@ export class Processor {
   async #documentOf(job: Job<unknown>, id: string, signal: AbortSignal): Promise<ResultDocument> {
     const { documents, logger } = this.#parts;
     const standing = await documents.read(id).catch((error: unknown) => {
-      // As if it were not there: the new one takes its place.
-      if (error instanceof UnreadableDocumentError) return null;
-      throw error;
+      if (!(error instanceof UnreadableDocumentError)) throw error;
+      logger.warn(
+        { job: id, reason: error.message },
+        'the job is answered anew, which replaces its document',
+      );
+      return null;
     });
     if (standing) return standing;
     if (await this.#isCancelled(id)) throw cancelled();
@@ -106,7 +108,7 @@ export class Processor {
     const parsed = askJobSchema.safeParse(job.data);
     if (!parsed.success) {
       const message = `the job was refused: ${describeFaults(parsed.error)}`;
-      throw new InputError(message, { fault: refusedPart(parsed.error) });
+      throw new InputError(message, { fault: faultOfJob(parsed.error) });
     }
     const data: AskJob = parsed.data;
     const path = await resolveBelow(data.video, this.#parts.settings.videoDirs);
@@ -138,18 +140,14 @@ export class Processor {
   }
 }
 
-/** Which part of a job a schema refused first. */
-function refusedPart({ issues: [first] }: z.ZodError): Fault {
-  const parts: Record<string, Fault> = { questions: 'question', video: 'video', model: 'model' };
-  return parts[String(first?.path[0])] ?? 'settings';
-}
-
 export function cancelled(): Stop {
   return new Stop('cancelled', cancelledReason);
 }
 
 /** @throws UnrecoverableError for a job that had ended otherwise before. */
 function summaryOf(document: ResultDocument): JobSummary {
-  if (document.status !== 'completed') throw new UnrecoverableError(document.error);
+  if (document.status !== 'completed') {
+    throw new UnrecoverableError(failedReasonOf(document.fault ?? 'internal', document.error));
+  }
   return { cached: document.cached, answers: document.answers.map(({ answer }) => answer) };
 }
