@@ -6,8 +6,7 @@ import { patientOptions, type RedisConnection } from '../../queues/connection.js
 import type { Random } from '../../src/clips/index.js';
 import { startPrivateRedis } from '../../src/workers/private-redis.js';
 import type { Crew } from './crew.js';
-import type { Journal } from './journal.js';
-import { prefix, queue, settings } from './options.js';
+import { prefix, queue } from './options.js';
 import type { ProcessRecord } from './processes.js';
 
 export type Victim = 'worker' | 'model' | 'redis';
@@ -22,10 +21,10 @@ export interface Loss {
 export interface Scene {
   readonly home: string;
   readonly crew: Crew;
-  readonly journal: Journal;
   readonly record: ProcessRecord;
   readonly random: Random;
-  /** Whether jobs are left. */
+  readonly hasEnded: (job: string) => boolean;
+  /** Whether all jobs have ended. */
   readonly isOver: () => boolean;
   readonly signal: AbortSignal;
 }
@@ -53,18 +52,17 @@ export class Disturber {
     else await this.#killBusy(victim);
   }
 
-  /** Stops a worker that has a job in hand for longer than its lock, until another one has taken the job. */
+  /**
+   * Stops a worker that has a job in hand for longer than its lock, until another one has ended the job: so what it does
+   * with the job when it goes on comes second.
+   */
   async freeze(): Promise<void> {
-    const { journal, signal } = this.#scene;
+    const { hasEnded, signal } = this.#scene;
     const busy = await this.#busyWorker();
     if (!busy) return;
-    const atMs = Date.now();
     process.kill(busy.pid, 'SIGSTOP');
     try {
-      await pause(2 * Number(settings.VISIONZIP_LOCK_MS), null, { signal });
-      for (const job of busy.jobs) {
-        if (await isStillActive(job)) await journal.untilBack(job.id!, atMs, signal);
-      }
+      while (!busy.jobs.every(({ id }) => hasEnded(id!))) await pause(pollMs, null, { signal });
     } finally {
       process.kill(busy.pid, 'SIGCONT');
     }
@@ -114,8 +112,4 @@ export class Disturber {
     }
     return null;
   }
-}
-
-async function isStillActive(job: Job): Promise<boolean> {
-  return (await job.getState()) === 'active';
 }

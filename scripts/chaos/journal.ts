@@ -3,15 +3,9 @@ import { QueueEvents } from 'bullmq';
 import { patientOptions, type RedisConnection } from '../../queues/connection.js';
 import { prefix, queue } from './options.js';
 
-interface Entry {
-  readonly event: 'active' | 'ended';
-  /** By the server's clock, which is this machine's. */
-  readonly atMs: number;
-}
-
-/** What the queue says happened to each job. */
+/** What the queue says of each job: when it was taken up, and when it ended, by the server's clock, which is this machine's. */
 export class Journal {
-  readonly #entries = new Map<string, Entry[]>();
+  readonly #timesMs = new Map<string, number[]>();
   readonly #changed = new EventEmitter().setMaxListeners(0);
   readonly #events: QueueEvents;
 
@@ -22,16 +16,13 @@ export class Journal {
       lastEventId: '0-0',
     });
     this.#events.on('error', () => {}); // Redis is killed: it connects again by itself.
-    this.#events.on('active', ({ jobId }, eventId) => this.#add(jobId, 'active', eventId));
-    for (const end of ['completed', 'failed', 'removed'] as const)
-      this.#events.on(end, ({ jobId }: { jobId: string }, eventId: string) =>
-        this.#add(jobId, 'ended', eventId),
-      );
+    for (const event of ['active', 'completed', 'failed', 'removed'] as const)
+      this.#events.on(event, ({ jobId }: { jobId: string }, eventId: string) => this.#add(jobId, eventId));
   }
 
   /** When the job was first taken up or ended after this time; null where that did not happen. */
   back(id: string, afterMs: number): number | null {
-    return this.#entries.get(id)?.find(({ atMs }) => atMs >= afterMs)?.atMs ?? null;
+    return this.#timesMs.get(id)?.find((atMs) => atMs >= afterMs) ?? null;
   }
 
   /** Resolves once the job was taken up, or ended, after this time. */
@@ -43,10 +34,11 @@ export class Journal {
     await this.#events.close();
   }
 
-  #add(id: string, event: Entry['event'], eventId: string): void {
-    const entries = this.#entries.get(id) ?? [];
-    this.#entries.set(id, entries);
-    entries.push({ event, atMs: Number.parseInt(eventId, 10) });
+  /** The number of an event begins with its time. */
+  #add(id: string, eventId: string): void {
+    const times = this.#timesMs.get(id) ?? [];
+    this.#timesMs.set(id, times);
+    times.push(Number.parseInt(eventId, 10));
     this.#changed.emit(id);
   }
 }

@@ -3,8 +3,6 @@ import { type QueueClient, RedisUnavailableError, type ResultDocument } from '..
 import type { ChaosJob } from './jobs.js';
 import type { Journal } from './journal.js';
 
-/** Jobs in the queue at a time. */
-const inFlight = 40;
 /** A job without a document after this time is lost, in milliseconds. */
 const lostMs = 300_000;
 
@@ -14,12 +12,19 @@ export interface Ended {
   readonly document: ResultDocument | null;
 }
 
+interface Production {
+  /** Jobs in the queue at a time. */
+  readonly inFlight: number;
+  readonly onEnd: (ended: Ended) => void;
+  readonly signal: AbortSignal;
+}
+
 /** Asks the jobs as a producer does that goes on when Redis is back, and waits for their documents. */
 export async function produce(
   client: QueueClient,
   journal: Journal,
   jobs: readonly ChaosJob[],
-  { onEnd, signal }: { readonly onEnd: (ended: Ended) => void; readonly signal: AbortSignal },
+  { inFlight, onEnd, signal }: Production,
 ): Promise<void> {
   const left = jobs.values();
   const produceSome = async () => {

@@ -30,6 +30,8 @@ interface Disturbance {
 
 /** Longest time between a job's end and the disturbance that waited for it, in milliseconds. */
 const pauseMs = 500;
+/** Jobs in the queue at a time. A job whose attempt failed waits behind all others: with many, recovery would be their time. */
+const jobsAWorker = 3;
 /** How much is said on the way. */
 const sayTimes = 20;
 
@@ -89,7 +91,8 @@ async function disturbJobs(
   const random = createRandom(`chaos/kills/${options.seed}`);
   const ended: Ended[] = [];
   const isOver = () => ended.length === jobs.length;
-  const disturber = new Disturber({ ...stage, journal, random, isOver, signal }, connection);
+  const hasEnded = (id: string) => ended.some(({ job }) => job.id === id);
+  const disturber = new Disturber({ ...stage, random, isOver, hasEnded, signal }, connection);
   const tellEvery = Math.ceil(jobs.length / sayTimes);
   const onEnd = (end: Ended) => {
     ended.push(end);
@@ -98,7 +101,7 @@ async function disturbJobs(
   try {
     const started = performance.now();
     await together(signal, (signal) => [
-      produce(client, journal, jobs, { onEnd, signal }),
+      produce(client, journal, jobs, { inFlight: jobsAWorker * options.workers, onEnd, signal }),
       disturb(disturber, plan(options, random), () => ended.length, signal),
     ]);
     const seconds = (performance.now() - started) / 1_000;
