@@ -35,6 +35,8 @@ export class ModelProcess {
   readonly #options: ModelProcessOptions;
   #child: Child | null = null;
   #runs = 0;
+  /** Of the model that it was given last. */
+  #model: string | null = null;
 
   constructor(options: ModelProcessOptions) {
     this.#options = options;
@@ -51,6 +53,7 @@ export class ModelProcess {
     signal?.throwIfAborted();
     if (!this.#child?.isRunning) this.#child = this.#start();
     const child = this.#child;
+    this.#model = modelKey(order);
     const run = ++this.#runs;
     let killer: NodeJS.Timeout | undefined;
     const onAbort = () => {
@@ -69,6 +72,11 @@ export class ModelProcess {
     }
   }
 
+  /** The model that is loaded, or was to be; null where there is none. See `modelKey`. */
+  get model(): string | null {
+    return this.#child?.isRunning ? this.#model : null;
+  }
+
   /** Kills the process, whatever it does. Resolves once it is gone. */
   async close(): Promise<void> {
     const child = this.#child;
@@ -80,6 +88,11 @@ export class ModelProcess {
   #start(): Child {
     return new Child(this.#options.entry ?? compiledEntry('model-child.js', import.meta.url));
   }
+}
+
+/** Orders of equal keys need the same loaded model. */
+export function modelKey({ modelDir, modelDigest, threads, provider }: Omit<ModelOrder, 'request'>): string {
+  return JSON.stringify([modelDir, modelDigest, threads, provider]);
 }
 
 /** One process, from its start to its end. */
