@@ -24,6 +24,8 @@ export interface Settings {
   readonly queue: string;
   readonly videoDirs: readonly string[];
   readonly modelDirs: readonly string[];
+  /** The model that commands ask where none is named. */
+  readonly model: string;
   readonly concurrency: number;
   /** ONNX Runtime's threads in each model process. */
   readonly threads: number;
@@ -134,6 +136,7 @@ const variables = {
     `folders in which models lie, separated by "${delimiter}"`,
     "the package's own `models`, and those that were pulled",
   ),
+  VISIONZIP_MODEL: variable(z.string(), 'nano', 'model that commands ask without `--model`'),
   VISIONZIP_CONCURRENCY: variable(whole(1, 64), 1, 'jobs at a time; each takes a model process of its own'),
   VISIONZIP_THREADS: variable<number | null>(
     whole(1, 1024),
@@ -226,6 +229,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     queue: values.VISIONZIP_QUEUE,
     videoDirs: values.VISIONZIP_VIDEO_DIRS ?? [process.cwd()],
     modelDirs: values.VISIONZIP_MODEL_DIRS ?? [join(packageRoot(), 'models'), modelsDir],
+    model: values.VISIONZIP_MODEL,
     concurrency,
     threads: values.VISIONZIP_THREADS ?? Math.max(1, Math.floor(cores / concurrency)),
     provider: values.VISIONZIP_PROVIDER,
@@ -269,7 +273,7 @@ function shown(name: string, text: string): string {
 }
 
 /** The folder with package.json, above the source and the compiled file alike. */
-function packageRoot(): string {
+export function packageRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
   return folder;

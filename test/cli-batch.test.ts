@@ -89,6 +89,14 @@ describe('visionzip batch', () => {
         question,
         prediction: String(question).toUpperCase(),
         status: 'completed',
+        run: expect.objectContaining({
+          job: expect.stringMatching(/^[\da-f-]{36}$/),
+          model: expect.objectContaining({ name: 'nano' }),
+          frames: 16,
+          tokens: { before: 2304, after: 272 },
+          finishReason: 'stop',
+          timings: expect.objectContaining({ totalMs: 1500 }),
+        }),
         batch: expect.objectContaining({ row: id }),
       })),
     );
