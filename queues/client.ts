@@ -4,9 +4,10 @@ import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { addressOf, connected, explained, hastyClient, type RedisConnection } from './connection.js';
 import { Documents, failureDocument } from './documents.js';
+import { JobConflictError, JobRefusedError, UnknownJobError } from './errors.js';
 import { JobEvents, type WaitOptions } from './events.js';
 import { describeFaults } from './faults.js';
-import { checkMemory, type RedisHealth, readHealth } from './health.js';
+import { checkMemory, checkPrefix, type RedisHealth, readHealth } from './health.js';
 import * as defaults from './options.js';
 import { type AskJob, type AskJobInput, askJobSchema, type ResultDocument } from './schemas.js';
 
@@ -33,12 +34,22 @@ export interface QueueStatus {
   readonly queue: string;
   /** Jobs by state: `waiting`, `active`, `delayed`, `completed`, `failed`, and BullMQ's other states. */
   readonly counts: Readonly<Record<string, number>>;
-  readonly workers: readonly {
-    readonly name: string;
-    readonly address: string;
-    readonly ageSeconds: number;
-  }[];
+  /** Those that listen; null where the server does not say. */
+  readonly workers:
+    | readonly { readonly name: string; readonly address: string; readonly ageSeconds: number }[]
+    | null;
   readonly redis: RedisHealth;
+}
+
+export interface AskAndWaitOptions extends WaitOptions {
+  /** An id of the caller's own: see `ask`. */
+  readonly id?: string;
+  /** Called where no worker listens to the queue. */
+  onNoWorker?(queue: string): void;
+}
+
+function warnOfNoWorker(queue: string): void {
+  process.emitWarning(`no worker listens to the queue "${queue}"; start one: visionzip worker`);
 }
 
 /** How old a reading of the server's memory may be when a job is added, in milliseconds. */
@@ -78,12 +89,12 @@ export class QueueClient {
    * Enqueues a job and returns its id. With an id of the caller's own it is enqueued once, however often this
    * is called; one that failed or was cancelled is asked again.
    *
-   * @throws TypeError for a job that breaks the schema, or an id that stands for another job;
-   *   RedisUnavailableError
+   * @throws JobRefusedError for a job or an id that breaks the schema; JobConflictError for an id that stands for another
+   *   job; RedisUnavailableError
    */
   async ask(input: AskJobInput, options: { readonly id?: string } = {}): Promise<string> {
     const parsed = askJobSchema.safeParse(input);
-    if (!parsed.success) throw new TypeError(`the job was refused: ${describeFaults(parsed.error)}`);
+    if (!parsed.success) throw new JobRefusedError(`the job was refused: ${describeFaults(parsed.error)}`);
     if (options.id !== undefined) defaults.checkJobId(options.id);
     return this.#talk(async (queue) => {
       await this.#checkHealth();
@@ -95,7 +106,7 @@ export class QueueClient {
   /**
    * Resolves with the document of a job once it has completed, failed or was cancelled.
    *
-   * @throws RangeError for an unknown id; a DOMException named `TimeoutError`; the signal's reason;
+   * @throws UnknownJobError; a DOMException named `TimeoutError`; the signal's reason;
    *   RedisUnavailableError where Redis does not answer at the start
    */
   async wait(id: string, options: WaitOptions = {}): Promise<ResultDocument> {
@@ -105,6 +116,27 @@ export class QueueClient {
     const look = async () => (await this.result(id)) ?? (await this.#checkExists(id));
     const signals = [this.#closed.signal, ...(options.signal ? [options.signal] : [])];
     return events.until(id, look, { ...options, signal: AbortSignal.any(signals) });
+  }
+
+  /**
+   * Enqueues a job and resolves with its document once it has completed, failed or was cancelled: look at its `status`,
+   * and at the `fault` of one that failed.
+   *
+   *     const document = await client.askAndWait({ video: '/videos/clip.mp4', questions: ['What moves?'] });
+   *     if (document.status === 'completed') console.log(document.answers[0].answer);
+   *     else if (document.fault === 'video') console.error(`not this video: ${document.error}`);
+   *
+   * Where no worker listens at the start, `onNoWorker` is called; by default the process warns of it. The job waits.
+   *
+   * @throws as `ask` and `wait`.
+   */
+  async askAndWait(
+    input: AskJobInput,
+    { id, onNoWorker = warnOfNoWorker, ...options }: AskAndWaitOptions = {},
+  ): Promise<ResultDocument> {
+    const own = await this.ask(input, { id });
+    if ((await this.#workers())?.length === 0) onNoWorker(this.#options.queue);
+    return this.wait(own, options);
   }
 
   /** The document of a finished job; null while it is waiting or running, and for an unknown id. */
@@ -137,7 +169,7 @@ export class QueueClient {
     return this.#talk(async (queue) => {
       const [counts, workers, redis] = await Promise.all([
         queue.getJobCounts(),
-        queue.getWorkers(),
+        this.#workers(),
         readHealth(this.#redis),
       ]);
       return {
@@ -145,13 +177,26 @@ export class QueueClient {
         prefix: this.#options.prefix,
         queue: this.#options.queue,
         counts,
-        workers: workers.map((worker) => ({
+        workers,
+        redis,
+      };
+    });
+  }
+
+  /** Null where the server does not say: managed ones may forbid it, and so may an access list. */
+  async #workers(): Promise<QueueStatus['workers']> {
+    return this.#talk(async (queue) => {
+      try {
+        const workers = await queue.getWorkers();
+        return workers.map((worker) => ({
           name: worker.rawname?.split(':w:')[1] ?? '',
           address: worker.addr ?? '',
           ageSeconds: Number(worker.age),
-        })),
-        redis,
-      };
+        }));
+      } catch (error) {
+        if (/NOPERM|unknown command|unknown subcommand/i.test((error as Error).message)) return null;
+        throw error;
+      }
     });
   }
 
@@ -174,7 +219,7 @@ export class QueueClient {
     const job = await queue.getJob(id);
     const again = document !== null && document.status !== 'completed';
     if (job && !again && !isDeepStrictEqual(job.data, data)) {
-      throw new TypeError(`the id ${JSON.stringify(id)} stands for another job; use another id`);
+      throw new JobConflictError(`the id ${JSON.stringify(id)} stands for another job; use another id`);
     }
     if (document && !again) return id;
     if (again && !(await this.#documents.dropFailure(id))) return id; // Another caller asked it again.
@@ -183,11 +228,11 @@ export class QueueClient {
     return this.#add(queue, id, data);
   }
 
-  /** @returns null @throws RangeError */
+  /** @returns null @throws UnknownJobError */
   async #checkExists(id: string): Promise<null> {
     return this.#talk(async (queue) => {
       if ((await queue.getJob(id)) || (await this.#documents.read(id))) return null;
-      throw new RangeError(`no job has the id ${JSON.stringify(id)}`);
+      throw new UnknownJobError(`no job has the id ${JSON.stringify(id)}`);
     });
   }
 
@@ -199,7 +244,12 @@ export class QueueClient {
     if ((await queue.getJobState(id)) !== 'failed') return null;
     const job = await queue.getJob(id); // Read after the state: before, it may have no reason yet.
     if (!job) return null;
-    return this.#documents.writeOnce(failureDocument(id, job.failedReason ?? '', job.finishedOn));
+    return this.#documents.writeOnce(
+      failureDocument(id, job.failedReason ?? '', {
+        finishedOn: job.finishedOn,
+        attempts: job.attemptsStarted,
+      }),
+    );
   }
 
   #openEvents(): Promise<JobEvents> {
@@ -213,7 +263,9 @@ export class QueueClient {
 
   async #checkHealth(): Promise<void> {
     if (Date.now() - this.#healthReadAt < healthAgeMs) return;
-    checkMemory(await readHealth(this.#redis), this.#address);
+    const health = await readHealth(this.#redis);
+    checkPrefix(health, this.#options.prefix, this.#address);
+    checkMemory(health, this.#address);
     this.#healthReadAt = Date.now();
   }
 

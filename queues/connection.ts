@@ -1,7 +1,10 @@
 import { Redis, type RedisOptions } from 'ioredis';
 
-/** Where Redis listens: a URL (`redis://`, `rediss://`) or the path of a unix socket. */
-export type RedisConnection = { readonly url: string } | { readonly path: string };
+/**
+ * Where Redis listens: a URL (`redis://`, `rediss://`), or ioredis' own options: `path` of a unix socket, `host` and `port`,
+ * `username`, `password`, `tls`, `sentinels` and `name`. Options may also stand beside a URL.
+ */
+export type RedisConnection = Readonly<RedisOptions> & { readonly url?: string };
 
 /** How long a server may take to accept a connection and to answer on it, in milliseconds. */
 const connectMs = 3_000;
@@ -17,21 +20,53 @@ export class RedisUnavailableError extends Error {
   override readonly name = 'RedisUnavailableError';
 }
 
-/** The address for a person to read: without user and password. */
-export function addressOf(connection: RedisConnection): string {
-  if ('path' in connection) return connection.path;
-  if (!URL.canParse(connection.url)) return connection.url;
-  const url = new URL(connection.url);
-  url.username = '';
-  url.password = '';
-  return url.toString();
+/** What is wrong with a URL, without a part of it: any part may be of the password. Null where nothing is. */
+export function faultOfUrl(url: string): string | null {
+  const [, authority] = /^rediss?:\/\/(.*)$/s.exec(url) ?? [];
+  if (authority === undefined) return 'expected a URL that begins with redis:// or rediss://';
+  // A password that holds one of these ends the address for whoever parses it, and what follows becomes the host.
+  const end = authority.search(/[/?#]/);
+  if (end >= 0 && /[@#]/.test(authority.slice(end))) {
+    return 'expected a URL whose user and password are percent-encoded: "/" is %2F, "?" is %3F, "#" is %23, "@" is %40';
+  }
+  return URL.canParse(url) ? null : 'expected a URL such as redis://127.0.0.1:6379';
+}
+
+/**
+ * The address for a person to read: without user and password.
+ *
+ * @throws TypeError for a URL that cannot be read.
+ */
+export function addressOf({ url, path, sentinels, name, host, port }: RedisConnection): string {
+  if (url !== undefined) {
+    const fault = faultOfUrl(url);
+    if (fault) throw new TypeError(`the URL of Redis: ${fault}`);
+    const { protocol, host, pathname } = new URL(url);
+    return `${protocol}//${host}${pathname}`;
+  }
+  if (path) return path;
+  if (!sentinels) return `${host ?? '127.0.0.1'}:${port ?? 6379}`;
+  const places = sentinels.map((sentinel) => `${sentinel.host ?? '127.0.0.1'}:${sentinel.port ?? 26379}`);
+  return `${name} by the sentinels ${places.join(', ')}`;
+}
+
+/** A client of a connection with further options. */
+export function openClient({ url, ...connection }: RedisConnection, options: RedisOptions): Redis {
+  const all = { ...connection, ...options };
+  return url === undefined ? new Redis(all) : new Redis(url, all);
 }
 
 /**
  * Options for a process that waits for Redis, however long it takes: workers, listeners. A command that the
  * server refuses for want of memory or disk is sent again every second until it is accepted.
  */
-export function patientOptions(connection: RedisConnection, onRefusal?: (error: Error) => void) {
+export function patientOptions(
+  connection: RedisConnection,
+  onRefusal?: (error: Error) => void,
+): RedisConnection & {
+  readonly maxRetriesPerRequest: null;
+  readonly retryStrategy: (times: number) => number;
+} {
   let isRefused = false;
   return {
     ...connection,
@@ -53,8 +88,7 @@ export function patientOptions(connection: RedisConnection, onRefusal?: (error: 
 
 /** A client that waits for Redis, however long it takes. */
 export function patientClient(connection: RedisConnection, onRefusal?: (error: Error) => void): Redis {
-  const options = patientOptions(connection, onRefusal);
-  return 'url' in options ? new Redis(options.url, options) : new Redis(options);
+  return openClient(connection, patientOptions(connection, onRefusal));
 }
 
 /**
@@ -69,10 +103,7 @@ export function hastyClient(connection: RedisConnection): Redis {
     connectTimeout: connectMs,
     retryStrategy: shortly,
   };
-  const redis =
-    'path' in connection
-      ? new Redis({ ...options, path: connection.path })
-      : new Redis(connection.url, options);
+  const redis = openClient(connection, options);
   redis.on('error', () => {}); // Told to whoever uses the client next, by `connected`.
   return redis;
 }
@@ -101,12 +132,22 @@ export async function connected(redis: Redis, address: string): Promise<void> {
  */
 export function explained(address: string, error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof RedisUnavailableError) return error;
+  if (/^(CROSSSLOT|MOVED)\b/.test(error.message)) return needsHashTag(address, error);
   if (refusal.test(error.message) || /^(NOAUTH|NOPERM|WRONGPASS)\b/.test(error.message)) {
     return new RedisUnavailableError(`Redis at ${address} refused: ${error.message}`, { cause: error });
   }
   const code = 'code' in error ? String(error.code) : '';
   const broken = /Connection is closed|isn't writeable|max retries per request/.test(error.message);
   return broken || /^(ECONN|ENOENT|EPIPE|ETIMEDOUT)/.test(code) ? unavailable(address, error) : error;
+}
+
+/** A cluster keeps the keys of a queue together where their prefix stands in braces. */
+export function needsHashTag(address: string, cause?: unknown): RedisUnavailableError {
+  return new RedisUnavailableError(
+    `Redis at ${address} is a cluster, where the keys of a queue must lie in one slot: ` +
+      'put the prefix in braces, such as `VISIONZIP_PREFIX={visionzip}`',
+    { cause },
+  );
 }
 
 function unavailable(address: string, error: unknown): RedisUnavailableError {

@@ -1,7 +1,9 @@
 import type { Redis } from 'ioredis';
+import { z } from 'zod';
 import { writeOnce } from './once.js';
 import { cancelledReason, type Keys } from './options.js';
-import { documentSchema, type Failure, type ResultDocument } from './schemas.js';
+import { type Failure, type FaultKind, failureSchema, type ResultDocument, resultSchema } from './schemas.js';
+import { tolerant } from './tolerant.js';
 
 /**
  * The documents of finished jobs. The first one written for a job stays: a second worker that ran the same
@@ -18,15 +20,25 @@ export class Documents {
     this.#retentionSeconds = retentionSeconds;
   }
 
+  /** @throws UnreadableDocumentError */
   async read(id: string): Promise<ResultDocument | null> {
     const text = await this.#redis.get(this.#keys.result(id));
-    return text === null ? null : parse(text);
+    return text === null ? null : parse(id, text);
   }
 
-  /** Writes the document unless the job has one, and returns the one that stands. */
+  /** Writes the document unless the job has one that can be read, and returns the one that stands. */
   async writeOnce(document: ResultDocument): Promise<ResultDocument> {
-    const key = this.#keys.result(document.id);
-    return parse(await writeOnce(this.#redis, key, JSON.stringify(document), this.#retentionSeconds));
+    const { id } = document;
+    const key = this.#keys.result(id);
+    const text = JSON.stringify(document);
+    const standing = await writeOnce(this.#redis, key, text, this.#retentionSeconds);
+    try {
+      return parse(id, standing);
+    } catch (error) {
+      if (!(error instanceof UnreadableDocumentError)) throw error;
+      await this.#redis.set(key, text, 'EX', this.#retentionSeconds);
+      return document;
+    }
   }
 
   /**
@@ -36,22 +48,60 @@ export class Documents {
   async dropFailure(id: string): Promise<boolean> {
     const key = this.#keys.result(id);
     const text = await this.#redis.get(key);
-    if (text === null || parse(text).status === 'completed') return false;
+    if (text === null || parse(id, text).status === 'completed') return false;
     const dropSame = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0";
     return (await this.#redis.eval(dropSame, 1, key, text)) === 1;
   }
 }
 
-function parse(text: string): ResultDocument {
-  return documentSchema.parse(JSON.parse(text));
+/** A document that some worker wrote and that this version cannot read at all. */
+export class UnreadableDocumentError extends Error {
+  override readonly name = 'UnreadableDocumentError';
+}
+
+const isCompleted = (document: unknown) => (document as ResultDocument).status === 'completed';
+const completed = tolerant(resultSchema).refine(isCompleted);
+const ended = tolerant(failureSchema).refine((document) => !isCompleted(document));
+/** Tolerant of what other versions wrote. */
+const storedSchema = z.union([completed, ended]);
+
+/** @throws UnreadableDocumentError */
+function parse(id: string, text: string): ResultDocument {
+  try {
+    return storedSchema.parse(JSON.parse(text)) as ResultDocument;
+  } catch (cause) {
+    throw new UnreadableDocumentError(
+      `the document of the job ${JSON.stringify(id)} cannot be read: it is damaged, or of another version`,
+      { cause },
+    );
+  }
+}
+
+/** How a kind of fault travels in BullMQ's record of a failed job, which has room for a sentence alone. */
+const marked = /^\[(question|video|model|settings)\] (.*)$/s;
+
+/** What BullMQ shall keep as the reason why a job failed. */
+export function failedReasonOf(fault: FaultKind, message: string): string {
+  return fault === 'internal' ? message : `[${fault}] ${message}`;
 }
 
 /** What stands for a job that BullMQ lists as failed for good. */
-export function failureDocument(id: string, failedReason: string, finishedOn = Date.now()): Failure {
+export function failureDocument(
+  id: string,
+  failedReason: string,
+  {
+    finishedOn = Date.now(),
+    attempts = 0,
+  }: { readonly finishedOn?: number; readonly attempts?: number } = {},
+): Failure {
+  const isCancelled = failedReason === cancelledReason;
+  const [, fault = 'internal', error = failedReason] = marked.exec(failedReason) ?? [];
   return {
     id,
-    status: failedReason === cancelledReason ? 'cancelled' : 'failed',
-    error: failedReason,
+    status: isCancelled ? 'cancelled' : 'failed',
+    error,
+    fault: isCancelled ? null : (fault as FaultKind),
+    attempts,
     finishedAt: new Date(finishedOn).toISOString(),
   };
 }

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { RedisUnavailableError } from './connection.js';
+import { needsHashTag, RedisUnavailableError } from './connection.js';
 
 /** Above this share of `maxmemory` no jobs are taken: at the limit itself the workers would stand still. */
 export const memoryLimitShare = 0.8;
@@ -10,6 +10,7 @@ export interface RedisHealth {
   readonly usedMemoryBytes: number;
   /** 0: no limit is set. */
   readonly maxMemoryBytes: number;
+  readonly isCluster: boolean;
   /** `noeviction` is the only policy under which no job can vanish. */
   readonly maxMemoryPolicy: string;
 }
@@ -21,8 +22,14 @@ export async function readHealth(redis: Redis): Promise<RedisHealth> {
     version: field('valkey_version') || field('redis_version'),
     usedMemoryBytes: Number(field('used_memory')),
     maxMemoryBytes: Number(field('maxmemory')),
+    isCluster: field('redis_mode') === 'cluster' || field('server_mode') === 'cluster',
     maxMemoryPolicy: field('maxmemory_policy'),
   };
+}
+
+/** @throws RedisUnavailableError where a cluster would spread the keys of a queue. */
+export function checkPrefix({ isCluster }: RedisHealth, prefix: string, address: string): void {
+  if (isCluster && !/\{[^}]+\}/.test(prefix)) throw needsHashTag(address);
 }
 
 /** @throws RedisUnavailableError where the server has used up its memory but for a fifth. */

@@ -1,11 +1,14 @@
 /** What a producer of jobs needs; everything else in this folder is between the client and the workers. */
 export {
+  type AskAndWaitOptions,
   type CancelOutcome,
   QueueClient,
   type QueueClientOptions,
   type QueueStatus,
 } from './client.js';
 export { type RedisConnection, RedisUnavailableError } from './connection.js';
+export { UnreadableDocumentError } from './documents.js';
+export { JobConflictError, JobRefusedError, UnknownJobError } from './errors.js';
 export type { WaitOptions } from './events.js';
 export type { RedisHealth } from './health.js';
 export {

@@ -1,4 +1,5 @@
 import type { JobsOptions } from 'bullmq';
+import { JobRefusedError } from './errors.js';
 
 /** Key prefix of everything that lies in Redis. */
 export const defaultPrefix = 'visionzip';
@@ -28,14 +29,16 @@ const reservedIds = new Set([
  * Checks a job id that a caller chose: 1 to 128 letters, digits, ". _ @ -", not a number (BullMQ keeps those
  * for itself) and not the name of a key of the queue.
  *
- * @throws TypeError
+ * @throws JobRefusedError
  */
 export function checkJobId(id: string): void {
   const rule = 'a job id is 1 to 128 letters, digits, ". _ @ -" and not a number';
   if (!/^[A-Za-z0-9._@-]{1,128}$/.test(id) || /^-?\d+$/.test(id)) {
-    throw new TypeError(`${rule}; got ${JSON.stringify(id)}`);
+    throw new JobRefusedError(`${rule}; got ${JSON.stringify(id)}`);
   }
-  if (reservedIds.has(id)) throw new TypeError(`the job id ${JSON.stringify(id)} is reserved by the queue`);
+  if (reservedIds.has(id)) {
+    throw new JobRefusedError(`the job id ${JSON.stringify(id)} is reserved by the queue`);
+  }
 }
 
 /** The options that go with a job into the queue. */

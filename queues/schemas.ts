@@ -166,11 +166,22 @@ export const resultSchema = z.strictObject({
 
 export type Result = z.infer<typeof resultSchema>;
 
+/**
+ * Whose fault a failure is: of the job's questions, its video, its model or its settings, which would fail again; or
+ * `internal`, of the machine or the program, which was tried again before it failed.
+ */
+export const faultSchema = z.enum(['question', 'video', 'model', 'settings', 'internal']);
+export type FaultKind = z.infer<typeof faultSchema>;
+
 /** What a job leaves behind that failed for good or was cancelled. */
 export const failureSchema = z.strictObject({
   id: z.string(),
   status: z.enum(['failed', 'cancelled']),
   error: z.string(),
+  /** Null for what was cancelled; older workers did not say. */
+  fault: faultSchema.nullable().default(null),
+  /** How often it was started; older workers did not say. */
+  attempts: z.int().default(0),
   finishedAt: z.iso.datetime(),
 });
 

@@ -9,6 +9,7 @@ import { benchCompress } from './bench/compress.js';
 import { benchDecode } from './bench/decode.js';
 import { benchMemory, makeClip } from './bench/memory.js';
 import { machine, writeResults } from './bench/report.js';
+import { benchSampler } from './bench/sampler.js';
 import { benchCompression, benchStages, type StageBench } from './bench/stages.js';
 import { type Table, toMarkdown } from './bench/table.js';
 import { makeClips, readQuestions } from './clip-files.js';
@@ -66,6 +67,7 @@ async function measure(folder: string, modelDir: string, runs: number): Promise<
   add(await benchCompression(model, bench, [4, 8, 12]));
   await model.release();
   add(benchCompress());
+  add(benchSampler());
   for (const table of await benchDecode()) add(table);
   const clips = [10, 600].map((seconds) => ({ name: `${seconds} s`, file: makeClip(folder, seconds) }));
   add(benchMemory(modelDir, clips, [8, 64]));

@@ -1,8 +1,7 @@
-import { existsSync } from 'node:fs';
 import { availableParallelism, homedir } from 'node:os';
-import { delimiter, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { delimiter, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { faultOfUrl } from '../queues/connection.js';
 import {
   defaultAttempts,
   defaultBackoffMs,
@@ -11,7 +10,9 @@ import {
   defaultRetentionSeconds,
 } from '../queues/options.js';
 import { type Provider, providers } from './model/providers.js';
+import { findPackageRoot } from './model/shipped.js';
 import { InputError } from './pipeline/errors.js';
+import type { DecoderPrograms } from './pipeline/sandbox.js';
 import { defaultLimits } from './pipeline/source.js';
 import type { Limits } from './pipeline/types.js';
 
@@ -42,6 +43,8 @@ export interface Settings {
   readonly maxStalledCount: number;
   readonly maxStartedAttempts: number;
   readonly limits: Limits;
+  /** The programs that read videos: names on PATH, or paths. */
+  readonly decoder: DecoderPrograms;
   readonly hub: Hub;
   readonly logLevel: string;
 }
@@ -52,6 +55,11 @@ export interface Hub {
   readonly token: string | null;
   /** Folder of the models that were pulled. */
   readonly modelsDir: string;
+}
+
+/** Settings from code: what is left out has its default. */
+export interface SettingsInput extends Partial<Omit<Settings, 'limits'>> {
+  readonly limits?: Partial<Limits>;
 }
 
 /** A variable of the environment, for documentation. */
@@ -65,10 +73,10 @@ const minuteMs = 60_000;
 const cores = availableParallelism();
 
 const name = z.string().regex(/^[A-Za-z0-9_.{}-]+$/, 'expected letters, digits and "_ . - { }"');
-const url = z
-  .string()
-  .regex(/^rediss?:\/\//, 'expected a URL that begins with redis:// or rediss://')
-  .refine((text) => URL.canParse(text), 'expected a URL such as redis://127.0.0.1:6379');
+const url = z.string().check(({ value, issues }) => {
+  const message = faultOfUrl(value);
+  if (message) issues.push({ code: 'custom', message, input: value });
+});
 const folder = z.string().transform((path) => resolve(path));
 const folders = z.string().transform((text) =>
   text
@@ -179,6 +187,12 @@ const variables = {
     defaultLimits.decodeTimeoutMs,
     'the decoder is killed after this time',
   ),
+  FFMPEG_PATH: variable<string>(
+    z.string(),
+    'ffmpeg',
+    'the ffmpeg that is used; a static build starts faster',
+  ),
+  FFPROBE_PATH: variable<string>(z.string(), 'ffprobe', 'the ffprobe that is used'),
   // Others read these three as well: what is wrong with them is for those to say who use them.
   HF_ENDPOINT: variable(
     z.string().transform((text) => text.replace(/\/+$/, '')),
@@ -228,10 +242,10 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     prefix: values.VISIONZIP_PREFIX,
     queue: values.VISIONZIP_QUEUE,
     videoDirs: values.VISIONZIP_VIDEO_DIRS ?? [process.cwd()],
-    modelDirs: values.VISIONZIP_MODEL_DIRS ?? [join(packageRoot(), 'models'), modelsDir],
+    modelDirs: values.VISIONZIP_MODEL_DIRS ?? [join(findPackageRoot(), 'models'), modelsDir],
     model: values.VISIONZIP_MODEL,
     concurrency,
-    threads: values.VISIONZIP_THREADS ?? Math.max(1, Math.floor(cores / concurrency)),
+    threads: values.VISIONZIP_THREADS ?? threadsFor(concurrency),
     provider: values.VISIONZIP_PROVIDER,
     deadlineMs: values.VISIONZIP_DEADLINE_MS,
     abortGraceMs: values.VISIONZIP_ABORT_GRACE_MS,
@@ -249,9 +263,32 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
       maxPixels: values.VISIONZIP_MAX_PIXELS,
       decodeTimeoutMs: values.VISIONZIP_DECODE_TIMEOUT_MS,
     },
+    decoder: { ffmpeg: values.FFMPEG_PATH, ffprobe: values.FFPROBE_PATH },
     hub: { endpoint: values.HF_ENDPOINT, token: values.HF_TOKEN, modelsDir },
     logLevel: values.VISIONZIP_LOG_LEVEL,
   };
+}
+
+/** The defaults, with what was given in their place; the environment is not read. */
+export function completeSettings(given: SettingsInput): Settings {
+  const defaults = readSettings({});
+  const { concurrency = defaults.concurrency, limits, ...rest } = dropUndefined(given);
+  return {
+    ...defaults,
+    threads: threadsFor(concurrency),
+    ...rest,
+    concurrency,
+    limits: { ...defaults.limits, ...dropUndefined(limits ?? {}) },
+  };
+}
+
+function dropUndefined<T extends object>(given: T): T {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as T;
+}
+
+/** ONNX Runtime's threads in each of so many model processes. */
+function threadsFor(concurrency: number): number {
+  return Math.max(1, Math.floor(cores / concurrency));
 }
 
 function readVariables(env: NodeJS.ProcessEnv): Values {
@@ -260,21 +297,14 @@ function readVariables(env: NodeJS.ProcessEnv): Values {
     const text = env[name];
     if (text === undefined || text === '') return [name, fallback];
     const parsed = schema.safeParse(text);
-    if (!parsed.success) faults.push(`${name}: ${parsed.error.issues[0]!.message}, got ${shown(name, text)}`);
+    if (!parsed.success) faults.push(`${name}: ${parsed.error.issues[0]!.message}${found(name, text)}`);
     return [name, parsed.data];
   });
-  if (faults.length > 0) throw new InputError(faults.join('; '));
+  if (faults.length > 0) throw new InputError(faults.join('; '), { fault: 'settings' });
   return Object.fromEntries(entries) as Values;
 }
 
-/** A URL may hold a password. */
-function shown(name: string, text: string): string {
-  return JSON.stringify(name === 'REDIS_URL' ? text.replace(/\/\/[^@/]*@/, '//…@') : text);
-}
-
-/** The folder with package.json, above the source and the compiled file alike. */
-export function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
-  return folder;
+/** Any part of a URL that cannot be read may be of a password, and so may a token. */
+function found(name: string, text: string): string {
+  return ['REDIS_URL', 'HF_TOKEN'].includes(name) ? '' : `, got ${JSON.stringify(text)}`;
 }

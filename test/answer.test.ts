@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { answerVideo, VideoSession } from '../src/pipeline/answer.js';
 import { InputError } from '../src/pipeline/errors.js';
-import { defaultLimits } from '../src/pipeline/source.js';
 import type { AnswerOutcome, AnswerRequest, CompressedFrame, Progress } from '../src/pipeline/types.js';
 import { fakeModel } from './fake-model.js';
 
@@ -27,10 +26,6 @@ function request(more: Partial<AnswerRequest> = {}): AnswerRequest {
   return {
     video: clip,
     questions: ['What is it?'],
-    sampling: {},
-    compression: 'auto',
-    generation: {},
-    limits: defaultLimits,
     ...more,
   };
 }
@@ -133,14 +128,17 @@ describe('answerVideo', () => {
     expect(model.calls).toEqual([]);
   });
 
+  it('lets one limit be set and keeps the others', async () => {
+    const small = request({ limits: { maxPixels: 64 } });
+    await expect(answerVideo(fakeModel(['yes']), small)).rejects.toThrow(/64 pixels|at most 64/);
+  });
+
   it('stops when aborted, with the reason', async () => {
     const controller = new AbortController();
-    const stopping = answerVideo(
-      fakeModel(['never']),
-      request(),
-      { onFrame: () => controller.abort(new Error('enough')) },
-      controller.signal,
-    );
+    const stopping = answerVideo(fakeModel(['never']), request(), {
+      signal: controller.signal,
+      onFrame: () => controller.abort(new Error('enough')),
+    });
     await expect(stopping).rejects.toThrow('enough');
   });
 

@@ -131,7 +131,7 @@ describe('visionzip batch', () => {
     const run = await ended;
     expect(run.code).toBe(130);
     expect(run.stderr).toContain('2 rows: 1 answered, 0 failed, 1 not reached');
-    expect(documentOf(run)).toEqual({ error: 'interrupted', exitCode: 130 });
+    expect(documentOf(run)).toEqual({ error: 'interrupted', fault: null, exitCode: 130 });
     expect(output().map(({ id }) => id)).toEqual([0]);
   });
 
@@ -172,7 +172,9 @@ describe('visionzip batch', () => {
     const questions = ['one', 'two', 'very long', 'four', 'five'];
     writeRows(...questions.map((question): [string, string] => ['a.mp4', question]));
     work((job) =>
-      job.questions.includes('very long') ? { error: 'the question is too long' } : capitals(job),
+      job.questions.includes('very long')
+        ? { error: 'the question is too long', fault: 'question' }
+        : capitals(job),
     );
     expect((await cli(batch(), env)).code).toBe(1);
     expect(output().map(({ prediction, error }) => prediction ?? error)).toEqual([

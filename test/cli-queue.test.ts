@@ -93,6 +93,7 @@ describe('visionzip enqueue', () => {
     expect(run.stderr).toContain('no worker listens to the queue');
     expect(documentOf(run)).toEqual({
       error: expect.stringMatching(/is not finished after 0.2 s/),
+      fault: null,
       exitCode: 4,
     });
   });

@@ -80,6 +80,7 @@ describe('a wrong command line', () => {
     expect(run.code).toBe(2);
     expect(documentOf(run)).toEqual({
       error: expect.stringContaining('expected a whole number'),
+      fault: 'settings',
       exitCode: 2,
     });
   });
@@ -125,6 +126,7 @@ describe('where Redis cannot be reached', () => {
     expect(run.code).toBe(3);
     expect(documentOf(run)).toEqual({
       error: expect.stringContaining('cannot reach Redis at redis://127.0.0.1:1'),
+      fault: null,
       exitCode: 3,
     });
   });

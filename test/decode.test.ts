@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeFrames } from '../src/pipeline/decode.js';
-import { groupRuns, planRuns, selectExpression } from '../src/pipeline/decode-plan.js';
+import { planProcesses, planRuns, selectExpression } from '../src/pipeline/decode-plan.js';
 import { seekTime } from '../src/pipeline/decode-start.js';
 import { sampleFrames } from '../src/pipeline/sample.js';
 import { defaultLimits, openVideo } from '../src/pipeline/source.js';
@@ -75,8 +75,16 @@ const clips: Record<string, (file: string) => Promise<void>> = {
     await ffmpeg(...vp8, '-pass', '2', file);
   },
   'mpeg4.avi': (file) => ffmpeg(...pattern(2), '-c:v', 'mpeg4', '-bf', '2', ...yuv420p, file),
-  'interlaced.ts': (file) =>
-    ffmpeg(...pattern(2), '-c:v', 'mpeg2video', '-flags', '+ilme+ildct', '-bf', '2', ...yuv420p, file),
+  'h264.avi': (file) => ffmpeg(...pattern(2), ...h264(), file),
+  'mpeg1.mpg': (file) => ffmpeg(...pattern(2), '-c:v', 'mpeg1video', '-bf', '2', ...yuv420p, file),
+  'mpeg2.vob': (file) => ffmpeg(...pattern(2), '-c:v', 'mpeg2video', '-bf', '2', '-f', 'vob', file),
+  'sorenson.flv': (file) => ffmpeg(...pattern(2), '-c:v', 'flv1', file),
+  'windows-media.wmv': (file) => ffmpeg(...pattern(2), '-c:v', 'wmv2', file),
+  'msmpeg4.avi': (file) => ffmpeg(...pattern(2), '-c:v', 'msmpeg4', file),
+  'theora.ogv': (file) => ffmpeg(...pattern(2), '-c:v', 'libtheora', file),
+  'prores.mov': (file) => ffmpeg(...pattern(1), '-c:v', 'prores', file),
+  'h263.3gp': (file) =>
+    ffmpeg(...testPattern(176, 144, 25, 2), '-c:v', 'h263', '-aspect', '11:9', '-bitexact', file),
 };
 const names = Object.keys(clips);
 
@@ -84,8 +92,7 @@ const names = Object.keys(clips);
 async function opened(file: string) {
   const video = await openVideo(file, defaultLimits);
   const { width, height, streamIndex } = video.info;
-  const filter = file.includes('interlaced') ? ['-vf', 'estdif=mode=frame:deint=interlaced'] : [];
-  const plain = await plainFrames(file, width * height * 3, `0:${streamIndex}`, filter);
+  const plain = await plainFrames(file, width * height * 3, `0:${streamIndex}`);
   return { video, plain, times: await shownTimes(file, String(streamIndex)) };
 }
 
@@ -143,6 +150,30 @@ describe('frames at one and the same time', () => {
     indices.forEach((index, i) => {
       expect(Buffer.compare(frames[i]!.rgb, plain[2 * index]!), `frame ${index}`).toBe(0);
     });
+  });
+});
+
+describe('interlaced frames', () => {
+  test.each([
+    ['top', 1],
+    ['bottom', 0],
+  ] as const)('are made whole of their first field, the %s one', async (first, place) => {
+    const file = at(`interlaced-${first}.ts`);
+    const fields = ['-flags', '+ilme+ildct', '-top', String(place)];
+    await ffmpeg(...pattern(2), '-c:v', 'mpeg2video', ...fields, '-bf', '2', ...yuv420p, file);
+    const video = await openVideo(file, defaultLimits);
+    const plain = await plainFrames(file, 160 * 120 * 3, '0:V:0', ['-vf', 'scale=interl=1']);
+    expect([...video.ptsSeconds]).toEqual(fromFirst(await shownTimes(file)));
+    const frames = await collect(decodeFrames(video, [0, 20, 40], options));
+    const line = (rgb: Uint8Array, y: number) => rgb.subarray(y * 480, (y + 1) * 480);
+    for (const [i, { rgb }] of frames.entries()) {
+      for (let y = 2; y < 118; y += 2) {
+        const kept = first === 'top' ? y : y + 1;
+        expect(Buffer.compare(line(rgb, kept), line(plain[20 * i]!, kept)), `line ${kept}`).toBe(0);
+        const [above, between, below] = [kept, kept + 1, kept + 2].map((at) => line(rgb, at)[90]!);
+        expect(between).toBe((above! + below! + 1) >> 1);
+      }
+    }
   });
 });
 
@@ -263,14 +294,30 @@ describe('the plan', () => {
     ]);
   });
 
-  test('makes several runs in a process, but uses the cores and holds few frames', () => {
-    const sizes = (count: number, frameBytes: number, cores: number) =>
-      groupRuns(planRuns(video, every(10_000 / count), 'seek'), frameBytes, cores).map(
-        (group) => group.length,
+  test('makes several runs in a process, deals them out to the cores, and holds few frames', () => {
+    const frameBytes = 1280 * 720 * 3;
+    const plan = (starts: readonly number[], bytes = frameBytes) =>
+      planProcesses(planRuns(video, starts, 'seek'), bytes, 2).map((batch) =>
+        batch.map(({ runs, holds }) => [runs.map((run) => run.indices[0]), holds]),
       );
-    expect(sizes(20, 1280 * 720 * 3, 2)).toEqual([4, 4, 4, 4, 4]);
-    expect(sizes(4, 1280 * 720 * 3, 2)).toEqual([2, 2]);
-    expect(sizes(4, 8192 * 4352 * 3, 2)).toEqual([1, 1, 1, 1]);
+    expect(plan([0, 250, 500, 750, 1000])).toEqual([
+      [
+        [[0, 500, 1000], true],
+        [[250, 750], true],
+      ],
+    ]);
+    expect(plan(every(500)).map((batch) => batch.length)).toEqual([2, 2]);
+    // A frame of 107 MB: two are above 128 MiB.
+    expect(plan([0, 250], 8192 * 4352 * 3)).toEqual([[[[0], true]], [[[250], true]]]);
+  });
+
+  test('gives a long run a process of its own, which waits for its reader', () => {
+    const long = { indices: every(20).slice(0, 60), seek: true };
+    const short = { indices: [9000], seek: true };
+    expect(planProcesses([long, short], 1280 * 720 * 3, 2)).toEqual([
+      [{ runs: [long], holds: false }],
+      [{ runs: [short], holds: true }],
+    ]);
   });
 
   test('keeps each command line short', () => {

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { QueueClient } from '../queues/client.js';
 import { RedisUnavailableError } from '../queues/connection.js';
 import { Documents } from '../queues/documents.js';
+import { UnknownJobError } from '../queues/errors.js';
 import { keysOf } from '../queues/options.js';
 import type { AskJobInput, ResultDocument } from '../queues/schemas.js';
 import { freshQueue, useRedis } from './support/redis.js';
@@ -190,7 +191,7 @@ describe('waiting', () => {
     });
     const reason = new Error('enough');
     await expect(client.wait(id, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
-    await expect(client.wait('none')).rejects.toThrow(new RangeError('no job has the id "none"'));
+    await expect(client.wait('none')).rejects.toThrow(new UnknownJobError('no job has the id "none"'));
     const other = new QueueClient({ connection: server.connection, queue });
     const waited = expect(other.wait(id)).rejects.toThrow('the queue client was closed');
     await other.close();

@@ -1,4 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { sortingSampler } from '../scripts/bench/sorting-sampler.js';
 import { argmax, createSampler } from '../src/pipeline/sampler.js';
 import type { Generation } from '../src/pipeline/types.js';
 
@@ -42,5 +44,48 @@ describe('createSampler', () => {
 
   it('sharpens at a low temperature', () => {
     expect(new Set(draw({ temperature: 0.01, seed: 1 }, 500))).toEqual(new Set([0]));
+  });
+
+  it('picks what sorting the vocabulary would, seed by seed', () => {
+    // Whole numbers repeat themselves, so that ties lie at every cut; a masked word has −∞.
+    const logit = fc.oneof(
+      fc.integer({ min: -3, max: 3 }),
+      fc.float({ min: -20, max: 20, noNaN: true }),
+      fc.constantFrom(Number.NEGATIVE_INFINITY, -0, 0, -1e9),
+    );
+    const cases = fc.record(
+      {
+        logits: fc.array(logit, { minLength: 1, maxLength: 300 }).map((logits) => [...logits, 1]),
+        temperature: fc.double({ min: 0.01, max: 10, noNaN: true }),
+        topK: fc.integer({ min: 1, max: 350 }),
+        topP: fc.double({ min: 0, minExcluded: true, max: 1, noNaN: true }),
+        seed: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+      },
+      { requiredKeys: ['logits', 'temperature', 'seed'] },
+    );
+    fc.assert(
+      fc.property(cases, ({ logits, ...generation }) => {
+        const [pick, judge] = [createSampler(generation), sortingSampler(generation)];
+        const values = Float32Array.from(logits);
+        for (let i = 0; i < 10; i++) expect(pick(values)).toBe(judge(values));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('does so for a vocabulary of true size, whatever the order of its logits', () => {
+    const V = 150_000;
+    const shapes: ((i: number) => number)[] = [
+      (i) => -i / V,
+      (i) => i / V,
+      (i) => -Math.abs(i - V / 2) / V,
+      () => 1,
+      (i) => 8 * Math.sin(i * i),
+    ];
+    for (const shape of shapes) {
+      const logits = Float32Array.from({ length: V }, (_, i) => shape(i));
+      const generation: Generation = { temperature: 1, topK: 1_000, topP: 0.9, seed: 5 };
+      expect(createSampler(generation)(logits)).toBe(sortingSampler(generation)(logits));
+    }
   });
 });

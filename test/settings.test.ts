@@ -79,9 +79,8 @@ it('names every wrong variable with what was expected and what was found, but no
   expect(read).toThrow('VISIONZIP_ATTEMPTS: expected a whole number from 1 to 100, got "three"');
   expect(read).toThrow('VISIONZIP_PREFIX: expected letters, digits and "_ . - { }", got "a:b"');
   expect(read).toThrow(/VISIONZIP_LOG_LEVEL: expected fatal, .*, silent, got "loud"/);
-  expect(read).toThrow(
-    'REDIS_URL: expected a URL that begins with redis:// or rediss://, got "http://…@redis.example"',
-  );
+  expect(read).toThrow('REDIS_URL: expected a URL that begins with redis:// or rediss://; VISIONZIP_PREFIX');
+  expect(read).not.toThrow(/secret|redis\.example/);
 });
 
 it('documents each variable with its meaning and default', () => {

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -149,6 +150,17 @@ describe("a file's digest", () => {
     writeFileSync(join(dir, 'large'), 'x'.repeat(11));
     await expect(digests.of(join(dir, 'large'), 10)).rejects.toThrow('at most 10 bytes');
     await expect(digests.of(join(dir, 'large'), 11, AbortSignal.abort())).rejects.toThrow('aborted');
+  });
+
+  it('is not taken of gigabytes whose start is that of no video', async () => {
+    const digests = new FileDigests();
+    const path = join(dir, 'zeros.mp4');
+    writeFileSync(path, '');
+    truncateSync(path, 2 ** 40); // A hole: reading it would take minutes.
+    await expect(digests.of(path, 2 ** 41)).rejects.toThrow(/found nothing but zeros at its start$/);
+    writeFileSync(path, randomBytes(4096));
+    truncateSync(path, 2 ** 40);
+    await expect(digests.of(path, 2 ** 41)).rejects.toThrow(/found data that is none of these$/);
   });
 
   it.skipIf(process.getuid?.() === 0)('is refused for a file without permission', async () => {

@@ -131,7 +131,7 @@ describe('signals', () => {
     const worker = await workerProcess(video);
     const exited = once(worker, 'exit');
     worker.kill('SIGTERM');
-    await until(async () => (await bench.client.status()).workers.length === 0);
+    await until(async () => (await bench.client.status()).workers!.length === 0);
     expect(worker.exitCode).toBeNull();
     worker.kill('SIGTERM');
     expect(await exited).toEqual([1, null]);
@@ -152,7 +152,10 @@ describe('signals', () => {
 });
 
 describe('a Redis that goes away during a job', () => {
-  const kill = () => process.kill(Number(readFileSync(join(redis.home, 'redis/pid'), 'utf8')), 'SIGKILL');
+  const signal = (name: NodeJS.Signals) =>
+    process.kill(Number(readFileSync(join(redis.home, 'redis/pid'), 'utf8')), name);
+  const kill = () => signal('SIGKILL');
+  const limitMemory = (bytes: number) => withRedis((client) => client.config('SET', 'maxmemory', bytes));
 
   it('and comes back gets the answer, and the worker goes on by itself', async () => {
     open();
@@ -191,13 +194,47 @@ describe('a Redis that goes away during a job', () => {
     expect(callsOf(video)).toHaveLength(1);
   });
 
+  const stuck = { drainMs: 100, abortGraceMs: 100 };
+
   it('for good does not keep a worker from stopping', async () => {
-    open({ drainMs: 100 });
+    open(stuck);
     const worker = await bench.worker();
     kill();
     await worker.close();
     await redis.start();
   });
+
+  for (const [how, hold, release] of [
+    ['is killed', kill, () => {}],
+    ['is frozen', () => signal('SIGSTOP'), () => signal('SIGCONT')],
+    ['refuses to write', () => limitMemory(1), () => limitMemory(0)],
+  ] as const) {
+    for (const jobs of [0, 1]) {
+      it(`because it ${how} does not keep the process of a worker with ${jobs} jobs alive`, async () => {
+        open(stuck);
+        const video = bench.video('a.mp4', { text: 'red' }, { hang: true });
+        const id = await bench.client.ask({ video, questions: 'what?' });
+        const worker = await workerProcess(video);
+        await bench.client.wait(id);
+        if (jobs === 1) {
+          await bench.client.ask({ video, questions: 'else?' });
+          await until(() => callsOf(video).length === 2);
+        }
+        const exited = once(worker, 'exit');
+        await hold();
+        try {
+          worker.kill('SIGTERM');
+          expect(await exited).toEqual([0, null]);
+        } finally {
+          await release();
+          await redis.start();
+        }
+        for (const { pid, spawned } of callsOf(video)) {
+          await until(() => !isAlive(pid) && !(spawned && isAlive(spawned)));
+        }
+      });
+    }
+  }
 });
 
 describe('a Redis without memory or disk left', () => {
@@ -226,7 +263,8 @@ describe('the document of a job', () => {
     await withRedis(async (client) => {
       const documents = new Documents(client, keysOf(prefix, queue), 100);
       const finishedAt = new Date().toISOString();
-      const first = { id: 'a', status: 'failed' as const, error: 'first', finishedAt };
+      const ended = { status: 'failed' as const, fault: 'internal' as const, attempts: 1, finishedAt };
+      const first = { id: 'a', error: 'first', ...ended };
       expect(await documents.writeOnce(first)).toEqual(first);
       expect(await documents.writeOnce({ ...first, error: 'second' })).toEqual(first);
       const drops = await Promise.all([1, 2, 3].map(() => documents.dropFailure('a')));

@@ -28,10 +28,14 @@ async function answered(video: string, questions?: string | string[], rest?: Par
   return document as Result;
 }
 
-async function failed(video: string, rest?: Partial<AskJobInput>): Promise<string> {
+async function failure(video: string, rest?: Partial<AskJobInput>): Promise<Failure> {
   const document = await bench.client.wait(await ask(video, 'what?', rest));
   expect(document.status).toBe('failed');
-  return (document as Failure).error;
+  return document as Failure;
+}
+
+async function failed(video: string, rest?: Partial<AskJobInput>): Promise<string> {
+  return (await failure(video, rest)).error;
 }
 
 describe('an answer', () => {
@@ -163,6 +167,18 @@ describe('a job that cannot be answered', () => {
     expect(await failed(bench.video('b.mp4', {}), { model: 'big' })).toContain('got "big"; there is nano');
   });
 
+  it('says whose fault it is, and how often it was tried', async () => {
+    open();
+    await bench.worker();
+    const ofInput = { fail: 'not this', input: true };
+    expect(await failure(bench.video('a.mp4', ofInput))).toMatchObject({ fault: 'video', attempts: 1 });
+    expect(await failure('/etc/passwd')).toMatchObject({ fault: 'video', attempts: 1 });
+    expect(await failure(bench.video('b.mp4', {}), { model: 'big' })).toMatchObject({ fault: 'model' });
+    const ofMachine = Array.from({ length: 3 }, () => ({ fail: 'out of luck' }));
+    const tired = await failure(bench.video('c.mp4', ...ofMachine));
+    expect(tired).toMatchObject({ fault: 'internal', attempts: 3, error: 'out of luck' });
+  });
+
   it('fails at once when a producer put something else into the queue', async () => {
     open();
     await bench.worker();
@@ -179,6 +195,7 @@ describe('a job that cannot be answered', () => {
     expect(document).toMatchObject({
       status: 'failed',
       error: 'the job was refused: `colour`: unknown field',
+      fault: 'settings',
     });
   });
 

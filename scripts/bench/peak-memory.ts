@@ -1,6 +1,5 @@
 import { loadModel } from '../../src/model/load.js';
 import { answerVideo } from '../../src/pipeline/answer.js';
-import { defaultLimits } from '../../src/pipeline/source.js';
 
 // Prints the peak resident memory, in KiB, of answering one question: MODEL_DIR CLIP FRAMES.
 const [modelDir = '', video = '', frames = ''] = process.argv.slice(2);
@@ -9,8 +8,5 @@ await answerVideo(model, {
   video,
   questions: ['How many objects are there?'],
   sampling: { frames: Number(frames) },
-  compression: 'auto',
-  generation: {},
-  limits: defaultLimits,
 });
 console.log(process.resourceUsage().maxRSS);

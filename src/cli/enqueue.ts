@@ -66,11 +66,12 @@ function tellId(id: string, job: AskJob, context: Context, { wait }: EnqueueOpti
   return id;
 }
 
-/** The client refuses an unusable id, and one that stands for another job, by a TypeError. */
+/** What the client refuses is wrong on the command line; anything else is not. */
 async function enqueue(client: QueueClient, job: AskJob, id: string | undefined): Promise<string> {
   try {
     return await client.ask(job, { id });
   } catch (error) {
-    throw error instanceof TypeError ? usageError(error.message) : error;
+    const isRefused = error instanceof Error && /^Job(Refused|Conflict)Error$/.test(error.name);
+    throw isRefused ? usageError(error.message) : error;
   }
 }

@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import type { AskJob, Result, ResultDocument } from '../../queues/schemas.js';
+import { InputError } from '../pipeline/errors.js';
 import type { AnswerOutcome } from '../pipeline/types.js';
 import { Catalog } from '../workers/catalog.js';
 import { FileDigests } from '../workers/digest.js';
@@ -31,7 +32,7 @@ export interface LocalModel {
 
 /** Lends a model, by its name below the models folders or by the path of its folder, and ends its process afterwards. */
 export async function withLocalModel<T>(model: string, use: (model: LocalModel) => Promise<T>): Promise<T> {
-  const { modelDirs, threads, provider, limits, abortGraceMs } = settings();
+  const { modelDirs, threads, provider, limits, decoder, abortGraceMs } = settings();
   const modelDir = await modelFolder(model, modelDirs);
   const modelProcess = new ModelProcess({ abortGraceMs });
   const catalog = new Catalog([dirname(modelDir)]);
@@ -42,7 +43,7 @@ export async function withLocalModel<T>(model: string, use: (model: LocalModel) 
     const description = await catalog.find(basename(modelDir));
     const { video, questions, sampling, compression, generation, strict } = job;
     const request = { video, questions, sampling, compression, generation, limits, strict };
-    const model = { modelDir, modelDigest: description.digest, threads, provider };
+    const model = { modelDir, modelDigest: description.digest, threads, provider, decoder };
     const order = { ...model, request, saveFrames, keepVideo, tellAnswers: onAnswer !== undefined };
     const describe = (outcome: AnswerOutcome) =>
       buildResult({ id: 'local', job, outcome, videoDigest, model: description });
@@ -61,7 +62,7 @@ export async function withLocalModel<T>(model: string, use: (model: LocalModel) 
           return await compute(job, options);
         } catch (error) {
           options.signal.throwIfAborted();
-          return failureOf(messageOf(error), 'local');
+          return failureOf(error, 'local');
         }
       },
     });
@@ -86,8 +87,16 @@ async function modelFolder(model: string, modelDirs: readonly string[]): Promise
 }
 
 /** The document of a job that failed here, of the form that a worker would leave. */
-export function failureOf(error: string, id: string): ResultDocument {
-  return { id, status: 'failed', error, finishedAt: new Date().toISOString() };
+export function failureOf(error: unknown, id: string): ResultDocument {
+  const fault = error instanceof InputError ? error.fault : 'internal';
+  return {
+    id,
+    status: 'failed',
+    error: messageOf(error),
+    fault,
+    attempts: 1,
+    finishedAt: new Date().toISOString(),
+  };
 }
 
 async function exists(path: string): Promise<boolean> {

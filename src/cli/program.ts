@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { packageRoot } from '../settings.js';
+import { findPackageRoot } from '../model/shipped.js';
 import { addAsk } from './ask.js';
 import { addBatch } from './batch.js';
 import { addCancel } from './cancel.js';
@@ -18,7 +18,7 @@ import { addWorker } from './worker.js';
 
 /** The whole command line. Usage errors are thrown as CommanderError and printed by whoever parses. */
 export function buildProgram(): Command {
-  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'));
+  const { version } = JSON.parse(readFileSync(join(findPackageRoot(), 'package.json'), 'utf8'));
   const program = new Command('visionzip')
     .description('Answers questions about video: on the spot, or through a queue.')
     .version(version)

@@ -45,7 +45,7 @@ export function addCommonOptions(command: Command, examples: readonly string[]):
 
 /**
  * Wraps the body of a command: signals, errors and exit codes are handled here and nowhere else. Every error becomes
- * one line on standard error, and with `--json` also `{"error", "exitCode"}` on standard output unless the command
+ * one line on standard error, and with `--json` also `{"error", "fault", "exitCode"}` on standard output unless the command
  * has printed its document already. With `handlesSignals` false the body minds SIGINT and SIGTERM itself.
  */
 export function command<Args extends unknown[]>(
@@ -108,8 +108,15 @@ class Printer {
     const message = messageOf(error);
     process.stderr.write(`visionzip: ${message}\n`);
     if (debug && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-    if (!this.#printed) this.document({ error: message, exitCode: process.exitCode });
+    if (!this.#printed) this.document({ error: message, fault: faultOf(error), exitCode: process.exitCode });
   }
+}
+
+/** As in the documents of jobs; null for an interruption, and where Redis is not there. */
+function faultOf(error: unknown): string | null {
+  if (error instanceof Error && 'fault' in error) return String(error.fault);
+  if (error instanceof CliError) return error.exitCode === exitCodes.usage ? 'settings' : null;
+  return error instanceof Interruption || exitCodeOf(error) === exitCodes.redis ? null : 'internal';
 }
 
 function exitCodeOf(error: unknown): ExitCode {

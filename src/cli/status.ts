@@ -31,8 +31,11 @@ function describe({ address, prefix, queue, counts, workers, redis }: QueueStatu
     { jobs: shown.map(([state, count]) => `${count} ${state}`).join('\n') || 'none' },
     {
       workers:
-        workers.map(({ name, address, ageSeconds }) => `${name || address}, up ${ageSeconds} s`).join('\n') ||
-        'none',
+        workers === null
+          ? 'unknown: this server does not tell who is connected (CLIENT LIST)'
+          : workers
+              .map(({ name, address, ageSeconds }) => `${name || address}, up ${ageSeconds} s`)
+              .join('\n') || 'none',
     },
   );
   return table.toString();

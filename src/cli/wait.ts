@@ -31,7 +31,7 @@ export async function waitAndReport(
 /** A job that nobody takes would be waited for without a word. */
 export async function tellWhenNobodyWorks(client: QueueClient): Promise<void> {
   const { workers, queue } = await client.status();
-  if (workers.length > 0) return;
+  if (workers === null || workers.length > 0) return;
   process.stderr.write(`visionzip: no worker listens to the queue "${queue}"; start one: visionzip worker\n`);
 }
 
@@ -47,7 +47,7 @@ export function isTimeout(error: unknown): boolean {
 }
 
 function describeEnd(error: unknown, id: string, timeoutSeconds: number | undefined): unknown {
-  if (error instanceof RangeError) return unknownJob(id);
+  if (error instanceof Error && error.name === 'UnknownJobError') return unknownJob(id);
   if (!isTimeout(error)) return error;
   return new CliError(
     exitCodes.cancelled,

@@ -9,18 +9,19 @@ import express, { type Express, type RequestHandler } from 'express';
 import { addressOf, connected, hastyClient, type RedisConnection } from '../../queues/connection.js';
 import { Documents } from '../../queues/documents.js';
 import { keysOf } from '../../queues/options.js';
-import type { Settings } from '../settings.js';
+import { completeSettings, type SettingsInput } from '../settings.js';
 import { ensureRedis } from '../workers/redis.js';
 import { shortened } from './shortened.js';
 
 export interface DashboardOptions {
-  readonly settings: Settings;
+  /** Of the queue that is shown; what is left out has its default. The environment is not read. */
+  readonly settings?: SettingsInput;
   /** Default: as the settings say; a private server is started where none runs. */
   readonly connection?: RedisConnection;
   /** Default 127.0.0.1: there is no login. */
   readonly host?: string;
-  /** 0 takes a free one. */
-  readonly port: number;
+  /** Default 3000; 0 takes a free one. */
+  readonly port?: number;
 }
 
 export interface Dashboard {
@@ -34,8 +35,9 @@ export interface Dashboard {
  *
  * @throws RedisUnavailableError; the system's error where the port is taken
  */
-export async function startDashboard(options: DashboardOptions): Promise<Dashboard> {
-  const { settings, host = '127.0.0.1', port } = options;
+export async function startDashboard(options: DashboardOptions = {}): Promise<Dashboard> {
+  const { host = '127.0.0.1', port = 3000 } = options;
+  const settings = completeSettings(options.settings ?? {});
   const connection = options.connection ?? (await ensureRedis(settings)).connection;
   const redis = hastyClient(connection);
   try {

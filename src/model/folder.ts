@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { InputError } from '../pipeline/errors.js';
 import { preprocessorConfigSchema } from '../pipeline/preprocess.js';
+import { blameModel } from './fault.js';
 import { type Manifest, manifestSchema } from './manifest.js';
 import { requireWeights } from './prepare/weights.js';
 
@@ -27,7 +28,10 @@ export interface ModelDescription {
 
 /** Reads the manifest and digests the files. Throws an InputError that names a missing or broken file. */
 export async function describeModel(dir: string): Promise<ModelDescription> {
-  const path = resolve(dir);
+  return blameModel(`the model in ${dir}`, () => describe(resolve(dir)));
+}
+
+async function describe(path: string): Promise<ModelDescription> {
   const there = new Set(await readdir(path).catch(() => []));
   if (there.has('config.json') && !there.has(manifestFile))
     throw new InputError(

@@ -8,6 +8,7 @@ import { InputError } from '../pipeline/errors.js';
 import type { Model, PromptPart } from '../pipeline/model.js';
 import { createPreprocessor } from '../pipeline/preprocess.js';
 import { Decoder } from './decoder.js';
+import { blameModel } from './fault.js';
 import { describeModel, type ModelDescription, readModelFolder } from './folder.js';
 import { measureModel } from './inspect.js';
 import { readNewline } from './newline.js';
@@ -24,20 +25,25 @@ export interface LoadOptions {
 
 /**
  * Loads a prepared model folder. Blocks the thread for as long as ONNX Runtime takes.
- * Throws an InputError that names what is missing or broken.
+ *
+ * @throws InputError of the fault `model` that names what is missing or broken.
  */
-export async function loadModel(
-  dir: string,
-  { threads = 1, provider = 'cpu' }: LoadOptions = {},
-): Promise<Model> {
+export async function loadModel(dir: string, options: LoadOptions = {}): Promise<Model> {
+  return blameModel(`the model in ${dir}`, () => load(dir, options));
+}
+
+async function load(dir: string, { threads = 1, provider = 'cpu' }: LoadOptions): Promise<Model> {
   const description = await describeModel(dir);
   await requireMemory(description);
   const folder = await readModelFolder(description.dir);
   // All that can be wrong in a text file is found before anything large is loaded.
   const { manifest } = description;
   const { config, imageToken } = folder;
-  const tokenizer = new Tokenizer(folder.tokenizer, folder.tokenizerConfig);
-  const template = new Template(folder.chatTemplate);
+  const tokenizer = await blameModel(
+    join(dir, 'tokenizer.json'),
+    () => new Tokenizer(folder.tokenizer, folder.tokenizerConfig),
+  );
+  const template = await blameModel(`the chat template in ${dir}`, () => new Template(folder.chatTemplate));
   const specialTokens = folder.tokenizer.added_tokens.map(({ content }) => content);
   if (manifest.frames === 'video' && config.videoTokenId == null)
     throw new InputError(

@@ -104,7 +104,7 @@ export async function* decodeAnimation(
   const deadline = new Deadline(timeoutMs);
   const frameBytes = width * height * 4;
   const raw = await openRawVideo(media, {
-    ...{ deadline, signal, threads: 1, frameBytes, rotates: false, pixelFormat: 'rgba' },
+    ...{ deadline, signal, threads: 1, holds: false, rotates: false, pixelFormat: 'rgba' },
     feed: () => pictures(media, needed),
     stretches: [
       {

@@ -5,13 +5,14 @@ import { generateAnswer, prefillVideo } from './generate.js';
 import type { KvCache, Model } from './model.js';
 import { type Pass, planPasses } from './passes.js';
 import { encodePicture } from './picture.js';
-import { type OpenedVideo, openVideo } from './source.js';
+import { defaultLimits, type OpenedVideo, openVideo } from './source.js';
 import { StageClock } from './timings.js';
 import type {
   Answer,
-  AnswerListeners,
+  AnswerOptions,
   AnswerOutcome,
   AnswerRequest,
+  CompleteRequest,
   CompressedFrame,
   Frame,
   Plan,
@@ -23,8 +24,8 @@ import type {
 /** One job under way: what every step below needs. */
 interface Run {
   readonly model: Model;
-  readonly request: AnswerRequest;
-  readonly listeners: AnswerListeners;
+  readonly request: CompleteRequest;
+  readonly listeners: AnswerOptions;
   readonly clock: StageClock;
   readonly signal: AbortSignal | undefined;
   /** In the order of the questions. */
@@ -52,37 +53,32 @@ interface Prefilled {
  */
 export async function answerVideo(
   model: Model,
-  request: AnswerRequest,
-  listeners: AnswerListeners = {},
-  signal?: AbortSignal,
+  asked: AnswerRequest,
+  options: AnswerOptions = {},
 ): Promise<AnswerOutcome> {
-  return new VideoSession(model, request).ask(request.questions, listeners, signal);
+  return new VideoSession(model, asked).ask(asked.questions, options);
 }
 
 /** A video that is asked again and again: opened once, and encoded and prefilled once for all questions with one plan. */
 export class VideoSession {
   readonly #model: Model;
-  readonly #request: Omit<AnswerRequest, 'questions'>;
+  readonly #request: Omit<CompleteRequest, 'questions'>;
   #video: OpenedVideo | undefined;
   /** Of the latest plan only: a cache of keys and values is large. */
   #prefilled: { readonly plan: string; readonly video: Prefilled } | undefined;
 
   constructor(model: Model, request: Omit<AnswerRequest, 'questions'>) {
     this.#model = model;
-    this.#request = request;
+    this.#request = withDefaults(request);
   }
 
   /** Answers as `answerVideo` does. Without questions the video is made ready for short ones, and nothing is answered. */
-  async ask(
-    questions: readonly string[],
-    listeners: AnswerListeners = {},
-    signal?: AbortSignal,
-  ): Promise<AnswerOutcome> {
+  async ask(questions: readonly string[], options: AnswerOptions = {}): Promise<AnswerOutcome> {
     const run: Run = {
       model: this.#model,
       request: { ...this.#request, questions },
-      listeners,
-      signal,
+      listeners: options,
+      signal: options.signal,
       clock: new StageClock(),
       answers: [],
       substituted: new Map(),
@@ -148,6 +144,11 @@ function describeOutcome(run: Run, video: OpenedVideo, plan: Plan, { visual }: P
       onnxMs: run.model.onnxMs() - run.onnxBefore,
     }),
   };
+}
+
+function withDefaults(request: Omit<AnswerRequest, 'questions'>): Omit<CompleteRequest, 'questions'> {
+  const { sampling = {}, compression = 'auto', generation = {}, limits, strict = false } = request;
+  return { ...request, sampling, compression, generation, limits: { ...defaultLimits, ...limits }, strict };
 }
 
 /** One frame's visual tokens after the other. */

@@ -63,7 +63,7 @@ function requireBudget(budget: TokenBudget, N: number): void {
   try {
     checkBudget(budget, N);
   } catch (error) {
-    throw new InputError((error as Error).message, { cause: error });
+    throw new InputError((error as Error).message, { fault: 'settings', cause: error });
   }
 }
 
@@ -131,6 +131,7 @@ function questionTooLong(request: PlanRequest): InputError {
     `the question is too long: with the template and one frame it takes ${request.textTokens(1)} tokens, ` +
       `${Math.max(most, 0)} fit beside an answer of ${request.maxNewTokens} in ` +
       `the context of ${request.contextLength}`,
+    { fault: 'question' },
   );
 }
 
@@ -146,6 +147,7 @@ function doesNotFit(request: PlanRequest, wanted: number): InputError {
   return new InputError(
     `${demand} do not fit: the context of ${contextLength} leaves ${room} beside ` +
       `${request.textTokens(frames)} tokens of text and an answer of ${maxNewTokens}; what would fit: ${fitting}`,
+    { fault: 'settings' },
   );
 }
 

@@ -33,6 +33,7 @@ export function createPictureCrops(
     throw new InputError(
       `\`image_grid_pinpoints\` must be heights and widths that are multiples of the tower's ${side} pixels; ` +
         `found ${odd?.join(' × ') ?? 'none'}`,
+      { fault: 'model' },
     );
   return {
     gridOf: (width, height) => {

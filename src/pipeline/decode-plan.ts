@@ -23,9 +23,9 @@ export const MEGAPIXEL_MS = 2.2;
 /** Bounds the filter expression of one run, which is one argument of a command line (128 KiB). */
 const MAX_FRAMES_A_RUN = 1000;
 
-/** Runs that one process makes, and how much of their frames it may hold, in bytes. */
-const MAX_RUNS_A_PROCESS = 4;
-const MAX_HELD_BYTES = 96 * 2 ** 20;
+/** Runs that one process makes, and bytes of the frames that a batch of processes may hold. */
+const MAX_RUNS_A_PROCESS = 8;
+const MAX_HELD_BYTES = 128 * 2 ** 20;
 
 type Planned = Pick<OpenedVideo, 'info' | 'index' | 'seeking'>;
 
@@ -72,16 +72,41 @@ function follow(positions: Uint32Array): (index: number) => number {
   };
 }
 
+/** What one process decodes. */
+export interface DecodeProcess {
+  readonly runs: readonly DecodeRun[];
+  /** Whether all its frames are held until their turn comes; else it waits for its reader. */
+  readonly holds: boolean;
+}
+
 /**
- * Which processes make which runs: several a process, since starting one costs more than seeking, but enough processes
- * for the cores. A process holds a frame of each of its runs.
+ * Which processes make which runs: several a process, since starting one costs more than seeking. Each batch is worked on
+ * by as many processes as there are cores, and its runs are dealt out in turn, since what they cost often grows or falls
+ * along the video. A process with several runs gives their frames in no certain order, so they are all held: they are
+ * bounded. A long run has a process of its own.
  */
-export function groupRuns(runs: readonly DecodeRun[], frameBytes: number, cores: number): DecodeRun[][] {
-  const most = Math.max(1, Math.min(MAX_RUNS_A_PROCESS, Math.floor(MAX_HELD_BYTES / frameBytes)));
-  const size = Math.max(1, Math.min(most, Math.ceil(runs.length / cores)));
-  return Array.from({ length: Math.ceil(runs.length / size) }, (_, i) =>
-    runs.slice(i * size, (i + 1) * size),
-  );
+export function planProcesses(
+  runs: readonly DecodeRun[],
+  frameBytes: number,
+  cores: number,
+): (readonly DecodeProcess[])[] {
+  const bytesOf = (run: DecodeRun) => run.indices.length * frameBytes;
+  const batches: DecodeRun[][] = [];
+  let held = 0;
+  for (const run of runs) {
+    const batch = batches.at(-1);
+    const fits = held + bytesOf(run) <= MAX_HELD_BYTES && (batch?.length ?? 0) < cores * MAX_RUNS_A_PROCESS;
+    if (batch && fits) batch.push(run);
+    else batches.push([run]);
+    held = bytesOf(run) + (batch && fits ? held : 0);
+  }
+  return batches.map((batch) => {
+    const holds = batch.reduce((sum, run) => sum + bytesOf(run), 0) <= MAX_HELD_BYTES;
+    return Array.from({ length: Math.min(cores, batch.length) }, (_, core) => ({
+      runs: batch.filter((_, i) => i % cores === core),
+      holds,
+    }));
+  });
 }
 
 /**

@@ -3,6 +3,7 @@ import { type DecodeRun, selectExpression, timeRange } from './decode-plan.js';
 import { clockExpression, last, type Start } from './decode-start.js';
 import { type LoggedFrame, showFrames } from './decoder-log.js';
 import type { Deadline } from './decoder-process.js';
+import { deinterlace } from './deinterlace.js';
 import { InputError } from './errors.js';
 import { openRawVideo, type RawVideo } from './ffmpeg.js';
 import { lookFilters, shownSize } from './frame-filters.js';
@@ -12,6 +13,8 @@ import type { OpenedVideo } from './source.js';
 /** What one process reads of a video. */
 export interface ReadOptions {
   readonly threads: number;
+  /** Whether frames are read as fast as they come, or as they are asked for. */
+  readonly holds: boolean;
   readonly deadline: Deadline;
   readonly signal: AbortSignal | undefined;
 }
@@ -65,10 +68,9 @@ export async function openReaders(
   runs: readonly StartedRun[],
   options: ReadOptions,
 ): Promise<Readers> {
-  const { info, look, media, streamMap } = video;
+  const { look, media, streamMap } = video;
   const raw = await openRawVideo(media, {
     ...options,
-    frameBytes: info.width * info.height * 3,
     rotates: look.orientation === null,
     stretches: runs.map((run, i) => ({
       from: run.start.from,
@@ -81,7 +83,7 @@ export async function openReaders(
         `select='${selectExpression(run.indices.map((index) => timeRange(video.index.ptsSeconds, index)))}'`,
         ...lookFilters(look),
       ],
-      frames: run.indices.length + 1,
+      frames: run.indices.length,
     })),
   });
   return { readers: runs.map((run, i) => readRun(video, run, raw, i, options)), stop: () => raw.stop() };
@@ -123,6 +125,8 @@ function readRun(
       }
       if (read + 1 < follower.selected) continue;
       read++;
+      const { firstField } = follower.matched!;
+      if (firstField && video.look.rotation % 180 === 0) deinterlace(rgb, width, height, firstField);
       return { rgb, width, height, shown: shownSize(video.look, follower.matched!) };
     }
   };

@@ -14,41 +14,29 @@ export interface Start {
  * told. Where it was not, longer.
  */
 const LEAD_SECONDS = [1, 5];
-/** In front of the first packet of a joined part stand its tables: up to 20 packets of a transport stream. */
-const TABLES_BYTES = 20 * 188;
 
-/** Ways to begin at the keyframe of a frame, the cheapest first; the last one is sure. */
+/** Ways to begin at the keyframe of a frame, the cheapest first; the last one is sure, but in a later part of the file. */
 export function startsAt(video: OpenedVideo, index: number): Start[] {
   const { index: frames, seeking } = video;
   const beginning: Start = { position: 0, from: null };
   const position = last(frames.keyframes, index);
-  const part = last(frames.parts, index);
+  const part = place(frames.parts, index);
   if (seeking === 'byte') {
     const leads = LEAD_SECONDS.map((seconds) => byteBefore(video, position, part, seconds));
-    const ways = [...new Set([...leads, byteOfPart(video, part)])].map((byte) => ({
-      position,
-      from: { byte },
-    }));
-    return part > 0
-      ? ways.filter(({ from }) => from.byte > 0)
-      : [...ways.filter(({ from }) => from.byte > 0), beginning];
+    const bytes = [...new Set([...leads, frames.partBytes[part]!])].filter((byte) => byte > 0);
+    return [...bytes.map((byte) => ({ position, from: { byte } })), ...(part === 0 ? [beginning] : [])];
   }
-  return seeking === 'time' && position > 0
-    ? [{ position, from: { seconds: seekTime(video, index) } }, beginning]
-    : [beginning];
+  if (seeking === 'none' || position === 0) return [beginning];
+  return [{ position, from: { seconds: seekTime(video, index) } }, beginning];
 }
 
 /** The packet that is shown some seconds before, but of the same part. */
 function byteBefore({ index }: OpenedVideo, position: number, part: number, seconds: number): number {
   const time = index.ptsSeconds[position]! - seconds;
-  for (let i = position; i >= part; i--) {
+  for (let i = position; i >= index.parts[part]!; i--) {
     if (index.ptsSeconds[i]! <= time && index.bytes[i]! >= 0) return index.bytes[i]!;
   }
-  return byteOfPart({ index }, part);
-}
-
-function byteOfPart({ index }: Pick<OpenedVideo, 'index'>, part: number): number {
-  return part === 0 ? 0 : Math.max(0, (index.bytes[part] || 0) - TABLES_BYTES);
+  return index.partBytes[part]!;
 }
 
 /**
@@ -95,6 +83,11 @@ function smallestInterval(ptsSeconds: Float64Array): number {
 
 /** The largest of some ascending positions that is not above an index. */
 export function last(positions: Uint32Array, index: number): number {
+  return positions[place(positions, index)]!;
+}
+
+/** Which one that is. */
+function place(positions: Uint32Array, index: number): number {
   let low = 0;
   let high = positions.length;
   while (high - low > 1) {
@@ -102,5 +95,5 @@ export function last(positions: Uint32Array, index: number): number {
     if (positions[middle]! <= index) low = middle;
     else high = middle;
   }
-  return positions[low]!;
+  return low;
 }

@@ -1,6 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { decodeAnimation } from './animated-webp.js';
-import { type DecodeRun, type DecodeStrategy, groupRuns, planRuns } from './decode-plan.js';
+import {
+  type DecodeProcess,
+  type DecodeRun,
+  type DecodeStrategy,
+  planProcesses,
+  planRuns,
+} from './decode-plan.js';
 import {
   type FrameReader,
   openReaders,
@@ -54,28 +60,24 @@ export async function* decodeFrames(
   const { width, height } = video.info;
   const cores = Math.min(availableParallelism(), MAX_THREADS);
   const runs = planRuns(video, indices, options.strategy ?? 'auto');
-  const groups = groupRuns(runs, width * height * 3, Math.min(cores, PROCESSES));
-  const threads = runs.length === 1 && indices.length > 1 ? cores : 1;
+  const batches = planProcesses(runs, width * height * 3, Math.min(cores, PROCESSES));
   const read = { deadline: new Deadline(options.timeoutMs), signal: options.signal };
   const substitutes = new Substitutes(video, read);
-  const queue = groups.map((group) => ({ group, opened: null as Promise<Readers> | null }));
+  const open = (batch: readonly DecodeProcess[]) =>
+    batch.map((process) => openProcess(video, process, cores, read));
+  const opened: OpenedProcess[][] = [];
   let position = 0;
   try {
-    for (const [i, { group }] of queue.entries()) {
-      for (const entry of queue.slice(i, i + PROCESSES)) {
-        entry.opened ??= openReaders(
-          video,
-          entry.group.map((run) => firstStart(video, run)),
-          { ...read, threads },
-        );
-        // A failure counts when its turn comes.
-        entry.opened.catch(() => {});
-      }
-      const { readers } = await queue[i]!.opened!;
-      for (const [k, run] of group.entries()) {
-        const reader = new RunReader(video, run, readers[k]!, { ...read, threads });
+    for (const i of batches.keys()) {
+      opened[i] ??= open(batches[i]!);
+      const processes = opened[i];
+      const count = processes.reduce((sum, { runs }) => sum + runs.length, 0);
+      for (let k = 0; k < count; k++) {
+        // What is left of this batch is decoded by now, or will be soon.
+        if (2 * k >= count && batches[i + 1]) opened[i + 1] ??= open(batches[i + 1]!);
+        const reader = await readerOf(video, processes, k);
         try {
-          for (const index of run.indices) {
+          for (const index of reader.indices) {
             const taken = await takeFrame(video, reader, index, substitutes, options, read);
             yield { index: position++, ...taken };
           }
@@ -83,11 +85,47 @@ export async function* decodeFrames(
           await reader.stop();
         }
       }
-      await (await queue[i]!.opened)?.stop();
+      await stopAll(processes);
     }
   } finally {
-    await Promise.all(queue.map(async ({ opened }) => (await opened?.catch(() => null))?.stop()));
+    await stopAll(opened.flat());
   }
+}
+
+/** A process that decodes, or is about to. */
+interface OpenedProcess {
+  readonly runs: readonly DecodeRun[];
+  readonly options: ReadOptions;
+  readonly readers: Promise<Readers>;
+}
+
+function openProcess(
+  video: OpenedVideo,
+  { runs, holds }: DecodeProcess,
+  cores: number,
+  read: Pick<ReadOptions, 'deadline' | 'signal'>,
+): OpenedProcess {
+  const options = { ...read, holds, threads: holds ? 1 : cores };
+  const starts = runs.map((run) => firstStart(video, run));
+  const readers = openReaders(video, starts, options);
+  // A failure counts when its turn comes.
+  readers.catch(() => {});
+  return { runs, options, readers };
+}
+
+/** Runs were dealt out to the processes in turn. */
+async function readerOf(
+  video: OpenedVideo,
+  processes: readonly OpenedProcess[],
+  k: number,
+): Promise<RunReader> {
+  const { runs, readers, options } = processes[k % processes.length]!;
+  const i = Math.floor(k / processes.length);
+  return new RunReader(video, runs[i]!, (await readers).readers[i]!, options);
+}
+
+async function stopAll(processes: readonly OpenedProcess[]): Promise<void> {
+  await Promise.all(processes.map(async ({ readers }) => (await readers.catch(() => null))?.stop()));
 }
 
 function checkIndices({ index: { ptsSeconds } }: OpenedVideo, indices: readonly number[]): void {
@@ -107,7 +145,7 @@ async function takeFrame(
   index: number,
   substitutes: Substitutes,
   { strict, onDamage }: DecodeOptions,
-  read: Omit<ReadOptions, 'threads'>,
+  read: Pick<ReadOptions, 'deadline' | 'signal'>,
 ): Promise<Omit<Frame, 'index'>> {
   const times = video.index.ptsSeconds;
   const verdict = await reader.judge(index);
@@ -124,18 +162,19 @@ async function takeFrame(
   return { ptsSeconds: times[other]!, ...(await shown(await readOne(video, other, read))) };
 }
 
-/** A frame that is known to be sound, by a process of its own. */
+/** A frame that was found sound, by a process of its own. */
 async function readOne(
   video: OpenedVideo,
   index: number,
-  read: Omit<ReadOptions, 'threads'>,
+  read: Pick<ReadOptions, 'deadline' | 'signal'>,
 ): Promise<Pixels> {
   const run: DecodeRun = { indices: [index], seek: true };
-  const options = { ...read, threads: 1 };
+  const options = { ...read, threads: 1, holds: false };
   const opened = await openReaders(video, [firstStart(video, run)], options);
   const reader = new RunReader(video, run, opened.readers[0]!, options);
   try {
-    if ((await reader.judge(index)) !== 'sound') throw reader.missing(index);
+    await reader.judge(index);
+    if (!reader.came(index)) throw reader.missing(index);
     return await reader.pixels();
   } finally {
     await reader.stop();
@@ -217,6 +256,10 @@ class RunReader {
     const again = await this.#reader.pixels();
     this.#isFresh = false;
     return again;
+  }
+
+  get indices(): readonly number[] {
+    return this.run.indices;
   }
 
   missing(index: number): InputError {

@@ -8,6 +8,8 @@ export interface LoggedFrame {
   readonly width: number;
   readonly height: number;
   readonly sar: number;
+  /** Of an interlaced frame, the field that is shown first. */
+  readonly firstField: 'top' | 'bottom' | null;
   /** Made without looking at other frames. */
   readonly isIntra: boolean;
   /** The decoder filled gaps in it by guessing, and says so of this very frame. */
@@ -25,13 +27,13 @@ export function showFrames(stretch: number): string {
 }
 
 const frameLine =
-  /^\[showinfo@s(\d+) @ \w+\] \[info\] n: *\d+ pts: *(-?\d+|NOPTS) .* sar:(\d+)\/(\d+) s:(\d+)x(\d+) i:\S+ iskey:(\d) type:(\S)/;
+  /^\[showinfo@s(\d+) @ \w+\] \[info\] n: *\d+ pts: *(-?\d+|NOPTS) .* sar:(\d+)\/(\d+) s:(\d+)x(\d+) i:(\S+) iskey:(\d) type:(\S)/;
 
 /** A packet that gave nothing (ffmpeg's own words, up to 6 and since). */
 const lost = /Error while decoding stream|Error submitting packet to decoder/;
-/** A frame made from others that are not there. */
+/** A frame made from others that are not there; H.265's decoder has no other word of damage. */
 const guessed =
-  /\] concealing |co located POCs unavailable|eference picture missing|issing reference|Could not find ref/;
+  /\] concealing |co located POCs unavailable|eference picture missing|issing reference|Could not find ref|^\[hevc @ \w+\] \[error\]/;
 /**
  * What a decoder complains of though nothing is missing: found in files that every player shows whole. Knowing them
  * only saves a second look.
@@ -50,7 +52,8 @@ export function followLog(onFrame: (frame: LoggedFrame) => void): (line: string)
   let said = { ...nothing };
   let isCorrupt = false;
   return (line) => {
-    const [, stretch, micros, sarWidth, sarHeight, width, height, isKey, type] = frameLine.exec(line) ?? [];
+    const [, stretch, micros, sarWidth, sarHeight, width, height, fields, isKey, type] =
+      frameLine.exec(line) ?? [];
     if (stretch !== undefined) {
       const sar = Number(sarWidth) / Number(sarHeight);
       onFrame({
@@ -59,6 +62,7 @@ export function followLog(onFrame: (frame: LoggedFrame) => void): (line: string)
         width: Number(width),
         height: Number(height),
         sar: sar > 0 && Number.isFinite(sar) ? sar : 1,
+        firstField: fields === 'T' ? 'top' : fields === 'B' ? 'bottom' : null,
         isIntra: isKey === '1' || type === 'I',
         isCorrupt,
         said,
@@ -70,7 +74,7 @@ export function followLog(onFrame: (frame: LoggedFrame) => void): (line: string)
     const complained = /\[(error|fatal|panic)\]/.test(line) && !harmless.test(line);
     isCorrupt ||= line.includes('corrupt decoded frame');
     said.lost ||= lost.test(line);
-    said.guessed ||= guessed.test(line);
+    said.guessed ||= guessed.test(line) && !harmless.test(line);
     said.complained ||= complained;
     return complained;
   };

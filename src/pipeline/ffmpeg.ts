@@ -31,6 +31,7 @@ const LISTING_LIMITS = { memoryBytes: 2 ** 30, cpuSeconds: 10 };
 
 /** Uses other programs than the `ffmpeg` and `ffprobe` of PATH, from the next run on. */
 export function useDecoder(other: Partial<DecoderPrograms>): void {
+  if (Object.entries(other).every(([name, path]) => programs[name as keyof DecoderPrograms] === path)) return;
   programs = { ...programs, ...other };
   sandbox = null;
   companions = null;
@@ -128,8 +129,8 @@ export interface RawVideoOptions extends RunOptions {
   readonly stretches: readonly Stretch[];
   /** Threads of the decoder. */
   readonly threads: number;
-  /** Bytes of a frame that comes out: as many are read ahead of each stretch. */
-  readonly frameBytes: number;
+  /** Whether all frames are read as fast as they come: needed with several stretches, whose order is not certain. */
+  readonly holds: boolean;
   /** Whether ffmpeg itself turns frames upright. */
   readonly rotates: boolean;
   /** Default rgb24. */
@@ -175,7 +176,10 @@ export async function openRawVideo(media: Media, options: RawVideoOptions): Prom
     void run.ended.then(() => {
       for (const log of logs) log.end();
     });
-    const pixels = options.stretches.map((_, i) => readAhead(run.child.stdio[3 + i] as Readable, options));
+    const highWaterMark = options.holds ? 2 ** 40 : PIPE_BYTES;
+    const pixels = options.stretches.map((_, i) =>
+      (run.child.stdio[3 + i] as Readable).pipe(new PassThrough({ highWaterMark })),
+    );
     return {
       pixels,
       nextFrame: (stretch) => logs[stretch]!.next(),
@@ -191,15 +195,6 @@ export async function openRawVideo(media: Media, options: RawVideoOptions): Prom
   } finally {
     await file.close();
   }
-}
-
-/**
- * A decoder that waits for the reader of one stretch must not stand still for another: of each, one frame is taken off
- * its hands.
- */
-function readAhead(stream: Readable, { frameBytes, stretches }: RawVideoOptions): Readable {
-  const highWaterMark = PIPE_BYTES + (stretches.length > 1 ? frameBytes : 0);
-  return stream.pipe(new PassThrough({ highWaterMark }));
 }
 
 function rawVideoCommand(media: Media, options: RawVideoOptions): ffmpeg.FfmpegCommand {

@@ -22,6 +22,8 @@ export interface Container {
   readonly seeking: Seeking;
   /** Whether its clock may jump or start again in the middle of a file, as broadcasts and joined files do. */
   readonly clockMayJump?: true;
+  /** Whether edit lists may show parts of it again, so that times that step back say nothing. */
+  readonly hasEdits?: true;
   /** Whether its packets have no presentation times, only an order of decoding. */
   readonly countsPackets?: true;
 }
@@ -32,6 +34,7 @@ export const containers: readonly Container[] = [
     extensions: ['mp4', 'm4v', 'mov', '3gp', '3g2'],
     demuxer: 'mov,mp4,m4a,3gp,3g2,mj2',
     seeking: 'time',
+    hasEdits: true,
   },
   { title: 'Matroska, WebM', extensions: ['mkv', 'webm'], demuxer: 'matroska,webm', seeking: 'time' },
   {

@@ -6,8 +6,6 @@ export interface Look {
   readonly rotation: number;
   /** EXIF's orientation of a picture file, which we apply ourselves; null for a video. */
   readonly orientation: number | null;
-  /** Frames that are marked as interlaced are made whole, the others pass. */
-  readonly deinterlaces: boolean;
   /** Brought into the range and colours of SDR: the stream's own tags, in zscale's words. */
   readonly hdr: { readonly transfer: string; readonly primaries: string; readonly matrix: string } | null;
   /** For a stream that does not say by which matrix its colours were made. */
@@ -22,9 +20,6 @@ const hdrTransfers: Readonly<Record<string, string>> = {
 const sdrTransfers = new Set(['bt709', 'smpte170m', 'bt2020-10', 'bt2020-12', 'unknown']);
 const matrices: Readonly<Record<string, string>> = { bt2020nc: '2020_ncl', bt2020c: '2020_cl', bt709: '709' };
 
-/** Codecs that can hold fields. */
-const interlaceable = new Set('h264 hevc mpeg2video mpeg4 vc1 wmv3 prores mjpeg'.split(' '));
-
 /** @param orientation EXIF's, of a picture file; null for a video. */
 export function lookOf(stream: ListedStream, orientation: number | null): Look {
   const { rotation, codec, pixelFormat, colour, width, height } = stream;
@@ -34,7 +29,6 @@ export function lookOf(stream: ListedStream, orientation: number | null): Look {
   return {
     rotation: orientation === null ? rotation : 0,
     orientation,
-    deinterlaces: orientation === null && interlaceable.has(codec) && !isRgb,
     hdr: orientation === null && !isRgb ? hdrOf(stream) : null,
     matrix:
       orientation !== null || isRgb || colour.space !== 'unknown' || codec === 'mjpeg' || !isHighDefinition
@@ -63,17 +57,17 @@ const LINEAR_UP_TO = 0.8;
 /** Wider than any screen; a bound for frames whose pixels claim an absurd shape. */
 export const MAX_EDGE = 16_384;
 
-/** The filters behind the selection: upright, whole, in SDR, with square pixels. */
-export function lookFilters({ rotation, orientation, deinterlaces, hdr, matrix }: Look): string[] {
+/** The filters behind the selection: upright, in SDR, with square pixels. */
+export function lookFilters({ rotation, orientation, hdr, matrix }: Look): string[] {
   const square = (edge: string, sar: string) => `'min(max(trunc(${edge}*${sar}+0.5),1),${MAX_EDGE})'`;
   // Rotated, the width as it was coded is the height. Nobody stretches a picture file by the density that it claims.
   const isTurned = rotation === 90 || rotation === 270;
   const [width, height] = isTurned ? ['iw', square('ih', '(1/sar)')] : [square('iw', 'sar'), 'ih'];
   if (orientation !== null) return [...(orientations[orientation] ?? []), 'scale=w=iw:h=ih'];
   return [
-    ...(deinterlaces ? ['estdif=mode=frame:deint=interlaced'] : []),
     ...(hdr ? toneMapping(hdr) : []),
-    `scale=w=${width}:h=${height}${matrix && !hdr ? `:in_color_matrix=${matrix}` : ''}`,
+    // The colours of each field of interlaced frames lie apart.
+    `scale=w=${width}:h=${height}:interl=-1${matrix && !hdr ? `:in_color_matrix=${matrix}` : ''}`,
   ];
 }
 

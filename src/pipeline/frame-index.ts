@@ -9,6 +9,8 @@ export interface Entry {
   readonly key: boolean;
   /** An edit list hides it: it is decoded, but not shown. */
   readonly isHidden: boolean;
+  /** So small that it only says "the frame that came with the one before" (packed B-frames in AVI). */
+  readonly isPlaceholder?: boolean;
   /** Position of its bytes in the file; NaN where it is not known. */
   readonly position: number;
 }
@@ -28,6 +30,10 @@ export interface FrameIndex {
   readonly bytes: Float64Array;
   /** Positions in `ptsSeconds` at which the container's clock jumped or started again; the first is 0. */
   readonly parts: Uint32Array;
+  /** Of each part, the position of the first packet in the file, in bytes. */
+  readonly partBytes: Float64Array;
+  /** Packets of another recording that follows on a clock of its own, in a container in which that cannot be read. */
+  readonly unread: number;
   /** Until the last frame is taken off the display. */
   readonly durationSeconds: number;
   /** Average frame rate. */
@@ -40,9 +46,11 @@ export interface FrameIndex {
  */
 const BACK_SECONDS = 0.1;
 const JUMP_SECONDS = 10;
+/** So far back the clock of other containers starts again. */
+const RESTART_SECONDS = 0.5;
 
 /** A stretch of packets on one clock. */
-type Part = Entry[];
+type Part = readonly Entry[];
 
 /**
  * Puts listed packets into the order in which a player shows them, on one timeline from the first frame shown. Where
@@ -53,11 +61,11 @@ type Part = Entry[];
  */
 export function buildIndex(
   entries: readonly Entry[],
-  container: Pick<Container, 'clockMayJump'>,
+  { clockMayJump, hasEdits }: Pick<Container, 'clockMayJump' | 'hasEdits'>,
 ): FrameIndex {
-  const shown = splitParts(entries, container)
-    .map(showPart)
-    .filter((part) => part.length > 0);
+  const first = () => (hasEdits ? entries : entries.slice(0, endOfClock(entries)));
+  const clocks = clockMayJump ? splitParts(entries) : [first()];
+  const shown = clocks.map(showPart).filter((part) => part.length > 0);
   const frames = shown.flat();
   const ptsSeconds = new Float64Array(frames.length);
   const parts: number[] = [];
@@ -75,20 +83,39 @@ export function buildIndex(
     keyframes: Uint32Array.from(frames.flatMap(({ key }, i) => (key || i === 0 ? [i] : []))),
     bytes: Float64Array.from(frames, ({ position }) => position),
     parts: Uint32Array.from(parts),
+    partBytes: Float64Array.from(shown, (part) => Math.min(...part.map(({ position }) => position))),
+    unread: entries.length - clocks.reduce((sum, clock) => sum + clock.length, 0),
     durationSeconds: Math.round(end * 1e6) / 1e6,
     fps: end > 0 ? frames.length / end : 0,
   };
 }
 
-/** Times of decoding ascend on one clock. */
-function splitParts(entries: readonly Entry[], { clockMayJump }: Pick<Container, 'clockMayJump'>): Part[] {
-  const parts: Part[] = [[]];
+/** Where a keyframe lies further back than any order of frames explains. */
+function endOfClock(entries: readonly Entry[]): number {
+  let shown = Number.NEGATIVE_INFINITY;
+  const end = entries.findIndex(({ key, pts }) => {
+    if (key && pts < shown - RESTART_SECONDS) return true;
+    shown = Math.max(shown, pts);
+    return false;
+  });
+  return end < 0 ? entries.length : end;
+}
+
+/** Times of decoding ascend on one clock, and no keyframe is shown before what was decoded before it. */
+function splitParts(entries: readonly Entry[]): Part[] {
+  const parts: Entry[][] = [[]];
   let last = Number.NaN;
+  let shown = Number.NEGATIVE_INFINITY;
   for (const entry of entries) {
     const now = Number.isNaN(entry.dts) ? entry.pts : entry.dts;
-    if (clockMayJump && (now < last - BACK_SECONDS || now > last + JUMP_SECONDS)) parts.push([]);
+    const isBack = now < last - BACK_SECONDS || (entry.key && entry.pts <= shown);
+    if (isBack || now > last + JUMP_SECONDS) {
+      parts.push([]);
+      shown = Number.NEGATIVE_INFINITY;
+    }
     parts.at(-1)!.push(entry);
     last = now;
+    shown = Math.max(shown, entry.pts);
   }
   return parts;
 }
@@ -111,8 +138,8 @@ function lastDuration(part: Part): number {
 }
 
 /**
- * Packets that have times of decoding alone (AVI). Where B-frames are told apart (they alone have both times), any other
- * frame is shown when the next such frame is decoded. Where they are not, a decoder gives as many frames as it gets
+ * Packets that have times of decoding alone (AVI). Where B-frames are told apart (they alone have both times), they are
+ * shown when they are decoded, and any other frame when the next such frame is decoded. Where they are not, a decoder gives as many frames as it gets
  * packets, each when it has got some more: then they may differ from the decoder's times by one shift.
  *
  * @param reordered how many more.
@@ -123,19 +150,21 @@ export function timeByDecoding(
   reordered: number,
 ): { readonly entries: Entry[]; readonly isShifted: boolean } | null {
   if (packets.some(({ dts }) => Number.isNaN(dts))) return null;
-  const isShifted = packets.every(({ pts }) => Number.isNaN(pts));
+  const isOrdered = packets.every(({ pts }) => Number.isNaN(pts));
+  const isShifted = isOrdered && reordered > 0;
   const last = packets.at(-1)!.dts;
   const gap = packets.length > 1 ? last - packets.at(-2)!.dts : 0;
-  if (isShifted) {
+  if (isOrdered) {
     const timeOf = (i: number) => packets[i]?.dts ?? last + (i - packets.length + 1) * gap;
     return { isShifted, entries: packets.map((packet, i) => ({ ...packet, pts: timeOf(i + reordered) })) };
   }
   const entries: Entry[] = [];
   let next = last + gap;
   for (const packet of packets.toReversed()) {
-    const isReference = Number.isNaN(packet.pts);
-    entries.push(isReference ? { ...packet, pts: next } : packet);
-    if (isReference) next = packet.dts;
+    const { isPlaceholder = false, key, pts, dts } = packet;
+    const isReference = Number.isNaN(pts) && !isPlaceholder;
+    entries.push({ ...packet, key: key && !isPlaceholder, pts: isReference ? next : dts });
+    if (isReference) next = dts;
   }
   return { isShifted, entries: entries.reverse() };
 }

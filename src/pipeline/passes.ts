@@ -5,7 +5,7 @@ import { defaultMaxNewTokens } from './generate.js';
 import type { Model } from './model.js';
 import { buildPrompt, type Prompt } from './prompt.js';
 import { sampleFrames, type Timeline } from './sample.js';
-import type { AnswerRequest, Compression, Plan, VideoInfo } from './types.js';
+import type { CompleteRequest, Compression, Plan, VideoInfo } from './types.js';
 
 /** What will be done with a video for some of the questions, known before anything of it is decoded. */
 export interface Pass {
@@ -30,7 +30,7 @@ type PlanModel = Parameters<typeof buildPrompt>[0] &
  */
 export function planPasses(
   model: PlanModel,
-  request: Pick<AnswerRequest, 'questions' | 'sampling' | 'compression' | 'generation'>,
+  request: Pick<CompleteRequest, 'questions' | 'sampling' | 'compression' | 'generation'>,
   timeline: Timeline,
   info: Pick<VideoInfo, 'isStill' | 'width' | 'height'>,
 ): Pass[] {
@@ -62,7 +62,7 @@ export function planPasses(
 
 function planQuestion(
   model: PlanModel,
-  { sampling, compression, generation }: Pick<AnswerRequest, 'sampling' | 'compression' | 'generation'>,
+  { sampling, compression, generation }: Pick<CompleteRequest, 'sampling' | 'compression' | 'generation'>,
   frames: number,
   promptOf: (frames: number) => Prompt,
   picture: ReturnType<typeof describePicture>,
@@ -102,10 +102,11 @@ function compressionOf({ tower }: PlanModel, compression: Compression): Compress
     throw new InputError(
       `this model's tokens cannot be compressed: expected \`compression\` auto or none, ` +
         `got ${compression.dominant} + ${compression.contextual}`,
+      { fault: 'settings' },
     );
   return 'none';
 }
 
-function rangeOf({ startSeconds, endSeconds }: AnswerRequest['sampling']): AnswerRequest['sampling'] {
+function rangeOf({ startSeconds, endSeconds }: CompleteRequest['sampling']): CompleteRequest['sampling'] {
   return { startSeconds, endSeconds };
 }

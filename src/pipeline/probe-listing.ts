@@ -15,8 +15,6 @@ export interface ListedStream {
   readonly pixelFormat: string;
   /** Frames that a decoder holds back to put them into the order of showing. */
   readonly reordered: number;
-  /** Of the header; frames may differ. */
-  readonly isInterlaced: boolean;
   readonly colour: {
     readonly range: string;
     readonly space: string;
@@ -102,6 +100,9 @@ function fieldsOf(line: string): Fields {
   );
 }
 
+/** Of MPEG-4 Part 2: a frame that is not coded. */
+const PLACEHOLDER_BYTES = 8;
+
 function addEntry(entries: Map<number, Entry[]>, line: string): void {
   const fields = fieldsOf(line);
   const flags = fields.get('flags') ?? '';
@@ -121,6 +122,7 @@ function addEntry(entries: Map<number, Entry[]>, line: string): void {
     duration: number('duration_time', 'pkt_duration_time'),
     key: flags.includes('K') || fields.get('key_frame') === '1',
     isHidden: flags.includes('D'),
+    isPlaceholder: number('size') <= PLACEHOLDER_BYTES,
     position: number('pos', 'pkt_pos'),
   });
 }
@@ -142,7 +144,6 @@ function parseStream(fields: Fields): ListedStream {
     sar: ratio(text('sample_aspect_ratio')),
     pixelFormat: text('pix_fmt'),
     reordered: numberOf(fields, 'has_b_frames') ?? 0,
-    isInterlaced: !['progressive', 'unknown'].includes(text('field_order')),
     colour: {
       range: text('color_range'),
       space: text('color_space'),

@@ -34,16 +34,16 @@ export interface Probe {
 }
 
 /** A shape beyond this is no picture of anything, and resizing it takes as long as a film. */
-const MAX_ASPECT = 100;
+const MAX_ASPECT = 256;
 
 const streamEntries = [
-  'stream=index,id,codec_type,codec_name,width,height,sample_aspect_ratio,pix_fmt,has_b_frames,field_order,start_time,duration',
+  'stream=index,id,codec_type,codec_name,width,height,sample_aspect_ratio,pix_fmt,has_b_frames,start_time,duration',
   'stream=color_range,color_space,color_transfer,color_primaries',
   'stream_disposition=default,attached_pic',
   'stream_side_data=rotation',
   'format=format_name,start_time,duration',
 ];
-const packetEntries = 'packet=stream_index,pts_time,dts_time,duration_time,flags,pos';
+const packetEntries = 'packet=stream_index,pts_time,dts_time,duration_time,flags,pos,size';
 const frameEntries =
   'frame=stream_index,key_frame,best_effort_timestamp_time,pkt_dts_time,pkt_duration_time,duration_time,pkt_pos';
 
@@ -60,12 +60,12 @@ export async function probeVideo(
   limits: Limits,
   options: RunOptions,
 ): Promise<Probe> {
-  const { listing, lost } = await listPackets(media, tracks, limits, options);
+  const { listing, lost } = await listPackets(media, tracks, options);
   const stream = bestStream(listing.streams);
-  if (!stream) throw await noVideo(media, limits, options);
+  if (!stream) throw await noVideo(media, options);
   checkStream(media, stream, listing.complaints);
   const container = containers.find(({ demuxer }) => demuxer === listing.formatName) ?? null;
-  const { entries, isShifted } = await timedEntries(media, stream, container, listing, limits, options);
+  const { entries, isShifted } = await timedEntries(media, stream, container, listing, options);
   if (entries.length === 0) throw noFrame(media);
   const index = buildIndex(entries, container ?? {});
   if (index.ptsSeconds.length === 0) throw noFrame(media);
@@ -88,23 +88,22 @@ export async function probeVideo(
 async function listPackets(
   media: Media,
   tracks: ReadonlyMap<string, Mp4Track> | null,
-  limits: Limits,
   options: RunOptions,
 ): Promise<{ readonly listing: Listing; readonly lost: boolean }> {
   if (tracks) {
-    const header = await list(media, ['v', 'format=format_name'], limits, options);
+    const header = await list(media, ['v', 'format=format_name'], options);
     const stream = bestStream(header.streams);
     const track = tracks.get(stream?.id ?? '');
     const start = track?.entries.reduce((least, { pts }) => Math.min(least, pts), Number.POSITIVE_INFINITY);
     if (stream && track && Math.abs(start! - (stream.startTime ?? Number.NaN)) < 2e-6) {
-      checkCount(media, track.entries, limits);
+      checkCount(media, track.entries);
       return {
         listing: { ...header, entries: new Map([[stream.index, track.entries]]) },
         lost: track.isTruncated,
       };
     }
   }
-  return { listing: await list(media, ['v', packetEntries], limits, options), lost: false };
+  return { listing: await list(media, ['v', packetEntries], options), lost: false };
 }
 
 /** The packets of a stream with a time each; where they have none, its frames as ffprobe decodes them. */
@@ -113,7 +112,6 @@ async function timedEntries(
   stream: ListedStream,
   container: Container | null,
   listing: Listing,
-  limits: Limits,
   options: RunOptions,
 ): Promise<{ entries: readonly Entry[]; isShifted: boolean }> {
   const packets = listing.entries.get(stream.index) ?? [];
@@ -122,7 +120,7 @@ async function timedEntries(
   }
   const timed = container?.countsPackets ? timeByDecoding(packets, stream.reordered) : null;
   if (timed) return timed;
-  const decoded = await list(media, [String(stream.index), frameEntries], limits, options);
+  const decoded = await list(media, [String(stream.index), frameEntries], options);
   return { entries: timeByCounting(decoded.entries.get(stream.index) ?? []), isShifted: false };
 }
 
@@ -134,7 +132,6 @@ function withoutHidden(packets: readonly Entry[]): Entry[] {
 async function list(
   media: Media,
   [streams, what]: readonly [string, string],
-  limits: Limits,
   options: RunOptions,
 ): Promise<Listing> {
   const args = [
@@ -147,7 +144,7 @@ async function list(
   ];
   const read = async (companions?: readonly string[]) => {
     const lines = probeLines(media, args, options, companions);
-    return await parseListing(lines, (entries) => checkCount(media, entries, limits));
+    return await parseListing(lines, (entries) => checkCount(media, entries));
   };
   try {
     return await read().catch(async (error: unknown) => {
@@ -160,13 +157,10 @@ async function list(
   }
 }
 
-function checkCount(media: Media, entries: readonly Entry[], { maxSeconds }: Limits): void {
+function checkCount(media: Media, entries: readonly Entry[]): void {
   if (entries.length > MAX_FRAMES) {
     throw new InputError(`${shown(media)} holds more than ${MAX_FRAMES} frames`);
   }
-  const seconds = (entries.at(-1)?.dts ?? 0) - (entries[0]?.dts ?? 0);
-  // The index, once it is whole, gives the true length; this only bounds the reading.
-  if (seconds > 2 * maxSeconds + 60) checkLength(media, seconds, { maxSeconds });
 }
 
 function checkLength(media: Media, seconds: number, { maxSeconds }: Pick<Limits, 'maxSeconds'>): void {
@@ -197,13 +191,13 @@ function checkStream(media: Media, { width, height, codec, sar }: ListedStream, 
     const said = (complaints.trim().split('\n').at(-1) || 'no reason given').replace(/^\[[^\]]*\]\s*/, '');
     throw new InputError(`${shown(media)}: the size of its frames cannot be read: ${said}`);
   }
-  const displayed = Math.max(1, Math.round(width * sar));
-  if (Math.max(width, displayed) * height > media.maxPixels) {
-    throw tooManyPixels(media, `${Math.max(width, displayed)}x${height}`);
-  }
-  if (Math.max(displayed / height, height / displayed) > MAX_ASPECT) {
+  const displayed = width * sar;
+  const widest = Math.round(Math.max(width, displayed));
+  if (widest * height > media.maxPixels) throw tooManyPixels(media, `${widest}x${height}`);
+  if (Math.max(displayed / height, height / displayed, sar, 1 / sar) > MAX_ASPECT) {
     throw new InputError(
-      `${shown(media)}: expected frames of a shape up to ${MAX_ASPECT} : 1, found ${displayed} × ${height} pixels`,
+      `${shown(media)}: expected frames of a shape up to ${MAX_ASPECT} : 1, ` +
+        `found ${width} × ${height} pixels${sar === 1 ? '' : ` that are ${sar} times as wide as high`}`,
     );
   }
 }
@@ -237,8 +231,8 @@ function explained(media: Media, error: unknown): unknown {
 }
 
 /** What there is instead of a video, from a second look at all streams. */
-async function noVideo(media: Media, limits: Limits, options: RunOptions): Promise<InputError> {
-  const { streams } = await list(media, ['', 'format=format_name'], limits, options);
+async function noVideo(media: Media, options: RunOptions): Promise<InputError> {
+  const { streams } = await list(media, ['', 'format=format_name'], options);
   const names = streams.map(({ isCover, type, codec }) =>
     isCover ? 'a cover picture' : `${type} (${codec})`,
   );

@@ -36,7 +36,10 @@ export function buildPrompt(
 ): Prompt {
   const special = model.specialTokens.find((token) => question.includes(token));
   if (special) {
-    throw new InputError(`a question is plain text, this one holds the model's special token \`${special}\``);
+    throw new InputError(
+      `a question is plain text, this one holds the model's special token \`${special}\``,
+      { fault: 'question' },
+    );
   }
   const chat = model.renderChat([
     ...frameParts(model, ptsSeconds, durationSeconds),
@@ -47,6 +50,7 @@ export function buildPrompt(
   if (places !== ptsSeconds.length) {
     throw new InputError(
       `the model's chat template must give ${ptsSeconds.length} image tokens, it gave ${places}`,
+      { fault: 'model' },
     );
   }
   const last = model.newline ? model.newline.id : model.imageTokenId;

@@ -35,7 +35,7 @@ const videos: readonly Magic[] = [
 ];
 
 /** A file above this size is hashed and probed only where its first bytes are those of a video. */
-const LARGE_BYTES = 64 * 2 ** 20;
+export const LARGE_BYTES = 64 * 2 ** 20;
 
 /**
  * What kind of file this is, by its first bytes, whatever its name.

@@ -67,6 +67,7 @@ function candidates(
     throw new InputError(
       `no frame between \`startSeconds\` ${startSeconds} and \`endSeconds\` ${Number.isFinite(endSeconds) ? endSeconds : 'end'}: ` +
         `the video is shown from 0 to ${end} seconds`,
+      { fault: 'settings' },
     );
   }
   return [onDisplay(ptsSeconds, startSeconds), onDisplay(ptsSeconds, endSeconds)];

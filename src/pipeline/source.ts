@@ -12,6 +12,7 @@ import { readMp4Index } from './mp4-index.js';
 import { readPictureFile } from './picture-file.js';
 import { type Probe, probeVideo } from './probe.js';
 import { recognise } from './recognise.js';
+import { findTables } from './transport-tables.js';
 import type { Limits, VideoInfo, VideoWarning } from './types.js';
 
 export const defaultLimits: Limits = {
@@ -89,6 +90,12 @@ export async function openVideo(
     });
     if (strict && probe.isTruncated)
       throw new InputError(`${shown(path)} is truncated: ${truncation(probe)}`);
+    // Decoding of a part begins at its tables.
+    if (probe.container?.demuxer === 'mpegts') {
+      const { partBytes } = probe.index;
+      for (const [part, byte] of partBytes.entries())
+        partBytes[part] = await findTables(file.handle, byte || 0);
+    }
     return describeVideo(media, size, probe, picture?.orientation ?? null);
   } finally {
     await file.handle.close();
@@ -144,6 +151,8 @@ function describeAnimation(media: Media, sizeBytes: number, animation: Animation
       ...{
         keyframes: Uint32Array.of(0),
         parts: Uint32Array.of(0),
+        partBytes: Float64Array.of(0),
+        unread: 0,
         bytes: new Float64Array(frames).fill(Number.NaN),
       },
     },
@@ -154,7 +163,7 @@ function describeAnimation(media: Media, sizeBytes: number, animation: Animation
       seeking: 'none',
       streamMap: '0',
     },
-    look: { rotation: 0, orientation: 1, deinterlaces: false, hdr: null, matrix: null },
+    look: { rotation: 0, orientation: 1, hdr: null, matrix: null },
     media: { ...media, framePixels: width * height },
     animation,
   };
@@ -169,6 +178,10 @@ function warningsOf(probe: Probe, { hdr }: Look): VideoWarning[] {
   if (probe.isTruncated) warnings.push({ kind: 'truncated', message: truncation(probe) });
   if (length > 1) {
     const message = `the clock of the video starts anew ${length - 1} times: its ${length} parts were put one behind the other`;
+    warnings.push({ kind: 'joined', message });
+  }
+  if (probe.index.unread > 0) {
+    const message = `another recording follows in the file on a clock of its own: its ${probe.index.unread} frames are not read`;
     warnings.push({ kind: 'joined', message });
   }
   if (hdr) warnings.push({ kind: 'tone-mapped', message: 'high dynamic range was brought into SDR (bt709)' });

@@ -16,7 +16,7 @@ export class Substitutes {
 
   constructor(
     private readonly video: OpenedVideo,
-    private readonly options: Omit<ReadOptions, 'threads'>,
+    private readonly options: Pick<ReadOptions, 'deadline' | 'signal'>,
   ) {}
 
   async find(index: number, why: 'damaged' | 'absent'): Promise<number | null> {
@@ -48,7 +48,7 @@ export class Substitutes {
     for (const start of startsAt(this.video, first)) {
       const { readers, stop } = await openReaders(this.video, [{ indices: [end], start }], {
         ...this.options,
-        threads: 1,
+        ...{ threads: 1, holds: false },
       });
       try {
         const sound: number[] = [];

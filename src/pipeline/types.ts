@@ -224,21 +224,32 @@ export interface Limits {
   readonly decodeTimeoutMs: number;
 }
 
-/** Everything that `answer` needs to know of one job. */
+/** What is asked of one video. */
 export interface AnswerRequest {
   /** Path of a local file. */
   readonly video: string;
   readonly questions: readonly string[];
-  readonly sampling: Sampling;
-  readonly compression: Compression;
-  readonly generation: Generation;
-  readonly limits: Limits;
+  /** Default: as many frames as the model's own configuration says, equally spaced. */
+  readonly sampling?: Sampling;
+  /** Default `auto`. */
+  readonly compression?: Compression;
+  /** Default: greedy, at most 64 tokens. */
+  readonly generation?: Generation;
+  /** Each has a default of its own, see `Limits`. */
+  readonly limits?: Partial<Limits>;
   /** Whether a truncated or damaged video is an error; default false: what can be decoded is used. */
   readonly strict?: boolean;
 }
 
-/** What a caller of `answer` may listen to. */
-export interface AnswerListeners {
+/** A request in which every default stands. */
+export interface CompleteRequest extends Required<AnswerRequest> {
+  readonly limits: Limits;
+}
+
+/** What a caller of `answerVideo` may listen to, and how to stop it. */
+export interface AnswerOptions {
+  /** Stops the work; `answerVideo` then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
   onProgress?(progress: Progress): void;
   /** The text that was added to an answer. */
   onText?(questionIndex: number, text: string): void;
@@ -248,7 +259,7 @@ export interface AnswerListeners {
   onFrame?(frame: Frame, compressed: CompressedFrame): void | Promise<void>;
 }
 
-/** What `answer` gives back. */
+/** What `answerVideo` gives back. */
 export interface AnswerOutcome {
   readonly video: VideoInfo;
   readonly plan: Plan;

@@ -15,7 +15,7 @@ import {
 } from './store.js';
 
 export interface AnswererParts {
-  readonly settings: Pick<Settings, 'threads' | 'provider' | 'limits' | 'abortGraceMs'>;
+  readonly settings: Pick<Settings, 'threads' | 'provider' | 'limits' | 'decoder' | 'abortGraceMs'>;
   readonly catalog: Catalog;
   readonly digests: FileDigests;
   readonly store: AnswerStore;
@@ -116,13 +116,13 @@ export class Answerer {
     questions: readonly string[],
     options: RunOptions,
   ): Promise<AnswerOutcome> {
-    const { threads, provider, limits, abortGraceMs } = this.#parts.settings;
+    const { threads, provider, limits, decoder, abortGraceMs } = this.#parts.settings;
     const { sampling, compression, generation, strict } = job;
     const process = this.#idle.pop() ?? new ModelProcess({ abortGraceMs, entry: this.#parts.modelEntry });
     this.#all.add(process);
     try {
       const request = { video: path, questions, sampling, compression, generation, limits, strict };
-      const order = { modelDir: model.dir, modelDigest: model.digest, threads, provider, request };
+      const order = { modelDir: model.dir, modelDigest: model.digest, threads, provider, decoder, request };
       return await process.run(order, options);
     } finally {
       this.#idle.push(process);

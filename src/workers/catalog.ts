@@ -37,6 +37,7 @@ export class Catalog {
     throw new InputError(
       `expected a model below ${this.#dirs.join(' or ')}, got ${JSON.stringify(name)}; ` +
         (names.length > 0 ? `there is ${names.join(', ')}` : 'there is none'),
+      { fault: 'model' },
     );
   }
 }

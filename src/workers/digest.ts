@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { InputError } from '../pipeline/errors.js';
+import { LARGE_BYTES, recognise } from '../pipeline/recognise.js';
 
 /** How many files are remembered. */
 const maxRemembered = 1_000;
@@ -27,8 +28,11 @@ export class FileDigests {
       const version = `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeMs}:${stats.ctimeMs}`;
       const known = this.#remembered.get(path);
       if (known?.version === version) return known.digest;
+      if (stats.size > LARGE_BYTES) await refuseOthers(path, file, stats.size);
       const hash = createHash('sha256');
-      await pipeline(file.createReadStream({ autoClose: false, highWaterMark: 2 ** 20 }), hash, { signal });
+      await pipeline(file.createReadStream({ autoClose: false, start: 0, highWaterMark: 2 ** 20 }), hash, {
+        signal,
+      });
       return this.#remember(path, version, hash.digest('hex'));
     } finally {
       await file.close();
@@ -42,6 +46,13 @@ export class FileDigests {
     if (this.#remembered.size > maxRemembered && !oldest.done) this.#remembered.delete(oldest.value);
     return digest;
   }
+}
+
+/** What is no video at all is told at once, before gigabytes of it are read. */
+async function refuseOthers(path: string, file: FileHandle, size: number): Promise<void> {
+  const head = new Uint8Array(4096);
+  const { bytesRead } = await file.read(head, 0, head.length, 0);
+  recognise(path, head.subarray(0, bytesRead), size);
 }
 
 function checkFile(path: string, stats: Stats, maxBytes: number): void {

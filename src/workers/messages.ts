@@ -1,4 +1,6 @@
 import type { Provider } from '../model/providers.js';
+import type { Fault } from '../pipeline/errors.js';
+import type { DecoderPrograms } from '../pipeline/sandbox.js';
 import type { AnswerOutcome, AnswerRequest, Progress } from '../pipeline/types.js';
 
 /** A job for a model process. */
@@ -10,6 +12,8 @@ export interface ModelOrder {
   readonly threads: number;
   readonly provider: Provider;
   readonly request: AnswerRequest;
+  /** Programs that read the video; default those of PATH. */
+  readonly decoder?: DecoderPrograms;
   /** Folder for a picture of each frame with the kept patches marked; none are drawn without. */
   readonly saveFrames?: string;
   /** Keep the encoded video for the next order about it. Without questions it is only made ready. */
@@ -23,8 +27,8 @@ export interface SentError {
   readonly name: string;
   readonly message: string;
   readonly code?: string;
-  /** A fault of the input: running the job again cannot help. */
-  readonly isInputError: boolean;
+  /** Of an InputError: running the job again cannot help. */
+  readonly fault?: Fault;
 }
 
 /** What a model process is told. One run at a time; its number keeps late messages apart from the next. */

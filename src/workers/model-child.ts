@@ -8,8 +8,9 @@
 import { loadModel } from '../model/load.js';
 import { VideoSession } from '../pipeline/answer.js';
 import { InputError } from '../pipeline/errors.js';
+import { useDecoder } from '../pipeline/ffmpeg.js';
 import type { Model } from '../pipeline/model.js';
-import type { AnswerListeners } from '../pipeline/types.js';
+import type { AnswerOptions } from '../pipeline/types.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
 import { pictureWriter } from './pictures.js';
 
@@ -38,9 +39,11 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
   const controller = new AbortController();
   current = { run, controller };
   try {
+    if (order.decoder) useDecoder(order.decoder);
     const model = await modelOf(order, run);
     controller.signal.throwIfAborted();
-    const listeners: AnswerListeners = {
+    const options: AnswerOptions = {
+      signal: controller.signal,
       onProgress: (progress) => say({ type: 'progress', run, progress }),
       onText: (questionIndex, text) => say({ type: 'text', run, questionIndex, text }),
       onAnswer: order.tellAnswers ? (outcome) => say({ type: 'answer', run, outcome }) : undefined,
@@ -49,8 +52,7 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
           ? undefined
           : await pictureWriter(order.saveFrames, order.modelDir, model),
     };
-    const session = sessionOf(order, model);
-    const outcome = await session.ask(order.request.questions, listeners, controller.signal);
+    const outcome = await sessionOf(order, model).ask(order.request.questions, options);
     say({ type: 'done', run, outcome });
   } catch (error) {
     say({ type: 'failed', run, error: sent(error) });
@@ -97,9 +99,10 @@ function say(message: FromModel): void {
 }
 
 function sent(error: unknown): SentError {
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error), isInputError: false };
+  if (!(error instanceof Error)) return { name: 'Error', message: String(error) };
   const code = 'code' in error ? String(error.code) : undefined;
-  return { name: error.name, message: error.message, code, isInputError: error instanceof InputError };
+  const fault = error instanceof InputError ? error.fault : undefined;
+  return { name: error.name, message: error.message, code, fault };
 }
 
 /** Ends this process and whatever it started. */

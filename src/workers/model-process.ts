@@ -152,7 +152,7 @@ class Child {
   }
 }
 
-function received({ name, message, code, isInputError }: SentError): Error {
-  const error = isInputError ? new InputError(message) : Object.assign(new Error(message), { name });
+function received({ name, message, code, fault }: SentError): Error {
+  const error = fault ? new InputError(message, { fault }) : Object.assign(new Error(message), { name });
   return code === undefined ? error : Object.assign(error, { code });
 }

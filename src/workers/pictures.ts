@@ -6,16 +6,19 @@ import { InputError } from '../pipeline/errors.js';
 import { writePng } from '../pipeline/image.js';
 import type { Model } from '../pipeline/model.js';
 import { createPreprocessor } from '../pipeline/preprocess.js';
-import type { AnswerListeners, CompressedFrame } from '../pipeline/types.js';
+import type { AnswerOptions, CompressedFrame } from '../pipeline/types.js';
 
 /** Writes each frame, as the tower sees it and with the kept patches marked, into a folder. */
 export async function pictureWriter(
   folder: string,
   modelDir: string,
   model: Model,
-): Promise<NonNullable<AnswerListeners['onFrame']>> {
+): Promise<NonNullable<AnswerOptions['onFrame']>> {
   await mkdir(folder, { recursive: true }).catch((cause: Error) => {
-    throw new InputError(`no pictures can be written into ${folder}: ${cause.message}`, { cause });
+    throw new InputError(`no pictures can be written into ${folder}: ${cause.message}`, {
+      fault: 'settings',
+      cause,
+    });
   });
   const preprocessor = createPreprocessor((await readModelFolder(modelDir)).preprocessor);
   return async (frame, compressed) => {

@@ -36,6 +36,7 @@ export function socketOf(home: string): string {
   throw new InputError(
     `the path of a socket has at most ${maxSocketBytes} bytes, ${socket} has ${bytes}: ` +
       'set `VISIONZIP_HOME` to a folder with a shorter path',
+    { fault: 'settings' },
   );
 }
 

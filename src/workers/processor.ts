@@ -1,11 +1,12 @@
 import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import type { Documents } from '../../queues/documents.js';
+import type { z } from 'zod';
+import { type Documents, failedReasonOf, UnreadableDocumentError } from '../../queues/documents.js';
 import { describeFaults } from '../../queues/faults.js';
 import { cancelledReason, type Keys } from '../../queues/options.js';
 import { type AskJob, askJobSchema, type Result, type ResultDocument } from '../../queues/schemas.js';
-import { InputError } from '../pipeline/errors.js';
+import { type Fault, InputError } from '../pipeline/errors.js';
 import { resolveBelow } from '../pipeline/source.js';
 import type { Progress } from '../pipeline/types.js';
 import type { Settings } from '../settings.js';
@@ -86,7 +87,11 @@ export class Processor {
   /** The document that stands for the job: from an earlier attempt that was killed in between, or a new one. */
   async #documentOf(job: Job<unknown>, id: string, signal: AbortSignal): Promise<ResultDocument> {
     const { documents, logger } = this.#parts;
-    const standing = await documents.read(id);
+    const standing = await documents.read(id).catch((error: unknown) => {
+      // As if it were not there: the new one takes its place.
+      if (error instanceof UnreadableDocumentError) return null;
+      throw error;
+    });
     if (standing) return standing;
     if (await this.#isCancelled(id)) throw cancelled();
     const result = await this.#answer(job, id, signal);
@@ -99,7 +104,10 @@ export class Processor {
   async #answer(job: Job<unknown>, id: string, signal: AbortSignal): Promise<Result> {
     const queueMs = Math.max(0, Date.now() - job.timestamp);
     const parsed = askJobSchema.safeParse(job.data);
-    if (!parsed.success) throw new InputError(`the job was refused: ${describeFaults(parsed.error)}`);
+    if (!parsed.success) {
+      const message = `the job was refused: ${describeFaults(parsed.error)}`;
+      throw new InputError(message, { fault: refusedPart(parsed.error) });
+    }
     const data: AskJob = parsed.data;
     const path = await resolveBelow(data.video, this.#parts.settings.videoDirs);
     const progress = latestOnly((update: Progress) => job.updateProgress({ ...update }));
@@ -116,7 +124,9 @@ export class Processor {
     const { logger } = this.#parts;
     const reason = error instanceof Error ? error.message : String(error);
     logger.warn({ job: job.id, attempt: job.attemptsStarted, reason }, 'attempt failed');
-    if (error instanceof InputError) return new UnrecoverableError(error.message);
+    if (error instanceof InputError) {
+      return new UnrecoverableError(failedReasonOf(error.fault, error.message));
+    }
     if (!(error instanceof Stop)) return error;
     if (error.why !== 'shutdown') return new UnrecoverableError(error.message);
     await job.moveToWait(token); // Another worker takes it at once, and no attempt is used up.
@@ -126,6 +136,12 @@ export class Processor {
   async #isCancelled(id: string): Promise<boolean> {
     return (await this.#parts.redis.exists(this.#parts.keys.cancel(id))) === 1;
   }
+}
+
+/** Which part of a job a schema refused first. */
+function refusedPart({ issues: [first] }: z.ZodError): Fault {
+  const parts: Record<string, Fault> = { questions: 'question', video: 'video', model: 'model' };
+  return parts[String(first?.path[0])] ?? 'settings';
 }
 
 export function cancelled(): Stop {

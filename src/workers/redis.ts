@@ -6,7 +6,8 @@ import {
   type RedisConnection,
   RedisUnavailableError,
 } from '../../queues/connection.js';
-import { type RedisHealth, readHealth } from '../../queues/health.js';
+import { checkPrefix, type RedisHealth, readHealth } from '../../queues/health.js';
+import { defaultPrefix } from '../../queues/options.js';
 import type { Settings } from '../settings.js';
 import { socketOf, startPrivateRedis, stopPrivateRedis } from './private-redis.js';
 
@@ -48,7 +49,7 @@ export async function stopRedis({ redisUrl, home }: Where): Promise<boolean> {
  *
  * @throws RedisUnavailableError
  */
-export async function checkRedis(connection: RedisConnection): Promise<RedisHealth> {
+export async function checkRedis(connection: RedisConnection, prefix = defaultPrefix): Promise<RedisHealth> {
   const address = addressOf(connection);
   const redis = hastyClient(connection);
   try {
@@ -56,6 +57,7 @@ export async function checkRedis(connection: RedisConnection): Promise<RedisHeal
     const health = await readHealth(redis).catch((error: unknown) => {
       throw explained(address, error);
     });
+    checkPrefix(health, prefix, address);
     if (health.maxMemoryPolicy !== '' && health.maxMemoryPolicy !== 'noeviction') {
       throw new RedisUnavailableError(
         `Redis at ${address} has the \`maxmemory-policy\` ${health.maxMemoryPolicy}, under which jobs and ` +

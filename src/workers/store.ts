@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { writeOnce } from '../../queues/once.js';
 import type { Keys } from '../../queues/options.js';
 import { type AskJob, answerSchema, resultSchema } from '../../queues/schemas.js';
+import { tolerant } from '../../queues/tolerant.js';
 import type { Provider } from '../model/providers.js';
 import type { Answer, AnswerOutcome, Generation } from '../pipeline/types.js';
 
@@ -67,6 +68,8 @@ const storedSchema = z.object({
   }),
 });
 
+const readableSchema = tolerant(storedSchema);
+
 /**
  * The answers by their content keys. The first one written for a key stays until its time is up, and is what
  * every job gets: so two workers that computed the same question cannot answer differently.
@@ -82,7 +85,7 @@ export class AnswerStore {
     this.#retentionSeconds = retentionSeconds;
   }
 
-  /** In the order of the content keys; null where nothing is stored. */
+  /** In the order of the content keys; null where nothing is stored that can be read. */
   async read(contentKeys: readonly string[]): Promise<(StoredAnswer | null)[]> {
     if (contentKeys.length === 0) return [];
     const texts = await this.#redis.mget(contentKeys.map((key) => this.#keys.answer(key)));
@@ -92,12 +95,21 @@ export class AnswerStore {
   /** Stores the answer unless there is one, and returns the one that stands. */
   async writeOnce(contentKey: string, stored: StoredAnswer): Promise<StoredAnswer> {
     const key = this.#keys.answer(contentKey);
-    return parse(await writeOnce(this.#redis, key, JSON.stringify(stored), this.#retentionSeconds));
+    const text = JSON.stringify(stored);
+    const standing = parse(await writeOnce(this.#redis, key, text, this.#retentionSeconds));
+    if (standing) return standing;
+    await this.#redis.set(key, text, 'EX', this.#retentionSeconds);
+    return stored;
   }
 }
 
-function parse(text: string): StoredAnswer {
-  return storedSchema.parse(JSON.parse(text));
+/** Tolerant of what other versions wrote; null where it cannot be read: then it is as if it were not there. */
+function parse(text: string): StoredAnswer | null {
+  try {
+    return readableSchema.parse(JSON.parse(text)) as StoredAnswer;
+  } catch {
+    return null;
+  }
 }
 
 function sortKeys(_key: string, value: unknown): unknown {

@@ -3,12 +3,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Job, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
-import { patientClient, patientOptions, type RedisConnection } from '../../queues/connection.js';
+import type { RedisConnection } from '../../queues/connection.js';
 import { Documents, failureDocument } from '../../queues/documents.js';
 import { type Keys, keysOf } from '../../queues/options.js';
 import type { Settings } from '../settings.js';
 import { Answerer } from './answerer.js';
 import { Catalog } from './catalog.js';
+import { Clients } from './clients.js';
 import { FileDigests } from './digest.js';
 import { cancelled, type JobSummary, Processor, Stop } from './processor.js';
 import { checkRedis, ensureRedis } from './redis.js';
@@ -21,8 +22,8 @@ export interface WorkerOptions {
 
 /** How often trouble of the same kind is logged, in milliseconds. */
 const tellAgainMs = 60_000;
-/** How long saying good-bye to Redis may take beyond the limits of the jobs, in milliseconds. */
-const farewellMs = 5_000;
+/** How long saying good-bye to Redis may take once no job is in hand, in milliseconds. */
+const farewellMs = 2_000;
 
 /**
  * Starts a worker. It survives breaks of Redis from then on.
@@ -35,7 +36,7 @@ export async function startWorker(
   options: WorkerOptions = {},
 ): Promise<AskWorker> {
   const { connection, address } = await ensureRedis(settings);
-  await checkRedis(connection);
+  await checkRedis(connection, settings.prefix);
   const worker = new AskWorker(settings, logger, connection, options);
   await worker.start();
   const { queue, concurrency, threads, videoDirs } = settings;
@@ -77,12 +78,15 @@ export class AskWorker {
   readonly #settings: Settings;
   readonly #logger: Logger;
   readonly #keys: Keys;
+  readonly #clients: Clients;
   readonly #redis: Redis;
   readonly #subscriber: Redis;
   readonly #documents: Documents;
   readonly #answerer: Answerer;
   readonly #processor: Processor;
   readonly #worker: Worker<unknown, JobSummary>;
+  /** Attempts at jobs. */
+  readonly #inHand = new Set<Promise<JobSummary>>();
   /** Documents on their way to Redis. */
   readonly #writing = new Set<Promise<void>>();
   /** When trouble of a kind was last told. */
@@ -96,7 +100,8 @@ export class AskWorker {
     { modelEntry }: WorkerOptions,
   ) {
     const keys = keysOf(settings.prefix, settings.queue);
-    const redis = patientClient(connection, this.#tell);
+    const clients = new Clients(connection, this.#tell);
+    const redis = clients.open();
     const documents = new Documents(redis, keys, settings.retentionSeconds);
     const store = new AnswerStore(redis, keys, settings.retentionSeconds);
     const catalog = new Catalog(settings.modelDirs);
@@ -104,13 +109,14 @@ export class AskWorker {
     this.#settings = settings;
     this.#logger = logger;
     this.#keys = keys;
+    this.#clients = clients;
     this.#redis = redis;
-    this.#subscriber = patientClient(connection, this.#tell);
+    this.#subscriber = clients.open();
     this.#documents = documents;
     this.#answerer = answerer;
     this.#processor = new Processor({ settings, redis, keys, documents, answerer, logger });
-    this.#worker = new Worker<unknown, JobSummary>(settings.queue, this.#processor.process, {
-      connection: patientOptions(connection, this.#tell),
+    this.#worker = new Worker<unknown, JobSummary>(settings.queue, this.#attempt, {
+      connection: redis,
       ...workerOptions(settings),
     });
     this.#worker.on('error', this.#tell);
@@ -150,14 +156,26 @@ export class AskWorker {
     const { drainMs, abortGraceMs } = this.#settings;
     const stop = new Stop('shutdown', 'the worker is shutting down');
     const limit = setTimeout(() => this.#processor.stopAll(stop), drainMs);
-    const drained = this.#worker.close().then(() => Promise.all(this.#writing));
-    await Promise.race([drained, pause(drainMs + abortGraceMs + farewellMs, null, { ref: false })]);
+    const closed = this.#worker.close().then(() => Promise.all(this.#writing));
+    await within(drainMs + abortGraceMs + farewellMs, this.#drained());
     clearTimeout(limit);
+    if (this.#redis.status === 'ready') await within(farewellMs, closed);
+    this.#clients.end();
     await this.#answerer.close();
-    void this.#worker.disconnect().catch(() => {}); // Closed already, unless Redis is gone.
-    this.#redis.disconnect();
-    this.#subscriber.disconnect();
+    await within(farewellMs, closed); // Nothing can wait for Redis any more.
     this.#logger.info('worker stopped');
+  }
+
+  readonly #attempt = (job: Job<unknown, JobSummary>, token?: string): Promise<JobSummary> => {
+    const attempt = this.#processor.process(job, token);
+    this.#inHand.add(attempt);
+    const over = () => this.#inHand.delete(attempt);
+    attempt.then(over, over);
+    return attempt;
+  };
+
+  async #drained(): Promise<void> {
+    while (this.#inHand.size > 0) await Promise.allSettled(this.#inHand);
   }
 
   /** After a break: what was cancelled meanwhile is looked up, once nothing can be missed any more. */
@@ -169,7 +187,10 @@ export class AskWorker {
   /** The document of a job that failed for good outlives BullMQ's record of it. */
   #keepFailure(job: Job): void {
     if (!job.id || !job.finishedOn) return; // It will be tried again.
-    const document = failureDocument(job.id, job.failedReason, job.finishedOn);
+    const document = failureDocument(job.id, job.failedReason, {
+      finishedOn: job.finishedOn,
+      attempts: job.attemptsStarted,
+    });
     const written = this.#documents
       .writeOnce(document)
       .then(() => {}, this.#tell)
@@ -184,6 +205,13 @@ export class AskWorker {
     this.#told.set(kind, Date.now());
     this.#logger.warn({ reason: error.message }, 'trouble with Redis');
   };
+}
+
+/** Waits for the work, but no longer than so many milliseconds. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  const over = new AbortController();
+  const late = pause(ms, null, { signal: over.signal }).catch(() => {});
+  await Promise.race([work, late]).finally(() => over.abort());
 }
 
 function workerOptions(settings: Settings) {

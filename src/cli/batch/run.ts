@@ -93,15 +93,17 @@ async function answerGroup(group: Group, run: BatchRun, signal: AbortSignal): Pr
   const job = buildJob(group.video, questions, withRange(run.settings, group.range));
   const document = await run.ask(job, signal, onAnswer).finally(() => written);
   const left = new Set([...waiting].map((row) => row.ask!.question));
-  if (left.size > 1 && isFaultOfQuestion(document)) return halves({ ...group, rows: [...waiting] });
+  if (left.size > 1 && mayBeOneQuestion(document)) return halves({ ...group, rows: [...waiting] });
   await write(group.rows, document);
   return [];
 }
 
-/** One question that is too long, or that holds a special token, fails the job of its whole group. */
-function isFaultOfQuestion(document: ResultDocument): boolean {
-  const ofQuestion = /the question is too long|a question is plain text|visual tokens do not fit/;
-  return document.status === 'failed' && ofQuestion.test(document.error);
+/**
+ * One question fails the job of its whole group: it is too long, or holds a special token, or leaves the frames that the
+ * settings demand less room than the others do.
+ */
+function mayBeOneQuestion(document: ResultDocument): boolean {
+  return document.status === 'failed' && (document.fault === 'question' || document.fault === 'settings');
 }
 
 function halves(group: Group): Group[] {

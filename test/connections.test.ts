@@ -1,0 +1,172 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { QueueClient } from '../queues/client.js';
+import { addressOf, faultOfUrl } from '../queues/connection.js';
+import type { RedisConnection } from '../queues/index.js';
+import { readSettings } from '../src/settings.js';
+import { FakeWorker } from './support/fake-worker.js';
+import { freshQueue } from './support/redis.js';
+import { until } from './support/script.js';
+
+/* Servers that are not the private one: with access lists, TLS, sentinels, a cluster. */
+
+let folder: string;
+let ended: (() => void)[];
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'visionzip-'));
+  ended = [];
+});
+afterEach(async () => {
+  for (const end of ended) end();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** A server until the end of the test; resolves once it answers. */
+async function serve(connection: RedisConnection, ...args: string[]): Promise<void> {
+  const options = ['--dir', folder, '--save', '', '--maxmemory-policy', 'noeviction'];
+  const server = spawn('redis-server', [...args, ...(args.includes('--sentinel') ? [] : options)], {
+    stdio: 'ignore',
+  });
+  ended.push(() => server.kill('SIGKILL'));
+  const redis = new Redis({
+    ...connection,
+    lazyConnect: true,
+    retryStrategy: () => 20,
+    maxRetriesPerRequest: null,
+  });
+  redis.on('error', () => {});
+  await redis.ping();
+  redis.disconnect();
+}
+
+function open(connection: RedisConnection, prefix?: string): QueueClient {
+  const client = new QueueClient({ connection, prefix, queue: freshQueue() });
+  ended.push(() => void client.close());
+  return client;
+}
+
+const job = { video: 'a.mp4', questions: 'what?' };
+
+describe('the address of Redis', () => {
+  it.each([
+    ['redis://user:secret@host:6380/2', 'redis://host:6380/2'],
+    ['redis://host/?password=secret', 'redis://host/'],
+    ['rediss://:secret@host?password=secret&db=1', 'rediss://host'],
+  ])('of %s shows no password', (url, shown) => {
+    expect(addressOf({ url })).toBe(shown);
+  });
+
+  it.each([
+    'redis://:p@ss/w#rd@host',
+    'redis://:se#cret@host',
+    'redis://:sec?ret@host',
+    'redis://:s/ecret@host:6379',
+  ])('of %s, whose password is not encoded, is refused without a part of it', (url) => {
+    expect(faultOfUrl(url)).toMatch(/percent-encoded/);
+    for (const read of [
+      () => new QueueClient({ connection: { url } }),
+      () => readSettings({ REDIS_URL: url }),
+    ]) {
+      expect(read).toThrow(/percent-encoded/);
+      expect(read).not.toThrow(/ss\/w|rd@|host|cret/);
+    }
+  });
+
+  it('may name sentinels', () => {
+    const sentinels = [{ host: 'a', port: 1 }, { host: 'b' }];
+    expect(addressOf({ sentinels, name: 'main', password: 'secret' })).toBe(
+      'main by the sentinels a:1, b:26379',
+    );
+  });
+});
+
+describe('a server that does not tell who is connected', () => {
+  it('takes jobs, and says of the workers that they are unknown', async () => {
+    const path = join(folder, 's');
+    await serve({ path }, '--port', '0', '--unixsocket', path);
+    const admin = new Redis(path);
+    ended.push(() => admin.disconnect());
+    await admin.call('ACL', 'SETUSER', 'limited', 'on', '>secret', '~*', '&*', '+@all', '-client|list');
+    const connection = { path, username: 'limited', password: 'secret' };
+    const client = open(connection);
+    const { queue, workers } = await client.status();
+    expect(workers).toBeNull();
+    const worker = new FakeWorker(connection, queue, () => ({ answers: ['red'] }));
+    const document = await client.askAndWait(job, { onNoWorker: () => expect.fail('nobody knows') });
+    expect(document.status).toBe('completed');
+    await worker.close();
+  });
+});
+
+describe('a server that speaks TLS', () => {
+  it('is reached with its options', async () => {
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    const subject = ['-subj', '/CN=localhost', '-days', '2', '-addext', 'subjectAltName=DNS:localhost'];
+    execFileSync(
+      'openssl',
+      ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, ...subject],
+      {
+        stdio: 'ignore',
+      },
+    );
+    const port = await freePort();
+    const connection = { host: 'localhost', port, tls: { ca: readFileSync(cert) } };
+    const files = ['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert];
+    await serve(connection, '--port', '0', '--tls-port', String(port), ...files, '--tls-auth-clients', 'no');
+    const client = open(connection);
+    await client.ask(job);
+    const { counts, address } = await client.status();
+    expect(counts.waiting).toBe(1);
+    expect(address).toBe(`localhost:${port}`);
+  });
+});
+
+describe('a server that sentinels know', () => {
+  it('is found by its name', async () => {
+    const [port, sentinel] = [await freePort(), await freePort()];
+    await serve({ host: '127.0.0.1', port }, '--port', String(port));
+    const file = join(folder, 'sentinel.conf');
+    execFileSync('sh', [
+      '-c',
+      `printf 'port ${sentinel}\\nsentinel monitor main 127.0.0.1 ${port} 1\\n' > ${file}`,
+    ]);
+    await serve({ host: '127.0.0.1', port: sentinel }, file, '--sentinel');
+    const client = open({ sentinels: [{ host: '127.0.0.1', port: sentinel }], name: 'main' });
+    await client.ask(job);
+    expect((await client.status()).counts.waiting).toBe(1);
+  });
+});
+
+describe('a cluster', () => {
+  it('wants the prefix in braces, and says with which setting', async () => {
+    const port = await freePort();
+    const connection = { host: '127.0.0.1', port };
+    await serve(connection, '--port', String(port), '--cluster-enabled', 'yes');
+    const admin = new Redis(connection);
+    ended.push(() => admin.disconnect());
+    await admin.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
+    await until(async () => String(await admin.call('CLUSTER', 'INFO')).includes('cluster_state:ok'));
+    await expect(open(connection).ask(job)).rejects.toThrow(
+      `Redis at 127.0.0.1:${port} is a cluster, where the keys of a queue must lie in one slot: ` +
+        'put the prefix in braces, such as `VISIONZIP_PREFIX={visionzip}`',
+    );
+    const client = open(connection, '{visionzip}');
+    await client.ask(job);
+    expect((await client.status()).counts.waiting).toBe(1);
+  });
+});
