@@ -16,6 +16,8 @@ export interface RunOptions {
   onProgress?(progress: Progress): void;
   /** The text that was added to an answer. */
   onText?(questionIndex: number, text: string): void;
+  /** Each answer when it is whole, for an order that says `tellAnswers`. */
+  onAnswer?(outcome: AnswerOutcome): void;
 }
 
 /** The model process ended in the middle of a run. Another attempt gets a new one. */
@@ -123,7 +125,7 @@ class Child {
   }
 
   /** How the run ends: its outcome, the error it sent, or the process's death. */
-  ended(run: number, { onProgress, onText }: RunOptions): Promise<AnswerOutcome> {
+  ended(run: number, { onProgress, onText, onAnswer }: RunOptions): Promise<AnswerOutcome> {
     return new Promise((resolve, reject) => {
       const settle = (act: () => void) => {
         this.#process.off('message', onMessage).off('close', onClose);
@@ -134,6 +136,7 @@ class Child {
         if (message.run !== run) return;
         if (message.type === 'progress') onProgress?.(message.progress);
         else if (message.type === 'text') onText?.(message.questionIndex, message.text);
+        else if (message.type === 'answer') onAnswer?.(message.outcome);
         else if (message.type === 'done') settle(() => resolve(message.outcome));
         else settle(() => reject(received(message.error)));
       };
