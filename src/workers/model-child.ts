@@ -5,19 +5,20 @@
  * runs. It leads a process group of its own, to which ffmpeg belongs: when the worker is gone, the whole group
  * ends with it.
  */
-import { loadModel } from '../model/load.js';
-import { answerVideo } from '../pipeline/answer.js';
 import { InputError } from '../pipeline/errors.js';
-import { useDecoder } from '../pipeline/ffmpeg.js';
+import { decoderSandbox, useDecoder } from '../pipeline/ffmpeg.js';
 import type { Model } from '../pipeline/model.js';
 import type { AnswerOptions } from '../pipeline/types.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
-import { pictureWriter } from './pictures.js';
 
 interface Loaded {
   readonly key: string;
   readonly model: Model;
 }
+
+// The large libraries load while the first order is on its way and the sandbox is looked for.
+const loading = import('../model/load.js');
+const answering = import('../pipeline/answer.js');
 
 let loaded: Loaded | null = null;
 let current: { readonly run: number; readonly controller: AbortController } | null = null;
@@ -38,6 +39,11 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
   current = { run, controller };
   try {
     if (order.decoder) useDecoder(order.decoder);
+    // Looked for beside the loading of code, and found before that of weights, which stops this thread's clock. What
+    // keeps it from being found is told where the video is opened.
+    const sandbox = decoderSandbox().catch(() => {});
+    const { answerVideo } = await answering;
+    await sandbox;
     const model = await modelOf(order, run);
     controller.signal.throwIfAborted();
     const options: AnswerOptions = {
@@ -47,7 +53,7 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
       onFrame:
         order.saveFrames === undefined
           ? undefined
-          : await pictureWriter(order.saveFrames, order.modelDir, model),
+          : await (await import('./pictures.js')).pictureWriter(order.saveFrames, order.modelDir, model),
     };
     const outcome = await answerVideo(model, order.request, options);
     say({ type: 'done', run, outcome });
@@ -68,6 +74,7 @@ async function modelOf(order: ModelOrder, run: number): Promise<Model> {
   const before = loaded;
   loaded = null;
   await before?.model.release();
+  const { loadModel } = await loading;
   const model = await loadModel(modelDir, { threads, provider });
   loaded = { key: keyOf(order, model.digest), model };
   if (loaded.key === key) return model;
