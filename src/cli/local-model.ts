@@ -35,6 +35,7 @@ export async function withLocalModel<T>(model: string, use: (model: LocalModel) 
   const { modelDirs, threads, provider, limits, decoder, abortGraceMs } = settings();
   const modelDir = await modelFolder(model, modelDirs);
   const modelProcess = new ModelProcess({ abortGraceMs });
+  modelProcess.start();
   const catalog = new Catalog([dirname(modelDir)]);
   const digests = new FileDigests();
   const compute = async (job: AskJob, options: LocalOptions): Promise<Result> => {

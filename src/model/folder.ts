@@ -183,7 +183,7 @@ async function digestFiles(dir: string, manifest: string, names: readonly string
     const one = createHash('sha256');
     try {
       if (!(await stat(join(dir, name))).isFile()) throw new Error('it is no regular file');
-      await pipeline(createReadStream(join(dir, name)), one);
+      await pipeline(createReadStream(join(dir, name), { highWaterMark: 2 ** 20 }), one);
     } catch (error) {
       throw missing(dir, name, error);
     }

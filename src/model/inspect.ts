@@ -2,7 +2,6 @@ import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { framesAtOnce } from '../pipeline/encode.js';
 import type { GraphProto } from './graph/onnx_pb.js';
-import { readGraph } from './graph/read.js';
 import type { Manifest } from './manifest.js';
 
 /** What a prepared model will take, from its graphs and without loading them. */
@@ -24,7 +23,8 @@ const USUAL_TOKENS = 2048;
  * writes the next; and the largest attention of the tower for the frames that it takes at once.
  */
 export async function measureModel(dir: string, manifest: Manifest): Promise<ModelSize> {
-  const { files, contextLength, tower } = manifest;
+  const { files, contextLength } = manifest;
+  const { readGraph } = await import('./graph/read.js');
   const vision = [files.visionTower, files.projector, files.projectorTuned].filter(
     (file) => file !== undefined,
   );
@@ -35,15 +35,28 @@ export async function measureModel(dir: string, manifest: Manifest): Promise<Mod
     language: await weightsOf(dir, [files.embedTokens, files.decoder]),
   };
   const tokenBytes = 2 * decoder.layers * decoder.kvHeads * decoder.headWidth * 4;
-  const tokens = tower.grid.rows * tower.grid.columns + (tower.cls ? 1 : 0);
-  const attentionBytes = framesAtOnce * tokens * (tokens * 16 + tower.width * 8) * 4;
   const promptBytes = 2 * tokenBytes * Math.min(USUAL_TOKENS, contextLength);
   return {
     decoder,
     weightBytes,
     cacheBytes: tokenBytes * contextLength,
-    memoryBytes: weightBytes.vision + weightBytes.language + promptBytes + attentionBytes,
+    memoryBytes: weightBytes.vision + weightBytes.language + promptBytes + attentionBytes(manifest),
   };
+}
+
+/**
+ * Whether a model is so small that its graphs need not be read, which takes as long as loading it: its files and its
+ * tower's attention are a thirty-second of the memory at most. A prompt's cache is seldom more than twice the weights.
+ */
+export async function isSmall(dir: string, manifest: Manifest, memoryBytes: number): Promise<boolean> {
+  const sizes = Object.values(manifest.files).map(async (file) => (await stat(join(dir, file))).size);
+  const bytes = [...(await Promise.all(sizes)), ...manifest.weights.map(({ bytes }) => bytes)];
+  return bytes.reduce((sum, size) => sum + size, attentionBytes(manifest)) <= memoryBytes / 32;
+}
+
+function attentionBytes({ tower }: Manifest): number {
+  const tokens = tower.grid.rows * tower.grid.columns + (tower.cls ? 1 : 0);
+  return framesAtOnce * tokens * (tokens * 16 + tower.width * 8) * 4;
 }
 
 function cacheShape({ input }: GraphProto): ModelSize['decoder'] {
@@ -58,6 +71,7 @@ function cacheShape({ input }: GraphProto): ModelSize['decoder'] {
 
 /** Bytes of the weights that some graphs use; a weight that two of them use counts twice, as it is held twice. */
 async function weightsOf(dir: string, paths: readonly string[]): Promise<number> {
+  const { readGraph } = await import('./graph/read.js');
   let bytes = 0;
   for (const path of paths) {
     const { graph } = await readGraph(join(dir, path));

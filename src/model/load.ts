@@ -10,7 +10,7 @@ import { createPreprocessor } from '../pipeline/preprocess.js';
 import { Decoder } from './decoder.js';
 import { blameModel, faultOfModel } from './fault.js';
 import { describeModel, type ModelDescription, readModelFolder } from './folder.js';
-import { measureModel } from './inspect.js';
+import { isSmall, measureModel } from './inspect.js';
 import { readNewline } from './newline.js';
 import type { Provider } from './providers.js';
 import { Session, Tensor } from './session.js';
@@ -108,9 +108,10 @@ async function load(dir: string, { threads = 1, provider = 'cpu' }: LoadOptions)
  * free at the moment says little, since caches give way.
  */
 async function requireMemory({ dir, name, manifest }: ModelDescription): Promise<void> {
-  const { memoryBytes } = await measureModel(dir, manifest);
   const limit = process.constrainedMemory();
   const most = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+  if (await isSmall(dir, manifest, most)) return;
+  const { memoryBytes } = await measureModel(dir, manifest);
   if (memoryBytes <= most) return;
   const mib = (bytes: number) => Math.ceil(bytes / 2 ** 20);
   throw new InputError(

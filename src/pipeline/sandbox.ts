@@ -41,8 +41,8 @@ const PROBE_TIMEOUT_MS = 10_000;
  * @throws Error when ffmpeg is missing or older than 5.1.
  */
 export async function findSandbox(programs: DecoderPrograms): Promise<Sandbox> {
-  const found = await locate(programs);
-  for (const candidate of await candidates(found)) {
+  const { found, fences } = await locate(programs);
+  for (const candidate of candidates(found, fences)) {
     const outcome = await tryOut(candidate);
     if (outcome.ok) {
       requireVersion(outcome.stderr);
@@ -55,8 +55,10 @@ export async function findSandbox(programs: DecoderPrograms): Promise<Sandbox> {
 }
 
 /** From the tightest to the loosest. */
-async function candidates(programs: DecoderPrograms): Promise<Sandbox[]> {
-  const [bwrap, prlimit, setpriv] = await Promise.all(['bwrap', 'prlimit', 'setpriv'].map(which));
+function candidates(
+  programs: DecoderPrograms,
+  [bwrap, prlimit, setpriv]: readonly (string | null)[],
+): Sandbox[] {
   const fences: [name: string, command: string[]][] = [];
   if (bwrap) fences.push(['bubblewrap without network', [bwrap, ...bwrapArgs(programs), '--']]);
   if (setpriv) fences.push(['parent-death signal', [setpriv, '--pdeathsig', 'KILL', '--no-new-privs', '--']]);
@@ -124,20 +126,28 @@ function requireVersion(banner: string): void {
   throw new Error(`ffmpeg 5.1 or newer is needed, this is ${major}.${minor}`);
 }
 
-async function locate(programs: DecoderPrograms): Promise<DecoderPrograms> {
-  const [ffmpeg, ffprobe] = await Promise.all([which(programs.ffmpeg), which(programs.ffprobe)]);
-  if (ffmpeg && ffprobe) return { ffmpeg, ffprobe };
+/** The decoders by their paths, and what can be put around them: bwrap, prlimit and setpriv, null where missing. */
+async function locate(programs: DecoderPrograms) {
+  const [ffmpeg, ffprobe, ...fences] = await which([
+    programs.ffmpeg,
+    programs.ffprobe,
+    'bwrap',
+    'prlimit',
+    'setpriv',
+  ]);
+  if (ffmpeg && ffprobe) return { found: { ffmpeg, ffprobe }, fences };
   const missing = [ffmpeg ? [] : [programs.ffmpeg], ffprobe ? [] : [programs.ffprobe]].flat();
   throw new Error(
     `${missing.join(' and ')} not found on PATH: install ffmpeg, for example with apt-get install ffmpeg`,
   );
 }
 
-/** Real path of a program, or null. The shell looks it up, so that PATH is not read here. */
-async function which(program: string): Promise<string | null> {
-  const { ok, stdout } = await runOnce(['/bin/sh', '-c', 'command -v -- "$0"', program]);
-  if (!ok) return null;
-  return await realpath(stdout.trim()).catch(() => null);
+/** Real path of each program, or null. One shell looks all of them up, so that PATH is not read here. */
+async function which(programs: readonly string[]): Promise<(string | null)[]> {
+  const script = 'for program; do command -v -- "$program" || echo; done';
+  const { stdout } = await runOnce(['/bin/sh', '-c', script, 'sh', ...programs]);
+  const lines = stdout.split('\n');
+  return Promise.all(programs.map((_, i) => (lines[i] ? realpath(lines[i]).catch(() => null) : null)));
 }
 
 interface Outcome {

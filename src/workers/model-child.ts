@@ -5,19 +5,21 @@
  * runs. It leads a process group of its own, to which ffmpeg belongs: when the worker is gone, the whole group
  * ends with it.
  */
-import { loadModel } from '../model/load.js';
-import { VideoSession } from '../pipeline/answer.js';
+import type { VideoSession } from '../pipeline/answer.js';
 import { InputError } from '../pipeline/errors.js';
-import { useDecoder } from '../pipeline/ffmpeg.js';
+import { decoderSandbox, useDecoder } from '../pipeline/ffmpeg.js';
 import type { Model } from '../pipeline/model.js';
 import type { AnswerOptions } from '../pipeline/types.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
-import { pictureWriter } from './pictures.js';
 
 interface Loaded {
   readonly key: string;
   readonly model: Model;
 }
+
+// The large libraries load while the first order is on its way and the sandbox is looked for.
+const loading = import('../model/load.js');
+const answering = import('../pipeline/answer.js');
 
 let loaded: Loaded | null = null;
 /** A video that is to be asked again. */
@@ -40,6 +42,10 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
   current = { run, controller };
   try {
     if (order.decoder) useDecoder(order.decoder);
+    // Looked for beside the loading of code, and found before that of weights, which stops this thread's clock. What
+    // keeps it from being found is told where the video is opened.
+    const sandbox = decoderSandbox().catch(() => {});
+    await sandbox;
     const model = await modelOf(order, run);
     controller.signal.throwIfAborted();
     const options: AnswerOptions = {
@@ -50,9 +56,10 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
       onFrame:
         order.saveFrames === undefined
           ? undefined
-          : await pictureWriter(order.saveFrames, order.modelDir, model),
+          : await (await import('./pictures.js')).pictureWriter(order.saveFrames, order.modelDir, model),
     };
-    const outcome = await sessionOf(order, model).ask(order.request.questions, options);
+    const session = await sessionOf(order, model);
+    const outcome = await session.ask(order.request.questions, options);
     say({ type: 'done', run, outcome });
   } catch (error) {
     say({ type: 'failed', run, error: sent(error) });
@@ -62,10 +69,11 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
 }
 
 /** The session that was kept for this video, asked in the same way of the same model; else a new one. */
-function sessionOf({ keepVideo, request }: ModelOrder, model: Model): VideoSession {
+async function sessionOf({ keepVideo, request }: ModelOrder, model: Model): Promise<VideoSession> {
   const { questions: _, ...video } = request;
   const key = JSON.stringify([model.digest, video]);
   if (kept?.key === key) return kept.session;
+  const { VideoSession } = await answering;
   const session = new VideoSession(model, video);
   kept = keepVideo ? { key, session } : null;
   return session;
@@ -82,6 +90,7 @@ async function modelOf(order: ModelOrder, run: number): Promise<Model> {
   loaded = null;
   kept = null;
   await before?.model.release();
+  const { loadModel } = await loading;
   const model = await loadModel(modelDir, { threads, provider });
   loaded = { key: keyOf(order, model.digest), model };
   if (loaded.key === key) return model;

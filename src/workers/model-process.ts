@@ -44,6 +44,11 @@ export class ModelProcess {
     this.#options = options;
   }
 
+  /** Starts the process before there is a job for it: it takes a while to load its code. */
+  start(): void {
+    if (!this.#child?.isRunning) this.#child = new Child(this.#entry);
+  }
+
   /**
    * Answers one job. An aborted run is asked to stop first and killed after the grace period; either way the
    * promise is rejected only once it has stopped.
@@ -53,8 +58,8 @@ export class ModelProcess {
   async run(order: ModelOrder, options: RunOptions = {}): Promise<AnswerOutcome> {
     const { signal } = options;
     signal?.throwIfAborted();
-    if (!this.#child?.isRunning) this.#child = this.#start();
-    const child = this.#child;
+    this.start();
+    const child = this.#child!;
     this.#model = modelKey(order);
     const run = ++this.#runs;
     let killer: NodeJS.Timeout | undefined;
@@ -87,8 +92,8 @@ export class ModelProcess {
     await child?.gone;
   }
 
-  #start(): Child {
-    return new Child(this.#options.entry ?? compiledEntry('model-child.js', import.meta.url));
+  get #entry(): string {
+    return this.#options.entry ?? compiledEntry('model-child.js', import.meta.url);
   }
 }
 
