@@ -1,6 +1,8 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { patientOptions, type RedisConnection, RedisUnavailableError } from './connection.js';
+import { Clients } from './clients.js';
+import { type RedisConnection, RedisUnavailableError } from './connection.js';
 import { type JobProgress, progressSchema } from './schemas.js';
 import { tolerant } from './tolerant.js';
 
@@ -17,6 +19,8 @@ interface Listener {
   onProgress?(progress: JobProgress): void;
 }
 
+/** How long ending may take, in milliseconds. */
+const farewellMs = 2_000;
 /** Workers of other versions may say more. */
 const readableProgress = tolerant(progressSchema);
 
@@ -30,6 +34,7 @@ const lookupMs = 5_000;
  */
 export class JobEvents {
   readonly #events: QueueEvents;
+  readonly #clients: Clients;
   readonly #listeners = new Map<string, Set<Listener>>();
   readonly #timer: NodeJS.Timeout;
 
@@ -41,13 +46,17 @@ export class JobEvents {
     queue: string,
   ): Promise<JobEvents> {
     const last = await redis.xrevrange(`${prefix}:${queue}:events`, '+', '-', 'COUNT', 1);
-    const options = { connection: patientOptions(connection), prefix, lastEventId: last[0]?.[0] ?? '0-0' };
-    return new JobEvents(new QueueEvents(queue, options));
+    const clients = new Clients(connection);
+    const client = clients.open();
+    client.on('error', () => {}); // It reconnects by itself; the timer below bridges the time.
+    const options = { connection: client, prefix, lastEventId: last[0]?.[0] ?? '0-0' };
+    return new JobEvents(new QueueEvents(queue, options), clients);
   }
 
-  private constructor(events: QueueEvents) {
+  private constructor(events: QueueEvents, clients: Clients) {
     this.#events = events;
-    events.on('error', () => {}); // It reconnects by itself; the timer below bridges the time.
+    this.#clients = clients;
+    events.on('error', () => {});
     const changed = ({ jobId }: { jobId: string }) => this.#tell(jobId, (listener) => listener.onChange());
     events.on('completed', changed).on('failed', changed).on('removed', changed);
     events.on('progress', ({ jobId, data }) => {
@@ -95,7 +104,10 @@ export class JobEvents {
   async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#listeners.clear();
-    await this.#events.close();
+    // BullMQ would wait for the end of a connection to a server that has gone.
+    const closed = this.#events.close().catch(() => {});
+    this.#clients.end();
+    await Promise.race([closed, pause(farewellMs, null, { ref: false })]);
   }
 
   #add(id: string, listener: Listener): void {

@@ -8,6 +8,7 @@ import { parseCount } from './arguments.js';
 import { benchCompress } from './bench/compress.js';
 import { benchDecode } from './bench/decode.js';
 import { benchMemory, makeClip } from './bench/memory.js';
+import { benchPeers, missingPeers } from './bench/peers.js';
 import { machine, writeResults } from './bench/report.js';
 import { benchSampler } from './bench/sampler.js';
 import { benchCompression, benchStages, type StageBench } from './bench/stages.js';
@@ -16,11 +17,12 @@ import { makeClips, readQuestions } from './clip-files.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-const usage = `Usage: npm run bench -- [--model DIR] [--runs N] [--write] [--json]
+const usage = `Usage: npm run bench -- [--peers] [--model DIR] [--runs N] [--write] [--json]
 
 Measures the pipeline on this machine and prints the tables: stage by stage, VisionZip's own time, with and
 without compression, the decoder's strategies, resident memory. A few minutes on two cores.
 
+  --peers      instead, reading frames beside torchcodec and PyAV. Makes clips of up to an hour in .cache/bench (6 GB)
   --model DIR  a prepared model (default: models/nano)
   --runs N     measured runs of each setting (default: 9)
   --write      also replace the part of docs/results.md that this command made
@@ -29,6 +31,7 @@ without compression, the decoder's strategies, resident memory. A few minutes on
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
+      peers: { type: 'boolean', default: false },
       model: { type: 'string', default: join(root, 'models/nano') },
       runs: { type: 'string', default: '9' },
       write: { type: 'boolean' },
@@ -37,13 +40,28 @@ async function main(): Promise<void> {
     },
   });
   if (values.help) return console.log(usage);
+  const runs = parseCount('runs', values.runs, 1);
+  const tables = values.peers ? await measurePeers(runs) : await measurePipeline(values.model, runs);
+  if (tables.length === 0) return;
+  if (values.json) return console.log(JSON.stringify({ machine: machine(), tables }, null, 2));
+  const text = [machine(), '', ...tables.map(toMarkdown)].join('\n');
+  console.log(text);
+  if (values.write) writeResults(values.peers ? 'peers' : 'bench', text);
+}
+
+/** No table where the peers are not installed. */
+async function measurePeers(rounds: number): Promise<Table[]> {
+  const python = join(root, '.venv/bin/python');
+  const missing = missingPeers(python);
+  if (missing === null) return [await benchPeers({ clips: join(root, '.cache/bench'), python, rounds })];
+  console.error(`bench: ${missing}`);
+  return [];
+}
+
+async function measurePipeline(modelDir: string, runs: number): Promise<Table[]> {
   const folder = mkdtempSync(join(tmpdir(), 'visionzip-bench-'));
   try {
-    const tables = await measure(folder, values.model, parseCount('runs', values.runs, 1));
-    if (values.json) return console.log(JSON.stringify({ machine: machine(), tables }, null, 2));
-    const text = [machine(), '', ...tables.map(toMarkdown)].join('\n');
-    console.log(text);
-    if (values.write) writeResults('bench', text);
+    return await measure(folder, modelDir, runs);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 /*
- * All gates: format and lint, types (tests included), generated documentation, and the tests, which also hold
- * the walls between the rooms. `--no-tests` leaves the last out.
+ * All gates: format and lint, types (tests included), generated documentation, the examples and the documentation's
+ * TypeScript, and the tests, which also hold the walls between the rooms. `--no-tests` leaves the last out.
  */
 
 const { values } = parseArgs({ options: { 'no-tests': { type: 'boolean' } } });
@@ -13,6 +13,7 @@ const gates: [name: string, command: string, args: string[]][] = [
   ['format and lint', 'biome', ['ci', '--error-on-warnings', '.']],
   ['types', 'tsc', ['--noEmit', '-p', 'test']],
   ['documentation', process.execPath, ['dist/scripts/docs.js', '--check']],
+  ['examples', process.execPath, ['dist/scripts/examples.js']],
   ...(values['no-tests'] ? [] : [['tests', 'vitest', ['run']] as [string, string, string[]]]),
 ];
 

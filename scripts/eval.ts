@@ -6,6 +6,7 @@ import { loadModel } from '../src/model/load.js';
 import type { Model } from '../src/pipeline/model.js';
 import { evaluateBeside } from './eval/beside.js';
 import { practiceRows, worldDigest } from './eval/clips.js';
+import { evaluateContainers } from './eval/containers.js';
 import type { Method } from './eval/controls.js';
 import { curveMethods, curveOutcome, curveSettings } from './eval/curve.js';
 import { type Evaluation, type PartOutcome, shortClips } from './eval/evaluation.js';
@@ -39,11 +40,12 @@ async function main(): Promise<void> {
   const models = await load(options);
   const evaluation = await prepare(models.model, options, ending.signal);
   console.error(`eval: clips and results so far are in ${options.work}`);
-  const { parts, flashClips, flashSeconds, besideClips } = options;
+  const { parts, flashClips, flashSeconds, besideClips, containerClips } = options;
   const outcomes = {
     ...(await evaluateShortClips(evaluation, models.trained, options)),
     ...(parts.has('flash') && { flash: await evaluateFlash(evaluation, flashClips, flashSeconds) }),
     ...(models.smaller && { beside: await evaluateBeside(evaluation, models.smaller, besideClips) }),
+    ...(parts.has('containers') && { containers: await evaluateContainers(evaluation, containerClips) }),
   };
   await Promise.all(Object.values(models).map((model: Model | undefined) => model?.release()));
   print(models.model, options, outcomes);

@@ -1,7 +1,6 @@
 import { availableParallelism, homedir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { faultOfUrl } from '../queues/connection.js';
 import {
   defaultAttempts,
   defaultBackoffMs,
@@ -9,11 +8,12 @@ import {
   defaultQueue,
   defaultRetentionSeconds,
 } from '../queues/options.js';
+import { faultOfUrl } from '../queues/url.js';
 import { type Provider, providers } from './model/providers.js';
 import { findPackageRoot } from './model/shipped.js';
 import { InputError } from './pipeline/errors.js';
+import { defaultLimits } from './pipeline/limits.js';
 import type { DecoderPrograms } from './pipeline/sandbox.js';
-import { defaultLimits } from './pipeline/source.js';
 import type { Limits } from './pipeline/types.js';
 
 /** Everything that a user may set by the environment. This is the one file that reads it. */

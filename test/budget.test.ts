@@ -80,7 +80,7 @@ describe('planTokens', () => {
 
   it("refuses a budget above the frame's tokens", () => {
     expect(() => planTokens({ ...request, compression: { dominant: 140, contextual: 6 } })).toThrow(
-      new InputError("token budget 140 + 6 exceeds the frame's 145 tokens"),
+      new InputError("token budget 140 + 6 exceeds the frame's 145 tokens", { fault: 'settings' }),
     );
   });
 

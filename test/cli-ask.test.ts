@@ -128,7 +128,7 @@ describe('visionzip ask', () => {
     running.child.kill('SIGINT');
     const run = await running.ended;
     expect([run.code, run.stderr]).toEqual([130, 'visionzip: interrupted\n']);
-    expect(documentOf(run)).toEqual({ error: 'interrupted', exitCode: 130 });
+    expect(documentOf(run)).toEqual({ error: 'interrupted', fault: null, exitCode: 130 });
     expect(isAlive(child)).toBe(false);
   });
 

@@ -8,8 +8,9 @@ import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { QueueClient } from '../queues/client.js';
-import { addressOf, faultOfUrl } from '../queues/connection.js';
+import { addressOf } from '../queues/connection.js';
 import type { RedisConnection } from '../queues/index.js';
+import { faultOfUrl } from '../queues/url.js';
 import { readSettings } from '../src/settings.js';
 import { FakeWorker } from './support/fake-worker.js';
 import { freshQueue } from './support/redis.js';
@@ -135,6 +136,30 @@ describe('a server that does not tell who is connected', () => {
     const document = await client.askAndWait(job, { onNoWorker: () => expect.fail('nobody knows') });
     expect(document.status).toBe('completed');
     await worker.close();
+  });
+});
+
+describe('a client whose server has gone for good', () => {
+  it('can be closed, and whoever waits is told', async () => {
+    const path = join(folder, 's');
+    await serve({ path }, '--port', '0', '--unixsocket', path);
+    const client = open({ path });
+    const id = await client.ask(job);
+    const waited = expect(client.wait(id)).rejects.toThrow('the queue client was closed');
+    const admin = new Redis(path);
+    admin.on('error', () => {});
+    await until(async () => String(await admin.client('LIST')).includes('cmd=xread'));
+    admin.disconnect();
+    ended[0]!();
+    await until(
+      async () =>
+        !(await client.status().then(
+          () => true,
+          () => false,
+        )),
+    );
+    await client.close();
+    await waited;
   });
 });
 

@@ -70,6 +70,7 @@ describe('the crops of a picture', () => {
     expect(() => createPictureCrops([[336, 700]], preprocessor, 3)).toThrow(
       new InputError(
         "`image_grid_pinpoints` must be heights and widths that are multiples of the tower's 336 pixels; found 336 × 700",
+        { fault: 'model' },
       ),
     );
     expect(() => createPictureCrops([], preprocessor, 3)).toThrow(/found none/);

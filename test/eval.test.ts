@@ -17,6 +17,7 @@ import { ask, encodeClip } from '../scripts/eval/ask.js';
 import { besideOutcome } from '../scripts/eval/beside.js';
 import { bootstrap } from '../scripts/eval/bootstrap.js';
 import { practiceRows, wantedClips, worldDigest } from '../scripts/eval/clips.js';
+import { containersOutcome } from '../scripts/eval/containers.js';
 import {
   averagePool,
   clsAndRandomPicks,
@@ -469,6 +470,25 @@ describe('the tables', () => {
     expect(table!.rows[1]!.slice(4)).toEqual(['2.00', '2.00×']);
   });
 
+  it('put the same clips in other files beside the MP4', () => {
+    // Two clips of two questions each; in the transport stream one of the four answers is wrong.
+    const rows = [asked('red'), asked('2', 'when', 0.5)];
+    const right = { predictions: ['red', '2'], frames: 1, ms: 1 };
+    const ids = ['clip.mp4', 'broadcast.ts', 'offset.mkv', 'wide.mp4', 'hdr10.mp4'];
+    const same = Object.fromEntries(ids.map((id) => [id, right]));
+    const clips = ['1/a', '1/b'].map((clip, i) => ({
+      ...{ clip, rows },
+      answered: { ...same, 'default.ts': i === 0 ? right : { ...right, predictions: ['red', '9'] } },
+    }));
+    const [table] = containersOutcome(clips).tables;
+    expect(table!.rows.map((row) => row.slice(1).map((text) => text.split(' ')[0]))).toEqual([
+      ['100.0', '0.0', '100.0'],
+      ['75.0', '-25.0', '50.0'],
+      ...Array.from({ length: 4 }, () => ['100.0', '0.0', '100.0']),
+    ]);
+    expect(table!.about).toMatch(/^4 questions on 2 of the short clips/);
+  });
+
   it('name every wrong answer of the settings asked for', () => {
     const rows = mistakesOf(results, ['visionzip 15']);
     expect(rows.map(({ clip, prediction }) => `${clip} ${prediction}`)).toEqual([
@@ -503,7 +523,9 @@ describe('the command line', () => {
       ...{ work: '/r/.cache/eval', model: '/r/models/nano', trained: undefined },
     });
     expect(parseOptions(['--quick', '--count', '9'], '/r')).toMatchObject({ count: 9, curveClips: 2 });
-    expect(parseOptions(['--count', '9'], '/r')).toMatchObject({ curveClips: 9, besideClips: 9 });
+    expect(parseOptions(['--count', '9'], '/r')).toMatchObject({
+      ...{ curveClips: 9, besideClips: 9, containerClips: 9 },
+    });
     expect([...parseOptions(['--beside', 'x'], '/r').parts]).toEqual(['short', 'curve', 'flash', 'beside']);
   });
 
@@ -519,7 +541,9 @@ describe('the command line', () => {
   });
 
   it('refuses what it does not know', () => {
-    expect(() => parseOptions(['--parts', 'short,long'], '/r')).toThrow('short, curve, flash, beside');
+    expect(() => parseOptions(['--parts', 'short,long'], '/r')).toThrow(
+      'short, curve, flash, beside, containers',
+    );
     expect(() => parseOptions(['--parts', 'beside'], '/r')).toThrow('--beside DIR');
     expect(() => parseOptions(['--count', '0'], '/r')).toThrow('from 1 to 10000');
     expect(() => parseOptions(['--flash-clips', '1001'], '/r')).toThrow('from 1 to 1000,');

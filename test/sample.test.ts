@@ -98,6 +98,7 @@ describe('a range', () => {
     expect(() => sampleFrames(constant(10, 5), { startSeconds: 7, endSeconds: 9 }, 8)).toThrow(
       new InputError(
         'no frame between `startSeconds` 7 and `endSeconds` 9: the video is shown from 0 to 2 seconds',
+        { fault: 'settings' },
       ),
     );
   });

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeFrames } from '../src/pipeline/decode.js';
 import { InputError } from '../src/pipeline/errors.js';
-import { decoderSandbox } from '../src/pipeline/ffmpeg.js';
 import { defaultLimits, openVideo, resolveBelow } from '../src/pipeline/source.js';
 import {
   ffmpeg,
@@ -190,8 +189,4 @@ describe('an allowed folder', () => {
   test('says that a file does not exist', async () => {
     await expect(resolveBelow(at('allowed/none.mp4'), [at('allowed')])).rejects.toThrow(/does not exist$/);
   });
-});
-
-test('the sandbox around the decoders has a name', async () => {
-  expect(await decoderSandbox()).toMatch(/bubblewrap|prlimit|parent-death|none/);
 });

@@ -5,7 +5,7 @@ import { basename, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { InputError } from '../pipeline/errors.js';
-import { preprocessorConfigSchema } from '../pipeline/preprocess.js';
+import { preprocessorConfigSchema } from '../pipeline/preprocessor-config.js';
 import { blameModel } from './fault.js';
 import { type Manifest, manifestSchema } from './manifest.js';
 import { requireWeights } from './prepare/weights.js';

@@ -52,9 +52,8 @@ export class Session {
     return new Session(file, inner);
   }
 
-  /** Blocks the thread while ONNX Runtime works; the event loop turns once before. */
+  /** Blocks the thread while ONNX Runtime works; onnxruntime-node lets the event loop turn once before. */
   async run(feeds: Record<string, Tensor>): Promise<Record<string, Tensor>> {
-    await new Promise((resolve) => setImmediate(resolve));
     const started = performance.now();
     try {
       return (await this.inner.run(feeds)) as Record<string, Tensor>;

@@ -15,12 +15,7 @@ import { recognise } from './recognise.js';
 import { findTables } from './transport-tables.js';
 import type { Limits, VideoInfo, VideoWarning } from './types.js';
 
-export const defaultLimits: Limits = {
-  maxBytes: 4 * 2 ** 30,
-  maxSeconds: 4 * 3600,
-  maxPixels: 8192 * 4352,
-  decodeTimeoutMs: 10 * 60_000,
-};
+export { defaultLimits } from './limits.js';
 
 /** A video that may be decoded: every check is behind it. */
 export interface OpenedVideo {

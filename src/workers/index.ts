@@ -14,7 +14,7 @@ export interface StartOptions {
 
 /**
  * Starts a worker and lets it take jobs; `close()` lets those in hand finish. The environment is not read: for
- * that, pass `readSettings()`. What is left out of the settings has the defaults of the README's table;
+ * that, pass `readSettings()`. What is left out of the settings has the defaults of docs/settings.md;
  * without `redisUrl` a private Redis server is started or adopted. Signals are the caller's to handle.
  *
  * @throws RedisUnavailableError where Redis cannot be reached or is not fit for a queue.

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { InputError } from '../../pipeline/errors.js';
-import { createPreprocessor, preprocessorConfigSchema } from '../../pipeline/preprocess.js';
+import { createPreprocessor } from '../../pipeline/preprocess.js';
+import { preprocessorConfigSchema } from '../../pipeline/preprocessor-config.js';
 import { readJson } from '../folder.js';
 import { Graph } from '../graph/graph.js';
 import { readGraph } from '../graph/read.js';

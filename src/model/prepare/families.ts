@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { InputError } from '../../pipeline/errors.js';
-import { resolutionsSchema } from '../../pipeline/preprocess.js';
+import { resolutionsSchema } from '../../pipeline/preprocessor-config.js';
 import type { Manifest } from '../manifest.js';
 
 /** What of a published config.json the preparation reads. */

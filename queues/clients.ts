@@ -1,11 +1,11 @@
 import type { Redis } from 'ioredis';
-import { openClient, patientOptions, type RedisConnection } from '../../queues/connection.js';
+import { openClient, patientOptions, type RedisConnection } from './connection.js';
 
 /** How long a server may take to close a connection from its side, in milliseconds: one that is frozen never does. */
 const disconnectTimeout = 500;
 
 /**
- * The connections of one worker. They wait for Redis, however long it takes, until `end`; those that BullMQ
+ * The connections of one worker or listener. They wait for Redis, however long it takes, until `end`; those that BullMQ
  * duplicates are among them, since BullMQ cannot close one to a server that has gone.
  */
 export class Clients {
@@ -13,7 +13,7 @@ export class Clients {
   readonly #all: Redis[] = [];
   #ended = false;
 
-  constructor(connection: RedisConnection, onRefusal: (error: Error) => void) {
+  constructor(connection: RedisConnection, onRefusal?: (error: Error) => void) {
     const options = patientOptions(connection, onRefusal);
     const retryStrategy = (times: number) => (this.#ended ? null : options.retryStrategy(times));
     this.#options = { ...options, disconnectTimeout, retryStrategy };

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+
+const edge = z.int().positive();
+const sizeSchema = z.union([
+  edge,
+  z.object({ shortest_edge: edge }),
+  z.object({ height: edge, width: edge }),
+  z.object({ longest_edge: edge }),
+]);
+/** LLaVA-NeXT: heights and widths that a still picture is brought to before it is cut into crops. */
+export const resolutionsSchema = z.array(z.tuple([edge, edge])).nullish();
+const channels = z.tuple([z.number(), z.number(), z.number()]);
+const deviation = z.number().positive();
+const deviations = z.tuple([deviation, deviation, deviation]);
+
+/**
+ * What counts of a preprocessor_config.json as CLIPImageProcessor and SiglipImageProcessor write it; the
+ * rest is passed over, since published files carry much else.
+ */
+export const preprocessorConfigSchema = z.looseObject({
+  image_processor_type: z.string().default('CLIPImageProcessor'),
+  do_resize: z.boolean().default(true),
+  size: sizeSchema,
+  /** Pillow's filter: 1 Lanczos, 2 bilinear, 3 bicubic. */
+  resample: z.union([z.literal(1), z.literal(2), z.literal(3)]).default(3),
+  /** Default: whether there is a `crop_size`. */
+  do_center_crop: z.boolean().nullish(),
+  crop_size: z.union([edge, z.object({ height: edge, width: edge })]).nullish(),
+  /**
+   * Pads to a square with the mean colour, but for LlavaImageProcessor alone: elsewhere the name means
+   * batches.
+   */
+  do_pad: z.boolean().nullish(),
+  /** SmolVLM: the square that the encoder takes; `size` is that of a picture before it is split. */
+  max_image_size: z.object({ longest_edge: edge }).nullish(),
+  do_rescale: z.boolean().default(true),
+  rescale_factor: z.number().default(1 / 255),
+  do_normalize: z.boolean().default(true),
+  image_mean: channels,
+  image_std: deviations,
+  image_grid_pinpoints: resolutionsSchema,
+});
+export type PreprocessorConfig = z.infer<typeof preprocessorConfigSchema>;
