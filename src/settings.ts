@@ -25,6 +25,8 @@ export interface Settings {
   readonly queue: string;
   readonly videoDirs: readonly string[];
   readonly modelDirs: readonly string[];
+  /** The model that commands ask where none is named. */
+  readonly model: string;
   readonly concurrency: number;
   /** ONNX Runtime's threads in each model process. */
   readonly threads: number;
@@ -142,6 +144,7 @@ const variables = {
     `folders in which models lie, separated by "${delimiter}"`,
     "the package's own `models`, and those that were pulled",
   ),
+  VISIONZIP_MODEL: variable(z.string(), 'nano', 'model that commands ask without `--model`'),
   VISIONZIP_CONCURRENCY: variable(whole(1, 64), 1, 'jobs at a time; each takes a model process of its own'),
   VISIONZIP_THREADS: variable<number | null>(
     whole(1, 1024),
@@ -240,6 +243,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     queue: values.VISIONZIP_QUEUE,
     videoDirs: values.VISIONZIP_VIDEO_DIRS ?? [process.cwd()],
     modelDirs: values.VISIONZIP_MODEL_DIRS ?? [join(findPackageRoot(), 'models'), modelsDir],
+    model: values.VISIONZIP_MODEL,
     concurrency,
     threads: values.VISIONZIP_THREADS ?? threadsFor(concurrency),
     provider: values.VISIONZIP_PROVIDER,

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { answerVideo } from '../src/pipeline/answer.js';
+import { answerVideo, VideoSession } from '../src/pipeline/answer.js';
 import { InputError } from '../src/pipeline/errors.js';
-import type { AnswerRequest, CompressedFrame, Progress } from '../src/pipeline/types.js';
+import type { AnswerOutcome, AnswerRequest, CompressedFrame, Progress } from '../src/pipeline/types.js';
 import { fakeModel } from './fake-model.js';
 
 /* The real stages around a scripted model: 4 patches and CLS a frame, a byte tokenizer, context 512. */
@@ -149,5 +149,47 @@ describe('answerVideo', () => {
     }
     expect(timings.totalMs).toBeGreaterThanOrEqual(timings.firstTokenMs);
     expect(timings.queueMs).toBe(0);
+  });
+});
+
+describe('VideoSession', () => {
+  it('encodes and prefills a video once for questions that come one after the other', async () => {
+    const model = fakeModel(['a test', 'no']);
+    const session = new VideoSession(model, request());
+    const ready = await session.ask([]);
+    expect(ready.answers).toEqual([]);
+    expect(model.calls.map(({ before }) => before)).toEqual([0]);
+    const frames: number[] = [];
+    const onFrame = ({ index }: { index: number }) => void frames.push(index);
+    const first = await session.ask(['What is it?'], { onFrame });
+    const second = await session.ask(['Is it real?'], { onFrame });
+    expect([first, second].map(({ answers }) => answers[0]!.answer)).toEqual(['a test', 'no']);
+    expect(model.calls.filter(({ before }) => before === 0)).toHaveLength(1);
+    expect(frames).toEqual([]);
+    expect(second).toMatchObject({ tokens: ready.tokens, frames: ready.frames, plan: { frames: 4 } });
+    expect(second.timings).toMatchObject({ probeMs: 0, encodeMs: 0, framesPerSecond: 0 });
+  });
+
+  it('encodes it anew for a question that leaves it less room, and again for a short one', async () => {
+    const model = { ...fakeModel(['one', 'two', 'three']), contextLength: 150 };
+    const session = new VideoSession(model, request({ generation: { maxNewTokens: 50 } }));
+    const frames = [];
+    for (const question of ['What?', `What ${'very '.repeat(14)}?`, 'What?'])
+      frames.push((await session.ask([question])).plan.frames);
+    expect(frames).toEqual([4, 3, 4]);
+    expect(model.calls.filter(({ before }) => before === 0)).toHaveLength(3);
+  });
+
+  it('tells each answer when it is whole, with the video as it was encoded', async () => {
+    const model = fakeModel(['one', 'two']);
+    const told: unknown[] = [];
+    const onAnswer = ({ answers, tokens }: AnswerOutcome) =>
+      void told.push([answers.map(({ answer }) => answer), tokens.after, model.calls.length]);
+    await answerVideo(model, request({ questions: ['a', 'b'] }), { onAnswer });
+    // A prefill of the video; of each question a prefill and three steps: the first was told before the second began.
+    expect(told).toEqual([
+      [['one'], 12, 5],
+      [['two'], 12, 9],
+    ]);
   });
 });

@@ -40,7 +40,8 @@ describe('visionzip ask', () => {
       document.answers.map(({ question, answer }) => `${question}\n${answer}\n\n`).join(''),
     );
     expect(text.stderr).toContain(`tokens  ${document.tokens.before} → ${document.tokens.after}`);
-    expect(text.stderr).toContain('first token after');
+    expect(text.stderr).toMatch(/time {4}\S+ m?s: longest \w+ \S+ m?s, then .*; first token after/);
+    expect(text.stderr).toMatch(/\bload \S+ m?s/);
     expect((await cli(['ask', clip, questions[1]!])).stdout).toBe(`${document.answers[1]!.answer}\n`);
   });
 
@@ -74,6 +75,36 @@ describe('visionzip ask', () => {
     });
     expect(document.frames).toHaveLength(3);
     expect(document.tokens.after).toBe(33);
+  });
+
+  it('answers several videos with one model, and a bad one fails alone', async () => {
+    const bad = join(folder, 'bad.mp4');
+    writeFileSync(bad, 'no video');
+    const pictures = join(folder, 'pictures', 'of-several');
+    const args = ['ask', clip, bad, wide, ...questions, '--frames', '2', '--json', '--save-frames', pictures];
+    const run = await cli(args);
+    const documents = run.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(documents.map(({ video, status }) => [video.path, status])).toEqual([
+      [clip, 'completed'],
+      [bad, 'failed'],
+      [wide, 'completed'],
+    ]);
+    expect([run.code, run.stderr]).toEqual([1, expect.stringMatching(/^visionzip: \S+bad\.mp4: [^\n]+\n$/)]);
+    expect(resultSchema.parse(documents[2]).answers.map(({ question }) => question)).toEqual(questions);
+    expect(readdirSync(join(pictures, 'wide.mp4'))).toHaveLength(2);
+    const again = await cli(args);
+    expect([again.code, again.stderr]).toEqual([
+      2,
+      expect.stringContaining('expected a folder without pictures'),
+    ]);
+  });
+
+  it('takes the model of VISIONZIP_MODEL where none is named', async () => {
+    const run = await cli(['ask', clip, 'What?'], { VISIONZIP_MODEL: 'absent' });
+    expect([run.code, run.stderr]).toEqual([2, expect.stringContaining('models/absent')]);
   });
 
   it('saves a picture of each frame', async () => {
@@ -162,6 +193,60 @@ describe('visionzip batch --local', () => {
       status: 'completed',
     });
     expect(written.find(({ id }) => id === 1)).toMatchObject({ prediction: null, status: 'failed' });
+  });
+
+  it('asks of each row the part of the video that it names, and writes the rows into a pipe', async () => {
+    const file = join(folder, 'parts.jsonl');
+    const rows = [{ start: 0.5, end: '0:01' }, {}, { start: 3, end: 2 }, { frames: 3 }];
+    writeFileSync(
+      file,
+      rows.map((row) => `${JSON.stringify({ video: clip, question: 'What?', ...row })}\n`).join(''),
+    );
+    const run = await cli(['batch', file, '--out', '-', '--local', '--limit', '3']);
+    expect(run.stderr).toContain("the rows' `frames` is carried through and not read");
+    expect(run.stderr).toContain('3 rows: 2 answered, 1 failed in');
+    const written = run.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const of = (row: number) => written.find(({ batch }) => batch.row === row);
+    expect(written).toHaveLength(3);
+    expect(of(2)).toMatchObject({ status: 'failed', error: '--start must be below --end' });
+    const whole = await ask('What?');
+    const part = await ask('What?', '--start', '0.5', '--end', '1');
+    expect([of(0).prediction, of(0).run.tokens]).toEqual([part.answers[0]!.answer, part.tokens]);
+    expect([of(1).prediction, of(1).run.tokens]).toEqual([whole.answers[0]!.answer, whole.tokens]);
+  });
+
+  it('waits for the reader of a named pipe, and stops waiting on Ctrl-C', async () => {
+    const pipe = join(folder, 'pipe');
+    await promisify(execFile)('mkfifo', [pipe]);
+    const file = join(folder, 'one.jsonl');
+    writeFileSync(file, `${JSON.stringify({ video: clip, question: 'What?' })}\n`);
+    const args = ['batch', file, '--out', pipe, '--local'];
+    const unread = startCli(args);
+    await unread.stderrHas('cannot be gone on with');
+    unread.child.kill('SIGINT');
+    expect((await unread.ended).code).toBe(130);
+    const read = promisify(execFile)('cat', [pipe]);
+    expect((await cli(args)).code).toBe(0);
+    expect(JSON.parse((await read).stdout)).toMatchObject({ status: 'completed', run: { job: 'local' } });
+  });
+
+  it('has written each answer that was whole when it is killed', async () => {
+    const file = join(folder, 'killed.jsonl');
+    const out = join(folder, 'killed-out.jsonl');
+    const rows = Array.from({ length: 20 }, (_, i) => ({ video: clip, question: `What is number ${i}?` }));
+    writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    const running = startCli(['batch', file, '--out', out, '--local']);
+    const written = () => (existsSync(out) ? readFileSync(out, 'utf8').split('\n').slice(0, -1) : []);
+    while (running.child.exitCode === null && written().length < 2) await pause(5);
+    running.child.kill('SIGKILL');
+    await running.ended;
+    const times = written().map((line) => JSON.parse(line).run.timings.totalMs);
+    expect(times.length).toBeGreaterThanOrEqual(2);
+    // One job for all of them, but each row says how far it was then: had they waited for its end, all were the same.
+    expect(new Set(times).size).toBe(times.length);
   });
 });
 

@@ -2,8 +2,11 @@ import { linkSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { groupByVideo } from '../src/cli/batch/groups.js';
 import { BatchOutput, isSameFile, type OutputOptions } from '../src/cli/batch/output.js';
-import { groupByVideo, parseRows } from '../src/cli/batch/rows.js';
+import { namesOfOptions, parseRows } from '../src/cli/batch/rows.js';
+import { Tally } from '../src/cli/batch/tally.js';
+import { readJsonl } from '../src/cli/batch/whole-file.js';
 
 let folder: string;
 beforeEach(() => {
@@ -16,8 +19,55 @@ const lines = (...rows: unknown[]) => rows.map((row) => `${JSON.stringify(row)}\
 describe('the rows of a batch', () => {
   it('take the video relative to the folder of the file, and carry other fields through', () => {
     const [row] = parseRows(lines({ id: 7, video: 'a/b.mp4', question: 'What?' }), '/data/rows.jsonl');
-    expect(row!.ask).toEqual({ video: '/data/a/b.mp4', question: 'What?' });
-    expect(row!.fields).toEqual({ id: 7, video: 'a/b.mp4', question: 'What?' });
+    expect(row!.ask).toEqual({ video: '/data/a/b.mp4', question: 'What?', range: {} });
+    expect(row!.members.map(({ text }) => text)).toEqual([
+      '"id":7',
+      '"video":"a/b.mp4"',
+      '"question":"What?"',
+    ]);
+  });
+
+  it.each([
+    [
+      { start: 2, end: 5.5 },
+      { startSeconds: 2, endSeconds: 5.5 },
+    ],
+    [{ startSeconds: 2 }, { startSeconds: 2 }],
+    [
+      { start: '1:02.5', end: '1:00:00' },
+      { startSeconds: 62.5, endSeconds: 3600 },
+    ],
+    [{ start: null, end: null }, {}],
+    [{ start: 'noon' }, '`start` of the row: expected seconds, m:ss or h:mm:ss, got "noon"'],
+    [{ end: -1 }, '`end` of the row: expected seconds, m:ss or h:mm:ss, got -1'],
+    [{ end: [1] }, '`end` of the row: expected seconds, m:ss or h:mm:ss, got [1]'],
+    [{ start: 1, startSeconds: 1 }, 'the row has `start` and `startSeconds`: give one of them'],
+  ])('with %j have the range %j', (fields, range) => {
+    const [row] = parseRows(lines({ video: 'a', question: 'b', ...fields }), 'rows.jsonl');
+    expect(row!.error ?? row!.ask!.range).toEqual(range);
+  });
+
+  it('are known by a field of theirs as it is written, where they are told which', () => {
+    const row = (id: string) => `{"id":${id},"video":"a","question":"b"}\n`;
+    const text = `${row('9007199254740993')}${row('9007199254740992')}${row('"9007199254740992"')}${row('null')}`;
+    const rows = parseRows(text, 'rows.jsonl', 'id');
+    expect(rows.map(({ key, error }) => error ?? key)).toEqual([
+      '9007199254740993',
+      '9007199254740992',
+      '"9007199254740992"',
+      'the row needs `id`, its name, as text or a number',
+    ]);
+    expect(() => parseRows(`${row('1.0')}${row('2')}${row('1.0')}`, 'rows.jsonl', 'id')).toThrow(
+      '--id-field id: rows 1 and 3 are both named 1.0',
+    );
+  });
+
+  it('name the options that they have and that are not read', () => {
+    const rows = parseRows(
+      lines({ frames: 3, colour: 1 }, { max_frames: 2, start: 1, frames: 4 }),
+      'rows.jsonl',
+    );
+    expect(namesOfOptions(rows)).toEqual(['frames', 'max_frames']);
   });
 
   it('say what is wrong with a bad line instead of failing', () => {
@@ -31,9 +81,9 @@ describe('the rows of a batch', () => {
     ]);
   });
 
-  it('are numbered without blank lines and a byte order mark', () => {
+  it('are numbered without blank lines', () => {
     const rows = parseRows(
-      '\uFEFF{"video":"a","question":"b"}\r\n\n  \n{"video":"c","question":"d"}',
+      '{"video":"a","question":"b"}\r\n\n  \n{"video":"c","question":"d"}',
       'rows.jsonl',
     );
     expect(rows.map(({ index, error }) => [index, error])).toEqual([
@@ -48,6 +98,64 @@ describe('the rows of a batch', () => {
   });
 });
 
+describe('a file of rows', () => {
+  it.each([
+    ['video,question\na.mp4,What?\n', 'probably CSV: its first line is "video,question"'],
+    ['video\tquestion\na.mp4\tWhat?\n', 'probably TSV: its first line is'],
+    ['[{"video":"a.mp4","question":"What?"}]\n', 'a JSON array'],
+    ['[\n  {"video":"a.mp4","question":"What?"}\n]\n', 'a JSON array'],
+    ['{\n  "video": "a.mp4",\n  "question": "What?"\n}\n', 'one JSON object over several lines'],
+    ['PAR1\x15\x04', 'a Parquet file'],
+    ['\x1f\x8b\x08\x00', 'a gzip file'],
+    ['\x7fELF\x00', 'no text'],
+    [`${'notes '.repeat(40)}`, `something else: its first line is "${'notes '.repeat(10)}…"`],
+  ])('that is %j is refused as a whole', async (text, what) => {
+    const file = join(folder, 'rows');
+    writeFileSync(file, Buffer.from(text, 'latin1'));
+    await expect(readJsonl(file)).rejects.toThrow(
+      `expected a JSONL file, one JSON object a line; ${file} is ${what}`,
+    );
+  });
+
+  it('may be empty, begin with a byte order mark, and have bad lines among good ones', async () => {
+    const file = join(folder, 'rows');
+    for (const [text, read] of [
+      ['', ''],
+      ['\uFEFF{"video":"a"}\n', '{"video":"a"}\n'],
+      ['video,question\n{}\n', 'video,question\n{}\n'],
+    ] as const) {
+      writeFileSync(file, text);
+      expect(await readJsonl(file)).toBe(read);
+    }
+  });
+});
+
+describe('the progress of a batch without a terminal', () => {
+  it('is a line every ten seconds at most, with the rate and the time that is left', () => {
+    let now = 0;
+    let told = '';
+    const stderr = {
+      isTTY: false,
+      write: (text: string) => {
+        told += text;
+        return true;
+      },
+    };
+    const tally = new Tally(100, 10, { stderr, now: () => now });
+    tally.begin();
+    for (; now < 25_000; now += 1_000) tally.add({ status: 'completed', prediction: 'red' });
+    tally.add({ status: 'failed', prediction: null, error: 'no' });
+    tally.end();
+    // At 10 s: 11 rows, 79 left at 10 / 11 s each; at 20 s: 21 rows, 69 left at 20 / 21 s each.
+    expect(told.split('\n')).toEqual([
+      '21/100 rows, 1.1 a second, about 1 min 12 s left',
+      '31/100 rows, 1.1 a second, about 1 min 06 s left',
+      '100 rows: 25 answered, 1 failed, 10 there before, 64 not reached in 25.0 s',
+      '',
+    ]);
+  });
+});
+
 describe('the groups of a batch', () => {
   const group = (...rows: [string, string][]) =>
     groupByVideo(
@@ -58,6 +166,15 @@ describe('the groups of a batch', () => {
     expect(group(['a', '1'], ['b', '2'], ['./a', '3'], ['b', '4'])).toEqual([
       [0, 2],
       [1, 3],
+    ]);
+  });
+
+  it('hold the rows of one range', () => {
+    const row = (start: number) => ({ video: 'a', question: 'b', start });
+    const groups = groupByVideo(parseRows(lines(row(1), row(2), row(1)), '/data/rows.jsonl'));
+    expect(groups.map(({ rows, range }) => [rows.map(({ index }) => index), range])).toEqual([
+      [[0, 2], { startSeconds: 1 }],
+      [[1], { startSeconds: 2 }],
     ]);
   });
 
@@ -138,6 +255,43 @@ describe('the output of a batch', () => {
     expect(await done(path, { keepFailed: true })).toEqual([0, 1]);
     expect(await done(path)).toEqual([1]);
     expect(read(path)).toHaveLength(1);
+  });
+
+  it('has the fields of a row byte for byte, and ours in the place of those of the same name', async () => {
+    const path = join(folder, 'out.jsonl');
+    const own = String.raw`"id": 9007199254740993 , "10":1e400,"2":1.0,"x":{"b":-0,"a":[1.50]},"s":"\u00e9\/\ud800","d":1,"d":2,"__proto__":{"n":1E+2}`;
+    const [row] = parseRows(
+      `{${own},"prediction":"mine","batch":1,"video":"a","question":"1"}\n`,
+      '/data/rows.jsonl',
+      'id',
+    );
+    const write = async () => {
+      const output = await BatchOutput.open(path, { ...options, rows: [row!], idField: 'id' });
+      if (!output.done.has(0)) await output.append(row!, { status: 'completed', prediction: 'red' });
+      await output.close();
+    };
+    await write();
+    const text = readFileSync(path, 'utf8');
+    expect(text.replace(' , ', ',')).toContain(
+      `{${own.replace(' , ', ',')},"video":"a","question":"1","prediction":"red","status":"completed","batch":{"row":0,`,
+    );
+    await write();
+    expect(readFileSync(path, 'utf8')).toBe(text);
+  });
+
+  it('goes on after rows were moved and added, where they are known by a field', async () => {
+    const path = join(folder, 'out.jsonl');
+    const line = (id: number) => `{"id":${id},"video":"a","question":"${id}"}\n`;
+    const open = (text: string) =>
+      BatchOutput.open(path, { ...options, rows: parseRows(text, '/data/rows.jsonl', 'id'), idField: 'id' });
+    const before = parseRows(`${line(7)}${line(8)}`, '/data/rows.jsonl', 'id');
+    const output = await open(`${line(7)}${line(8)}`);
+    for (const row of before) await output.append(row, { status: 'completed', prediction: 'red' });
+    await output.close();
+    const later = await open(`${line(9)}${line(8)}${line(7)}`);
+    await later.close();
+    expect([...later.done].sort()).toEqual([1, 2]);
+    await expect(open(line(8))).rejects.toThrow('holds 1 row that the input does not have');
   });
 
   it('keeps one line of a row that is there twice', async () => {

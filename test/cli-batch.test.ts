@@ -89,6 +89,14 @@ describe('visionzip batch', () => {
         question,
         prediction: String(question).toUpperCase(),
         status: 'completed',
+        run: expect.objectContaining({
+          job: expect.stringMatching(/^[\da-f-]{36}$/),
+          model: expect.objectContaining({ name: 'nano' }),
+          frames: 16,
+          tokens: { before: 2304, after: 272 },
+          finishReason: 'stop',
+          timings: expect.objectContaining({ totalMs: 1500 }),
+        }),
         batch: expect.objectContaining({ row: id }),
       })),
     );
@@ -164,7 +172,9 @@ describe('visionzip batch', () => {
     const questions = ['one', 'two', 'very long', 'four', 'five'];
     writeRows(...questions.map((question): [string, string] => ['a.mp4', question]));
     work((job) =>
-      job.questions.includes('very long') ? { error: 'the question is too long' } : capitals(job),
+      job.questions.includes('very long')
+        ? { error: 'the question is too long', fault: 'question' }
+        : capitals(job),
     );
     expect((await cli(batch(), env)).code).toBe(1);
     expect(output().map(({ prediction, error }) => prediction ?? error)).toEqual([

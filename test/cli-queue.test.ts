@@ -69,6 +69,18 @@ describe('visionzip enqueue', () => {
     );
   });
 
+  it('makes a job of each of several videos, and prints their ids or their answers', async () => {
+    const args = ['a.mp4', 'b.mp4', 'What?'];
+    const ids = (await enqueued(...args)).split('\n');
+    expect(new Set(ids).size).toBe(2);
+    const taken = work({ answers: ['red'] });
+    const run = await cli(['enqueue', ...args, '--wait'], env, folder);
+    expect([run.code, run.stdout]).toEqual([0, 'a.mp4\nred\n\nb.mp4\nred\n']);
+    expect(run.stderr).toMatch(/^visionzip: enqueued \S{36}\nvisionzip: enqueued \S{36}\n/);
+    const names = taken.jobs.map(({ video }) => video.slice(folder.length + 1));
+    expect(names).toEqual(['a.mp4', 'b.mp4', 'a.mp4', 'b.mp4']);
+  });
+
   it('prints several answers below their questions', async () => {
     work({ answers: ['red', 'left'] });
     const { stdout } = await cli(['enqueue', 'clip.mp4', 'What colour?', 'Which way?', '--wait'], env);

@@ -44,13 +44,19 @@ describe('a wrong command line', () => {
     [['ask', 'clip.mp4', 'What?', '--colour'], "unknown option '--colour'"],
     [['ask', 'clip.mp4', 'What?', '--frames', 'few'], 'expected a whole number from 0 up, got "few"'],
     [['ask', 'clip.mp4', 'What?', '--frames', '0'], '--frames: '],
-    [['ask', 'clip.mp4', 'What?', '--frames', '4', '--fps', '1'], 'give `frames` or `fps`, not both'],
-    [['ask', 'clip.mp4', 'What?', '--start', '9', '--end', '8'], '`startSeconds` must be below `endSeconds`'],
+    [['ask', 'clip.mp4', 'What?', '--frames', '4', '--fps', '1'], 'give --frames or --fps, not both'],
+    [['ask', 'clip.mp4', 'What?', '--start', '9', '--end', '8'], '--start must be below --end'],
     [['ask', 'clip.mp4', 'What?', '--start', '1:2:3:4'], 'expected seconds, m:ss or h:mm:ss, got "1:2:3:4"'],
     [['ask', 'clip.mp4', 'What?', '--compression', '14'], 'expected auto, none or dominant+contextual'],
     [['ask', 'clip.mp4', 'What?', '--temperature', '-1'], 'expected a number from 0 up, got "-1"'],
     [['ask', 'clip.mp4', 'What?', '--top-p', '1.5'], '--top-p: '],
     [['ask', 'clip.mp4', ' '], 'the question is empty'],
+    [['ask', 'a.mp4', 'b.mp4'], 'expected a question behind the video, found only "a.mp4", "b.mp4"'],
+    [['ask', 'a.mp4', 'What?', 'rows.jsonl'], '"rows.jsonl" follows a question and looks like a video'],
+    [['ask', '-4wsu.mp4', 'What?'], 'begins with "-": write ./-4wsu.mp4, or put it behind --'],
+    [['enqueue', '-hVx.mkv', 'What?'], 'begins with "-": write ./-hVx.mkv, or put it behind --'],
+    [['enqueue', 'a.mp4', 'b.mp4', 'What?', '--id', 'mine'], '--id is for one video, got 2'],
+    [['batch', 'rows.jsonl', '--out', '/dev/stdout', '--replace'], 'for an --out that can be read again'],
     [
       ['ask', 'clip.mp4', 'What?', '--model', './nowhere'],
       '--model: expected the folder of a prepared model',
@@ -77,6 +83,11 @@ describe('a wrong command line', () => {
       fault: 'settings',
       exitCode: 2,
     });
+  });
+
+  it('includes a document where the rows of a batch go', async () => {
+    const run = await cli(['batch', 'rows.jsonl', '--out', '-', '--json'], {}, folder);
+    expect([run.code, run.stderr]).toEqual([2, expect.stringContaining('where --out writes the rows')]);
   });
 
   it('shows where it was found with --debug', async () => {

@@ -5,8 +5,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { AskJobInput, Failure, JobProgress, Result } from '../queues/index.js';
 import { isAlive } from '../src/workers/lock.js';
 import { useRedis } from './support/redis.js';
-import { callsOf, until } from './support/script.js';
-import { Bench } from './support/worker.js';
+import { type Call, callsOf, until } from './support/script.js';
+import { Bench, writeModel } from './support/worker.js';
 
 const redis = useRedis();
 let bench: Bench;
@@ -74,6 +74,24 @@ describe('an answer', () => {
     await bench.worker();
     expect((await waited).status).toBe('completed');
     expect(seen.at(-1)).toMatchObject({ stage: 'encode', framesDone: 3, framesTotal: 3 });
+  });
+});
+
+describe('two models in turn', () => {
+  it('are loaded once each: a job goes to the process that has its model', async () => {
+    open({ concurrency: 2 });
+    writeModel(join(bench.dir, 'models', 'other'));
+    await bench.worker();
+    const models = ['nano', 'other', 'nano', 'other', 'nano', 'other', 'nano', 'other'];
+    const calls: Call[] = [];
+    for (const [i, model] of models.entries()) {
+      const video = bench.video(`${i}.mp4`, { text: `answer ${i}` });
+      await answered(video, 'what?', { model });
+      calls.push(...callsOf(video));
+    }
+    const loaded = new Set(calls.map(({ pid, modelDir }) => `${pid} ${modelDir}`));
+    expect(calls).toHaveLength(8);
+    expect(loaded.size).toBe(2);
   });
 });
 

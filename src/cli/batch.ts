@@ -1,17 +1,18 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { QueueClient } from '../../queues/client.js';
 import type { AskJob, ResultDocument } from '../../queues/schemas.js';
 import { withLock } from '../workers/lock.js';
-import { BatchOutput, isSameFile, type RowOutcome } from './batch/output.js';
-import { parseRows, type Row } from './batch/rows.js';
+import type { RowOutcome } from './batch/line.js';
+import { BatchOutput, digestSettings, isSameFile } from './batch/output.js';
+import { namesOfOptions, parseRows, type Row } from './batch/rows.js';
 import { type Ask, runBatch } from './batch/run.js';
+import { isStandardOutput, isStream, type RowOutput, StreamOutput } from './batch/stream.js';
 import { Tally } from './batch/tally.js';
+import { readJsonl } from './batch/whole-file.js';
 import { withQueue } from './connect.js';
-import { exitCodes, usageError } from './exit.js';
-import { messageOf } from './format.js';
+import { type ExitCode, exitCodes, usageError } from './exit.js';
 import { failureOf, withLocalModel } from './local-model.js';
 import { addJobOptions, type JobOptions, type JobSettings, jobSettings, wholeNumber } from './options.js';
 import { addCommonOptions, type Context, command } from './run.js';
@@ -21,6 +22,8 @@ interface BatchOptions extends JobOptions {
   readonly out: string;
   readonly local?: boolean;
   readonly inFlight?: number;
+  readonly idField?: string;
+  readonly limit?: number;
   readonly keepFailed?: boolean;
   readonly replace?: boolean;
 }
@@ -33,55 +36,102 @@ export function addBatch(program: Command): void {
     .command('batch')
     .summary('answer every row of a JSONL file')
     .description(
-      'Answers the rows of a JSONL file, each with `video` (relative to the folder of the file) and `question`. ' +
-        'Each row is appended to --out as it finishes, with its other fields, `prediction`, `status`, `batch` and, where it failed, `error` (which replace fields of these names). ' +
-        'Run again, it goes on where it stopped and tries failed rows again. Rows about one video share a job.',
+      'Answers the rows of a JSONL file, each with `video` (relative to the folder of the file) and `question`, and, if it is about a part of the video, ' +
+        '`start` and `end` (or `startSeconds` and `endSeconds`), as --start and --end take them. No other option is read from rows. ' +
+        'Each row is written to --out as its answer comes, with its other fields as they stand in the file, and `prediction`, `status`, `run` (job, model, frames, tokens, timings …), `batch` ' +
+        'and, where it failed, `error`, which replace fields of these names. ' +
+        'Run again, it goes on where it stopped and tries failed rows again. Rows about one part of a video share a job; ' +
+        'through the queue their answers come together, and a worker that has answered them before takes no time for them.',
     )
     .argument('<file>', 'the rows: one JSON object a line')
-    .requiredOption('--out <file>', 'where the answered rows go')
+    .requiredOption(
+      '--out <file>',
+      'where the answered rows go; "-" for standard output, which like a pipe cannot be gone on with',
+    )
     .option('--local', 'answer here, without Redis and a worker')
     .option('--in-flight <n>', 'jobs in the queue at once (default: 4)', wholeNumber)
+    .option(
+      '--id-field <name>',
+      'know rows by this field and not by their number: they may be moved, and more added',
+    )
+    .option('--limit <n>', 'answer only the first n rows of the file', wholeNumber)
     .option('--keep-failed', 'leave rows alone that failed before')
     .option('--replace', 'drop rows of --out that are not in the file any more');
   addJobOptions(batch, "a model's name; with --local also the path of its folder");
   addCommonOptions(batch, [
     'batch questions.jsonl --out answers.jsonl',
     'batch questions.jsonl --out answers.jsonl --local --compression none',
+    'batch questions.jsonl --out - --local --limit 10 | jq -r .prediction',
   ]).action(command(runBatchCommand));
 }
 
 async function runBatchCommand(context: Context, file: string, options: BatchOptions) {
   if (options.inFlight === 0) throw usageError('--in-flight must be at least 1');
-  const rows = parseRows(await readRows(file), file);
+  const rows = parseRows(await readJsonl(file), file, options.idField);
+  tellOfUnreadOptions(rows);
+  if (await isStream(options.out)) return streamRows(rows, options, context);
   const out = resolve(options.out);
   if (await isSameFile(file, out)) throw usageError(`--out must not be the input file ${file}`);
   if (!existsSync(dirname(out))) throw usageError(`--out: there is no folder ${dirname(out)}`);
   // Two batches that append to one file would lose each other's rows.
-  return withLock(`${out}.lock`, lockWaitMs, () => runLocked(rows, out, options, context));
+  return withLock(`${out}.lock`, lockWaitMs, async () => {
+    const { keepFailed = false, replace = false, idField } = options;
+    const settings = jobSettings(options);
+    const output = await BatchOutput.open(out, { rows, settings, keepFailed, replace, idField });
+    return writeRows(rows, output, options, context);
+  });
 }
 
-async function runLocked(rows: readonly Row[], out: string, options: BatchOptions, context: Context) {
-  const { keepFailed = false, replace = false } = options;
-  const output = await BatchOutput.open(out, { rows, settings: jobSettings(options), keepFailed, replace });
+async function streamRows(rows: readonly Row[], options: BatchOptions, context: Context) {
+  if (context.json && isStandardOutput(options.out))
+    throw usageError(
+      '--json prints a document on standard output, where --out writes the rows: give one of them',
+    );
+  if (options.replace || options.keepFailed)
+    throw usageError(
+      `--replace and --keep-failed are for an --out that can be read again, ${options.out} cannot`,
+    );
+  process.stderr.write(`visionzip: ${options.out} cannot be gone on with: all rows are answered\n`);
+  const settings = digestSettings(jobSettings(options));
+  return writeRows(rows, await StreamOutput.open(options.out, settings, context.signal), options, context);
+}
+
+async function writeRows(
+  rows: readonly Row[],
+  output: RowOutput,
+  options: BatchOptions,
+  context: Context,
+): Promise<ExitCode> {
   try {
-    const tally = new Tally(rows.length, output.done.size);
-    const jobs = await answerRows(rows, output, tally, options, context);
-    context.document({ ...tally.counts(), jobs, out });
+    const wanted = rows.slice(0, options.limit);
+    const waiting = wanted.filter((row) => !output.done.has(row.index));
+    const tally = new Tally(wanted.length, wanted.length - waiting.length);
+    const jobs = await answerRows(waiting, output, tally, options, context);
+    context.document({ ...tally.counts(), jobs, out: resolve(options.out) });
     return tally.failed > 0 ? exitCodes.failed : exitCodes.ok;
   } finally {
     await output.close();
   }
 }
 
-/** Answers the rows that are not in the output yet. Returns how many jobs that took. */
+/** A row that says `frames` looks as if it were asked so. */
+function tellOfUnreadOptions(rows: readonly Row[]): void {
+  const names = namesOfOptions(rows);
+  if (names.length === 0) return;
+  process.stderr.write(
+    `visionzip: the rows' \`${names.join('`, `')}\` ${names.length === 1 ? 'is' : 'are'} carried through and not read: ` +
+      'a row sets `start` and `end` only, the options hold for all rows\n',
+  );
+}
+
+/** Returns how many jobs it took. */
 async function answerRows(
-  rows: readonly Row[],
-  output: BatchOutput,
+  waiting: readonly Row[],
+  output: RowOutput,
   tally: Tally,
   options: BatchOptions,
   context: Context,
 ): Promise<number> {
-  const waiting = rows.filter((row) => !output.done.has(row.index));
   const run: Run = async (ask, settings, inFlight) => {
     const { signal } = context;
     const onRow = async (row: Row, outcome: RowOutcome) => {
@@ -121,17 +171,10 @@ async function askQueue(client: QueueClient, job: AskJob, signal: AbortSignal): 
 }
 
 async function locally(options: BatchOptions, run: Run): Promise<number> {
-  const settings = { ...jobSettings(options), model: undefined };
-  return withLocalModel(options.model, (model) => {
-    const ask: Ask = (job, signal) => model.document({ ...job, model: model.name }, {}, signal);
+  const { model: wanted, ...settings } = jobSettings(options);
+  return withLocalModel(wanted, (model) => {
+    const ask: Ask = (job, signal, onAnswer) =>
+      model.document({ ...job, model: model.name }, { signal, onAnswer });
     return run(ask, settings, 1);
   });
-}
-
-async function readRows(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw usageError(`cannot read the rows: ${messageOf(error)}`);
-  }
 }

@@ -2,9 +2,11 @@ import type { Command } from 'commander';
 import type { QueueClient } from '../../queues/client.js';
 import type { AskJob } from '../../queues/schemas.js';
 import { withQueue } from './connect.js';
-import { usageError } from './exit.js';
+import { exitCodes, usageError } from './exit.js';
 import { addJobOptions, buildJob, decimal, type JobOptions, jobSettings } from './options.js';
+import { reportEach } from './report.js';
 import { addCommonOptions, type Context, command } from './run.js';
+import { splitVideos, videosHelp } from './videos.js';
 import { waitAndReport } from './wait.js';
 
 interface EnqueueOptions extends JobOptions {
@@ -16,31 +18,52 @@ interface EnqueueOptions extends JobOptions {
 export function addEnqueue(program: Command): void {
   const enqueue = program
     .command('enqueue')
-    .summary('put questions about a video into the queue')
-    .description('Puts a job into the queue and prints its id. A worker answers it: see `visionzip worker`.')
-    .argument('<video>', "a file below one of the worker's video folders")
-    .argument('<question...>', 'one or several questions; the video is encoded once');
+    .summary('put questions about videos into the queue')
+    .description(
+      'Puts a job for each video into the queue and prints its id. A worker answers it: see `visionzip worker`. ' +
+        `${videosHelp} With --json, several videos are a document each on a line of its own.`,
+    )
+    .usage('[options] <video...> <question...>')
+    .argument('<video>', "a file below one of the worker's video folders; more may follow")
+    .argument('<question...>', 'one or several questions; a video is encoded once for all of them');
   addJobOptions(enqueue, "a model's name below the worker's models folder")
-    .option('--id <id>', 'an id of your own: the same job is then enqueued once only')
-    .option('--wait', 'wait for the answer and print it')
+    .option('--id <id>', 'an id of your own, for one video: the same job is then enqueued once only')
+    .option('--wait', 'wait for the answer and print it; the id goes to standard error at once')
     .option('--timeout <seconds>', 'with --wait: give up after this time; the job goes on', decimal);
   addCommonOptions(enqueue, [
     'enqueue clip.mp4 "What colour is the circle?"',
     'enqueue clip.mp4 "What colour is the circle?" --wait --timeout 60',
     'enqueue clip.mp4 "How many objects are there?" --id clip-count --json',
+    'enqueue *.mp4 "How many objects are there?" > ids',
   ]).action(command(runEnqueue));
 }
 
-async function runEnqueue(context: Context, video: string, questions: string[], options: EnqueueOptions) {
-  if (options.timeout !== undefined && !options.wait) throw usageError('--timeout goes with --wait');
-  const job = buildJob(video, questions, jobSettings(options));
+async function runEnqueue(context: Context, first: string, rest: string[], options: EnqueueOptions) {
+  const { id, wait, timeout } = options;
+  const { videos, questions } = splitVideos(first, rest);
+  if (timeout !== undefined && !wait) throw usageError('--timeout goes with --wait');
+  if (id !== undefined && videos.length > 1) throw usageError(`--id is for one video, got ${videos.length}`);
+  const settings = jobSettings(options);
+  const jobs = videos.map((video) => buildJob(video, questions, settings));
   return withQueue(async (client) => {
-    const id = await enqueue(client, job, options.id);
-    if (options.wait) return waitAndReport(client, id, context, options.timeout);
-    context.document({ id });
-    if (!context.json) process.stdout.write(`${id}\n`);
-    return undefined;
+    const ids: string[] = [];
+    for (const job of jobs)
+      ids.push(tellId(await enqueue(client, job, id), job, context, options, jobs.length));
+    if (!wait) return exitCodes.ok;
+    if (jobs.length === 1) return waitAndReport(client, ids[0]!, context, { timeoutSeconds: timeout });
+    return reportEach(videos, context, (_, i) =>
+      waitAndReport(client, ids[i]!, context, { timeoutSeconds: timeout, video: jobs[i]!.video }),
+    );
   });
+}
+
+/** Whoever waits is told at once as well: the id is what finds the job again after Ctrl-C. */
+function tellId(id: string, job: AskJob, context: Context, { wait }: EnqueueOptions, jobs: number): string {
+  if (wait) process.stderr.write(`visionzip: enqueued ${id}\n`);
+  else if (!context.json) process.stdout.write(`${id}\n`);
+  else if (jobs === 1) context.document({ id });
+  else context.line({ id, video: { path: job.video } });
+  return id;
 }
 
 /** What the client refuses is wrong on the command line; anything else is not. */

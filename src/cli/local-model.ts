@@ -1,7 +1,8 @@
 import { access } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path';
-import type { AskJob, ResultDocument } from '../../queues/schemas.js';
+import type { AskJob, Result, ResultDocument } from '../../queues/schemas.js';
 import { InputError } from '../pipeline/errors.js';
+import type { AnswerOutcome } from '../pipeline/types.js';
 import { Catalog } from '../workers/catalog.js';
 import { FileDigests } from '../workers/digest.js';
 import { buildResult } from '../workers/document.js';
@@ -10,20 +11,23 @@ import { settings } from './connect.js';
 import { usageError } from './exit.js';
 import { messageOf } from './format.js';
 
-/** What a caller may hear of a job. */
-export type Listeners = Pick<RunOptions, 'onProgress' | 'onText'>;
+/** How a job is run here, and what its caller hears of it. */
+export interface LocalOptions extends Pick<RunOptions, 'onProgress' | 'onText'> {
+  readonly signal: AbortSignal;
+  /** Each answer when it is whole: the document as it stands then, with this answer alone. */
+  onAnswer?(document: Result): void;
+  /** Folder for a picture of each frame. */
+  readonly saveFrames?: string;
+  /** Keep the encoded video for the next job about it. A job without questions only makes it ready. */
+  readonly keepVideo?: boolean;
+}
 
 /** A model in a process of this command's own. */
 export interface LocalModel {
   /** The folder's name, as jobs name a model. */
   readonly name: string;
   /** Answers one job; one at a time. Throws the signal's reason when aborted. */
-  document(
-    job: AskJob,
-    listeners: Listeners,
-    signal: AbortSignal,
-    saveFrames?: string,
-  ): Promise<ResultDocument>;
+  document(job: AskJob, options: LocalOptions): Promise<ResultDocument>;
 }
 
 /** Lends a model, by its name below the models folders or by the path of its folder, and ends its process afterwards. */
@@ -33,31 +37,31 @@ export async function withLocalModel<T>(model: string, use: (model: LocalModel) 
   const modelProcess = new ModelProcess({ abortGraceMs });
   const catalog = new Catalog([dirname(modelDir)]);
   const digests = new FileDigests();
-  const compute = async (job: AskJob, options: RunOptions, saveFrames?: string): Promise<ResultDocument> => {
-    const videoDigest = await digests.of(job.video, limits.maxBytes, options.signal);
+  const compute = async (job: AskJob, options: LocalOptions): Promise<Result> => {
+    const { saveFrames, keepVideo, onAnswer, onProgress, onText, signal } = options;
+    const videoDigest = await digests.of(job.video, limits.maxBytes, signal);
     const description = await catalog.find(basename(modelDir));
     const { video, questions, sampling, compression, generation, strict } = job;
     const request = { video, questions, sampling, compression, generation, limits, strict };
-    const order = {
-      modelDir,
-      modelDigest: description.digest,
-      threads,
-      provider,
-      decoder,
-      request,
-      saveFrames,
+    const model = { modelDir, modelDigest: description.digest, threads, provider, decoder };
+    const order = { ...model, request, saveFrames, keepVideo, tellAnswers: onAnswer !== undefined };
+    const describe = (outcome: AnswerOutcome) =>
+      buildResult({ id: 'local', job, outcome, videoDigest, model: description });
+    const listeners = {
+      onProgress,
+      onText,
+      onAnswer: (outcome: AnswerOutcome) => onAnswer?.(describe(outcome)),
     };
-    const outcome = await modelProcess.run(order, options);
-    return buildResult({ id: 'local', job, outcome, videoDigest, model: description });
+    return describe(await modelProcess.run(order, { ...listeners, signal }));
   };
   try {
     return await use({
       name: basename(modelDir),
-      async document(job, listeners, signal, saveFrames) {
+      async document(job, options) {
         try {
-          return await compute(job, { ...listeners, signal }, saveFrames);
+          return await compute(job, options);
         } catch (error) {
-          signal.throwIfAborted();
+          options.signal.throwIfAborted();
           return failureOf(error, 'local');
         }
       },

@@ -1,7 +1,14 @@
 import { resolve } from 'node:path';
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
-import { type AskJob, type AskJobInput, askJobSchema } from '../../queues/schemas.js';
+import {
+  type AskJob,
+  type AskJobInput,
+  askJobSchema,
+  generationSchema,
+  samplingSchema,
+} from '../../queues/schemas.js';
+import { settings } from './connect.js';
 import { usageError } from './exit.js';
 
 /** What the options of a question come to. Times in seconds; what is not given is left to the model. */
@@ -18,11 +25,15 @@ export interface JobOptions {
   readonly topP?: number;
   readonly seed?: number;
   readonly stop?: string[];
-  readonly model: string;
+  readonly model?: string;
+  readonly strict?: boolean;
 }
 
 /** The settings of a job: everything but its video and its questions. */
 export type JobSettings = Omit<AskJobInput, 'video' | 'questions'>;
+
+/** What the options come to; with the model that is asked where none was named. */
+export type OptionSettings = JobSettings & { readonly model: string };
 
 /** Adds the options that say how a video is sampled, compressed and answered. */
 export function addJobOptions(command: Command, modelHelp: string): Command {
@@ -43,11 +54,12 @@ export function addJobOptions(command: Command, modelHelp: string): Command {
     .option('--top-p <n>', 'sample among the likeliest tokens that reach this share', decimal)
     .option('--seed <n>', 'makes sampling repeatable', wholeNumber)
     .option('--stop <text>', 'end the answer before this text; may be repeated', collect)
-    .addOption(new Option('--model <name>', modelHelp).default('nano'));
+    .option('--strict', 'fail on a truncated or damaged video instead of using what can be decoded')
+    .option('--model <name>', `${modelHelp} (default: VISIONZIP_MODEL, else nano)`);
 }
 
 /** The options as a job's settings; fields that were not given are left out. */
-export function jobSettings(options: JobOptions): JobSettings {
+export function jobSettings(options: JobOptions): OptionSettings {
   const sampling = {
     frames: options.frames,
     fps: options.fps,
@@ -67,7 +79,8 @@ export function jobSettings(options: JobOptions): JobSettings {
     sampling: given(sampling),
     generation: given(generation),
     compression: options.compression ?? 'auto',
-    model: options.model,
+    model: options.model ?? settings().model,
+    ...(options.strict && { strict: true }),
   };
 }
 
@@ -79,21 +92,37 @@ export function buildJob(video: string, questions: string[], settings: JobSettin
   throw usageError(describeIssue(parsed.error));
 }
 
+/** Where an option is not called as its field in a job. */
 const optionNames: Record<string, string> = {
   startSeconds: '--start',
   endSeconds: '--end',
 };
 
-/** Fields of a job that are no option: their faults speak for themselves. */
-const unnamed = new Set(['video', 'questions', 'sampling', 'generation', 'compression']);
+/** Fields that are options. The faults of others, such as `questions`, speak for themselves. */
+const optionFields = new Set([
+  ...Object.keys(samplingSchema.shape),
+  ...Object.keys(generationSchema.shape),
+  'compression',
+  'model',
+]);
 
 /** The first issue of a job that breaks the contract, in the words of the command line. */
 export function describeIssue(error: z.ZodError): string {
   const issue = error.issues[0]!;
   const field = issue.path.findLast((part) => typeof part === 'string');
-  if (field === undefined || unnamed.has(field)) return issue.message;
-  const option = optionNames[field] ?? `--${field.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
-  return `${option}: ${issue.message}, got ${JSON.stringify(issue.input)}`;
+  if (field === undefined || !optionFields.has(field)) return nameOptions(issue.message);
+  return `${optionOf(field)}: ${issue.message}, got ${JSON.stringify(issue.input)}`;
+}
+
+/** A sentence about fields of a job, `` `startSeconds` ``, as one about options, `--start`. */
+export function nameOptions(sentence: string): string {
+  return sentence.replace(/`(\w+)`/g, (quoted, field) =>
+    optionFields.has(field) ? optionOf(field) : quoted,
+  );
+}
+
+function optionOf(field: string): string {
+  return optionNames[field] ?? `--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 function given<T extends object>(fields: T): Partial<T> {
@@ -112,10 +141,15 @@ export function decimal(text: string): number {
 }
 
 function time(text: string): number {
+  const seconds = parseTime(text);
+  if (seconds !== null) return seconds;
+  throw new InvalidArgumentError(`expected seconds, m:ss or h:mm:ss, got "${text}"`);
+}
+
+/** Seconds, m:ss or h:mm:ss, in seconds; null for anything else. */
+export function parseTime(text: string): number | null {
   const match = /^(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d+)?)$/.exec(text);
-  if (!match) {
-    throw new InvalidArgumentError(`expected seconds, m:ss or h:mm:ss, got "${text}"`);
-  }
+  if (!match) return null;
   const [, hours = '0', minutes = '0', seconds] = match;
   return Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
 }

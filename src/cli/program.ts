@@ -1,21 +1,24 @@
 import { readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { join } from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { findPackageRoot } from '../model/shipped.js';
 import { addAsk } from './ask.js';
 import { addBatch } from './batch.js';
 import { addCancel } from './cancel.js';
 import { addDashboard } from './dashboard.js';
 import { addEnqueue } from './enqueue.js';
-import { exitHelp } from './exit.js';
+import { exitCodes, exitHelp, usageError } from './exit.js';
 import { addModel } from './model.js';
 import { addRedis } from './redis.js';
 import { addResult } from './result.js';
+import { failBeforehand } from './run.js';
 import { addStatus } from './status.js';
+import { refuseDashedFiles } from './videos.js';
 import { addWorker } from './worker.js';
 
 /** The whole command line. Usage errors are thrown as CommanderError and printed by whoever parses. */
 export function buildProgram(): Command {
-  const packageFile = new URL('../../../package.json', import.meta.url);
-  const { version } = JSON.parse(readFileSync(packageFile, 'utf8'));
+  const { version } = JSON.parse(readFileSync(join(findPackageRoot(), 'package.json'), 'utf8'));
   const program = new Command('visionzip')
     .description('Answers questions about video: on the spot, or through a queue.')
     .version(version)
@@ -33,4 +36,17 @@ export function buildProgram(): Command {
   addRedis(program);
   addDashboard(program);
   return program;
+}
+
+/** Runs one command line, and sets the exit code of this process. */
+export async function runProgram(argv: readonly string[]): Promise<void> {
+  try {
+    refuseDashedFiles(argv);
+    await buildProgram().parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) failBeforehand(error, argv);
+    else if (error.exitCode === 0) process.exitCode = exitCodes.ok;
+    else if (error.code === 'commander.help') process.exitCode = exitCodes.usage;
+    else failBeforehand(usageError(error.message.replace(/^error: /, '')), argv);
+  }
 }

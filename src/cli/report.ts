@@ -1,7 +1,9 @@
 import pc from 'picocolors';
 import type { Result, ResultDocument } from '../../queues/schemas.js';
+import { stageNames } from '../pipeline/timings.js';
 import { CliError, type ExitCode, exitCodes } from './exit.js';
 import { formatMs, plural } from './format.js';
+import { nameOptions } from './options.js';
 import type { Context } from './run.js';
 
 /** Prints answers on standard output while they are generated. */
@@ -32,12 +34,23 @@ export class AnswerPrinter {
   }
 }
 
-/** Prints a finished job as `ask`, `enqueue --wait` and `result` do, and gives the command's exit code. */
-export function reportDocument(document: ResultDocument, context: Context): ExitCode {
-  context.document(document);
+/** How a document is reported that does not stand alone. */
+export interface ReportOptions {
+  /** One of several videos: its document is a line, which names it also where it failed. */
+  readonly video?: string;
+}
+
+/** Prints a finished job as `enqueue --wait` and `result` do, and gives the command's exit code. */
+export function reportDocument(
+  document: ResultDocument,
+  context: Context,
+  { video }: ReportOptions = {},
+): ExitCode {
+  if (video === undefined) context.document(document);
+  else context.line({ video: { path: video }, ...document });
   if (document.status !== 'completed') {
     const exitCode = document.status === 'cancelled' ? exitCodes.cancelled : exitCodes.failed;
-    throw new CliError(exitCode, document.error);
+    throw new CliError(exitCode, nameOptions(document.error));
   }
   if (!context.json) {
     const printer = new AnswerPrinter(document.answers.map((answer) => answer.question));
@@ -50,32 +63,74 @@ export function reportDocument(document: ResultDocument, context: Context): Exit
   return exitCodes.ok;
 }
 
-/** Tokens before and after, and where the time went, in a few lines on standard error. */
-export function printSummary(result: Result): void {
-  for (const line of summaryLines(result)) process.stderr.write(`${pc.dim(line)}\n`);
+/**
+ * Reports several videos, each below its name. One that fails is told on standard error and ends nothing but itself;
+ * the exit code then is 1.
+ */
+export async function reportEach(
+  videos: readonly string[],
+  context: Context,
+  report: (video: string, index: number) => Promise<ExitCode>,
+): Promise<ExitCode> {
+  let exitCode: ExitCode = exitCodes.ok;
+  for (const [index, video] of videos.entries()) {
+    if (!context.json) process.stdout.write(`${index > 0 ? '\n' : ''}${heading(video)}\n`);
+    try {
+      await report(video, index);
+    } catch (error) {
+      context.signal.throwIfAborted();
+      if (!(error instanceof CliError)) throw error;
+      process.stderr.write(`visionzip: ${video}: ${error.message}\n`);
+      exitCode = exitCodes.failed;
+    }
+  }
+  return exitCode;
 }
 
-export function summaryLines(result: Result): string[] {
-  const { tokens, plan, timings } = result;
+/**
+ * Tokens before and after, and where the time went, in a few lines on standard error.
+ *
+ * @param wallMs from the start of the command, where it ran the job itself.
+ */
+export function printSummary(result: Result, wallMs?: number): void {
+  for (const line of summaryLines(result, wallMs)) process.stderr.write(`${pc.dim(line)}\n`);
+}
+
+export function summaryLines(result: Result, wallMs?: number): string[] {
+  const { tokens, plan, video } = result;
   const of = plan.crops > 1 ? '' : ` of ${plan.tokensPerFrameBefore}`;
   const kept = plan.budget
     ? `${plan.budget.dominant} dominant + ${plan.budget.contextual} contextual${of} each`
     : `all ${plan.tokensPerFrame}${plan.crops > 1 ? '' : ' each'}`;
   const what = plan.crops > 1 ? plural(plan.crops, 'crop') : plural(plan.frames, 'frame');
   const ratio = tokens.after < tokens.before ? `, ${(tokens.before / tokens.after).toFixed(1)}× fewer` : '';
-  const lines = [`tokens  ${tokens.before} → ${tokens.after}${ratio} (${what}, ${kept})`];
-  if (result.cached)
-    return [...lines, `time    ${formatMs(timings.totalMs)} (answered before: nothing was computed again)`];
-  const stages = [
-    ['decode', timings.decodeMs],
-    ['encode', timings.encodeMs],
-    ['compress', timings.compressMs],
-    ['prefill', timings.prefillMs],
-    ['generate', timings.generateMs],
-  ] as const;
-  const spent = stages.map(([name, ms]) => `${name} ${formatMs(ms)}`).join(', ');
-  const first = `first token after ${formatMs(timings.firstTokenMs)}`;
-  return [...lines, `time    ${formatMs(timings.totalMs)}: ${spent}; ${first}`];
+  return [
+    `tokens  ${tokens.before} → ${tokens.after}${ratio} (${what}, ${kept})`,
+    timeLine(result, wallMs),
+    ...video.warnings.map(({ message }) => `video   ${message}`),
+  ];
+}
+
+/** Stages below this share of the whole are counted together. */
+const leastShare = 0.01;
+
+/** The whole time, the longest stage first; all that is named adds up to it. */
+function timeLine({ timings, cached }: Result, wallMs?: number): string {
+  if (cached) return `time    ${formatMs(timings.totalMs)} (answered before: nothing was computed again)`;
+  const before = wallMs === undefined ? timings.queueMs : Math.max(0, wallMs - timings.totalMs);
+  const wholeMs = before + timings.totalMs;
+  const stages: [string, number][] = [
+    // Loading the model is most of what comes before a job that runs here.
+    [wallMs === undefined ? 'queue' : 'load', before],
+    ...stageNames.map((name): [string, number] => [name.replace(/Ms$/, ''), timings[name]]),
+  ];
+  const shown = stages.filter(([, ms]) => ms >= leastShare * wholeMs).sort(([, a], [, b]) => b - a);
+  const other = wholeMs - shown.reduce((sum, [, ms]) => sum + ms, 0);
+  const [longest, ...rest] = [...shown, ['other', other] as const].map(
+    ([name, ms]) => `${name} ${formatMs(ms)}`,
+  );
+  const first = formatMs(before + timings.firstTokenMs);
+  return `time    ${formatMs(wholeMs)}: longest ${longest}, then ${rest.join(', ')}; first token after ${first}`;
 }
 
 function heading(question: string): string {

@@ -29,7 +29,7 @@ export function addResult(program: Command): void {
 async function runResult(context: Context, id: string, options: ResultOptions) {
   if (options.timeout !== undefined && !options.wait) throw usageError('--timeout goes with --wait');
   return withQueue(async (client) => {
-    if (options.wait) return waitAndReport(client, id, context, options.timeout);
+    if (options.wait) return waitAndReport(client, id, context, { timeoutSeconds: options.timeout });
     return reportDocument(await finishedDocument(client, id), context);
   });
 }

@@ -10,6 +10,8 @@ export interface Context {
   readonly signal: AbortSignal;
   /** The JSON document of a command with `--json`; ignored without. */
   document(value: unknown): void;
+  /** One of several documents, on a line of its own. */
+  line(value: unknown): void;
 }
 
 /** What a command returns: its exit code, 0 where it returns nothing. */
@@ -56,10 +58,7 @@ export function command<Args extends unknown[]>(
     const interruption = listenForInterruption(handlesSignals);
     try {
       process.exitCode =
-        (await body(
-          { json: printer.json, signal: interruption.signal, document: printer.document },
-          ...args,
-        )) ?? exitCodes.ok;
+        (await body({ ...printer.parts, signal: interruption.signal }, ...args)) ?? exitCodes.ok;
     } catch (thrown) {
       const error = interruption.signal.aborted ? interruption.signal.reason : thrown;
       process.exitCode = exitCodeOf(error);
@@ -93,6 +92,17 @@ class Printer {
     this.#printed = true;
     process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
   };
+
+  readonly line = (value: unknown): void => {
+    if (!this.json) return;
+    this.#printed = true;
+    process.stdout.write(`${JSON.stringify(value)}\n`);
+  };
+
+  /** What a command gets of it. */
+  get parts(): Pick<Context, 'json' | 'document' | 'line'> {
+    return { json: this.json, document: this.document, line: this.line };
+  }
 
   error(error: unknown, debug: boolean): void {
     const message = messageOf(error);

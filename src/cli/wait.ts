@@ -1,7 +1,7 @@
 import type { QueueClient } from '../../queues/client.js';
 import { CliError, type ExitCode, exitCodes } from './exit.js';
 import { createProgressBar } from './progress.js';
-import { reportDocument } from './report.js';
+import { type ReportOptions, reportDocument } from './report.js';
 import type { Context } from './run.js';
 
 /** Waits for a job, with a progress bar on a terminal, and prints how it ended. */
@@ -9,7 +9,7 @@ export async function waitAndReport(
   client: QueueClient,
   id: string,
   context: Context,
-  timeoutSeconds?: number,
+  { timeoutSeconds, video }: ReportOptions & { readonly timeoutSeconds?: number } = {},
 ): Promise<ExitCode> {
   await tellWhenNobodyWorks(client);
   const bar = createProgressBar();
@@ -20,7 +20,7 @@ export async function waitAndReport(
       onProgress: (progress) => bar.update(progress),
     });
     bar.clear();
-    return reportDocument(document, context);
+    return reportDocument(document, context, { video });
   } catch (error) {
     throw describeEnd(error, id, timeoutSeconds);
   } finally {

@@ -2,7 +2,7 @@ import { compressFrame, keepAll } from './compress.js';
 import { decodeFrames } from './decode.js';
 import { encodeFrames } from './encode.js';
 import { generateAnswer, prefillVideo } from './generate.js';
-import type { Model } from './model.js';
+import type { KvCache, Model } from './model.js';
 import { type Pass, planPasses } from './passes.js';
 import { encodePicture } from './picture.js';
 import { defaultLimits, type OpenedVideo, openVideo } from './source.js';
@@ -32,6 +32,15 @@ interface Run {
   readonly answers: Answer[];
   /** Of each frame for which another stands in: how far that one is away, in seconds. */
   readonly substituted: Map<number, number>;
+  /** Inside ONNX Runtime before the job, in milliseconds. */
+  readonly onnxBefore: number;
+}
+
+/** A video in the language model: what all questions of a pass begin with. */
+interface Prefilled {
+  readonly visual: readonly VisualTokens[];
+  readonly cache: KvCache;
+  readonly substituted: ReadonlyMap<number, number>;
 }
 
 /**
@@ -47,42 +56,97 @@ export async function answerVideo(
   asked: AnswerRequest,
   options: AnswerOptions = {},
 ): Promise<AnswerOutcome> {
-  const request = withDefaults(asked);
-  const { signal } = options;
-  const clock = new StageClock();
-  const run: Run = { model, request, listeners: options, clock, signal, answers: [], substituted: new Map() };
-  const onnxBefore = model.onnxMs();
-  report(run, { stage: 'probe' });
-  const { strict } = request;
-  const video = await clock.measure('probeMs', () =>
-    openVideo(request.video, request.limits, { signal, strict }),
-  );
-  const passes = planPasses(model, request, video, video.info);
-  const visual: VisualTokens[][] = [];
-  for (const pass of passes) {
-    visual.push(await clock.measure('framesMs', () => encodeVideo(run, video, pass)));
-    await answerQuestions(run, pass, visual.at(-1)!);
+  return new VideoSession(model, asked).ask(asked.questions, options);
+}
+
+/** A video that is asked again and again: opened once, and encoded and prefilled once for all questions with one plan. */
+export class VideoSession {
+  readonly #model: Model;
+  readonly #request: Omit<CompleteRequest, 'questions'>;
+  #video: OpenedVideo | undefined;
+  /** Of the latest plan only: a cache of keys and values is large. */
+  #prefilled: { readonly plan: string; readonly video: Prefilled } | undefined;
+
+  constructor(model: Model, request: Omit<AnswerRequest, 'questions'>) {
+    this.#model = model;
+    this.#request = withDefaults(request);
   }
-  const [{ plan }] = passes as [Pass];
-  const [first] = visual as [VisualTokens[]];
+
+  /** Answers as `answerVideo` does. Without questions the video is made ready for short ones, and nothing is answered. */
+  async ask(questions: readonly string[], options: AnswerOptions = {}): Promise<AnswerOutcome> {
+    const run: Run = {
+      model: this.#model,
+      request: { ...this.#request, questions },
+      listeners: options,
+      signal: options.signal,
+      clock: new StageClock(),
+      answers: [],
+      substituted: new Map(),
+      onnxBefore: this.#model.onnxMs(),
+    };
+    const video = await this.#open(run);
+    const asked = questions.length > 0 ? questions : [''];
+    const passes = planPasses(this.#model, { ...this.#request, questions: asked }, video, video.info);
+    let first: Prefilled | undefined;
+    for (const pass of passes) {
+      const prefilled = await this.#prefill(run, video, pass);
+      for (const [wanted, away] of prefilled.substituted) run.substituted.set(wanted, away);
+      first ??= prefilled;
+      const outcomeSoFar = () => describeOutcome(run, video, passes[0]!.plan, first!);
+      await answerQuestions(run, pass, prefilled, outcomeSoFar);
+    }
+    return describeOutcome(run, video, passes[0]!.plan, first!);
+  }
+
+  async #open(run: Run): Promise<OpenedVideo> {
+    const { clock, signal } = run;
+    const { video, limits, strict } = this.#request;
+    report(run, { stage: 'probe' });
+    this.#video ??= await clock.measure('probeMs', () => openVideo(video, limits, { signal, strict }));
+    return this.#video;
+  }
+
+  /** Encodes and prefills the video as a pass has it, unless that was the latest one. */
+  async #prefill(run: Run, video: OpenedVideo, pass: Pass): Promise<Prefilled> {
+    const [prompt] = pass.prompts.values();
+    const plan = JSON.stringify([pass.indices, pass.plan.budget, pass.plan.crops, prompt!.prefix]);
+    if (this.#prefilled?.plan === plan) return this.#prefilled.video;
+    this.#prefilled = undefined;
+    const prefilled = await prefillPass(run, video, pass);
+    this.#prefilled = { plan, video: prefilled };
+    return prefilled;
+  }
+}
+
+async function prefillPass(run: Run, video: OpenedVideo, pass: Pass): Promise<Prefilled> {
+  const { model, clock } = run;
+  const substituted = new Map<number, number>();
+  const visual = await clock.measure('framesMs', () => encodeVideo({ ...run, substituted }, video, pass));
+  clock.addFrames(visual.length);
+  reportGenerating(run, visual.length);
+  const [prompt] = pass.prompts.values();
+  const cache = await clock.measure('prefillMs', () => prefillVideo(model, prompt!.prefix, visual));
+  return { visual, cache, substituted };
+}
+
+function describeOutcome(run: Run, video: OpenedVideo, plan: Plan, { visual }: Prefilled): AnswerOutcome {
   return {
     video: { ...video.info, warnings: [...video.info.warnings, ...damageOf(run)] },
     plan,
     tokens: {
       before: plan.frames * plan.tokensPerFrameBefore,
-      after: first.reduce((sum, { T }) => sum + T, 0),
+      after: visual.reduce((sum, { T }) => sum + T, 0),
     },
-    frames: first.map(({ index, ptsSeconds }) => ({ index, ptsSeconds })),
+    frames: visual.map(({ index, ptsSeconds }) => ({ index, ptsSeconds })),
     answers: run.answers,
-    timings: clock.record({
-      frames: visual.flat().length,
+    timings: run.clock.record({
       decodeSteps: run.answers.reduce((sum, { newTokens }) => sum + newTokens - 1, 0),
-      onnxMs: model.onnxMs() - onnxBefore,
+      onnxMs: run.model.onnxMs() - run.onnxBefore,
     }),
   };
 }
 
-function withDefaults(request: AnswerRequest): CompleteRequest {
+function withDefaults(request: Omit<AnswerRequest, 'questions'>): Omit<CompleteRequest, 'questions'> {
   const { sampling = {}, compression = 'auto', generation = {}, limits, strict = false } = request;
   return { ...request, sampling, compression, generation, limits: { ...defaultLimits, ...limits }, strict };
 }
@@ -154,16 +218,19 @@ async function* encodePictures(
   }
 }
 
-/** The video is prefilled once; each question then starts from the same cache. */
-async function answerQuestions(run: Run, { prompts }: Pass, visual: VisualTokens[]): Promise<void> {
+/** Each question starts from the same cache. */
+async function answerQuestions(
+  run: Run,
+  { prompts }: Pass,
+  { visual, cache }: Prefilled,
+  outcomeSoFar: () => AnswerOutcome,
+): Promise<void> {
   const { model, request, listeners, clock, signal, answers } = run;
-  const frames = { framesDone: visual.length, framesTotal: visual.length };
-  report(run, { stage: 'generate', ...frames });
-  const [first] = prompts.values();
-  const cache = await clock.measure('prefillMs', () => prefillVideo(model, first!.prefix, visual));
   for (const [position, { suffix }] of prompts) {
+    const question = request.questions[position];
+    if (question === undefined) return; // The video was to be made ready only.
     signal?.throwIfAborted();
-    const answer = await generateAnswer(model, request.questions[position]!, suffix, cache, {
+    const answer = await generateAnswer(model, question, suffix, cache, {
       generation: request.generation,
       signal,
       onText: (text) => listeners.onText?.(position, text),
@@ -172,8 +239,13 @@ async function answerQuestions(run: Run, { prompts }: Pass, visual: VisualTokens
     clock.add('prefillMs', answer.prefillMs);
     clock.add('generateMs', answer.generateMs);
     answers[position] = answer;
-    report(run, { stage: 'generate', ...frames });
+    listeners.onAnswer?.({ ...outcomeSoFar(), answers: [answer] });
+    reportGenerating(run, visual.length);
   }
+}
+
+function reportGenerating(run: Run, frames: number): void {
+  report(run, { stage: 'generate', framesDone: frames, framesTotal: frames });
 }
 
 function report(run: Run, progress: Partial<Progress> & Pick<Progress, 'stage'>): void {

@@ -2,7 +2,7 @@
 
 export { loadModel } from '../model/load.js';
 export { shippedModel } from '../model/shipped.js';
-export { answerVideo } from './answer.js';
+export { answerVideo, VideoSession } from './answer.js';
 export { planTokens, splitBudget } from './budget.js';
 export { compressFrame, keepAll } from './compress.js';
 export { FfmpegError, InputError } from './errors.js';

@@ -20,6 +20,7 @@ export class StageClock {
   readonly #started = performance.now();
   readonly #stages = new Map<StageMs, number>();
   #firstTokenMs = 0;
+  #frames = 0;
 
   /** Runs `work` and adds its time to a stage, also when it throws. */
   async measure<T>(stage: StageMs, work: () => T | Promise<T>): Promise<T> {
@@ -40,8 +41,13 @@ export class StageClock {
     this.#firstTokenMs ||= performance.now() - this.#started;
   }
 
+  /** Counts frames that went all the way through the tower. */
+  addFrames(count: number): void {
+    this.#frames += count;
+  }
+
   /** `decodeSteps` are the runs of the decoder after each question's prefill. */
-  record(counts: { frames: number; decodeSteps: number; onnxMs: number }): Timings {
+  record(counts: { decodeSteps: number; onnxMs: number }): Timings {
     const stages = Object.fromEntries(stageNames.map((stage) => [stage, this.#of(stage)]));
     return {
       queueMs: 0,
@@ -50,7 +56,7 @@ export class StageClock {
       firstTokenMs: this.#firstTokenMs,
       onnxMs: counts.onnxMs,
       tokensPerSecond: perSecond(counts.decodeSteps, this.#of('generateMs')),
-      framesPerSecond: perSecond(counts.frames, this.#of('framesMs')),
+      framesPerSecond: perSecond(this.#frames, this.#of('framesMs')),
     };
   }
 

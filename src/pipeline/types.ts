@@ -253,6 +253,8 @@ export interface AnswerOptions {
   onProgress?(progress: Progress): void;
   /** The text that was added to an answer. */
   onText?(questionIndex: number, text: string): void;
+  /** Each answer as soon as it is whole: the outcome as it stands then, with this answer alone. */
+  onAnswer?(outcome: AnswerOutcome): void;
   /** Each frame with the tokens that were kept of it, in order. */
   onFrame?(frame: Frame, compressed: CompressedFrame): void | Promise<void>;
 }

@@ -5,7 +5,7 @@ import type { Settings } from '../settings.js';
 import type { Catalog, CatalogModel } from './catalog.js';
 import type { FileDigests } from './digest.js';
 import { buildResult } from './document.js';
-import { ModelProcess, type RunOptions } from './model-process.js';
+import { ModelProcess, modelKey, type RunOptions } from './model-process.js';
 import {
   type AnswerStore,
   type ContentKeyParts,
@@ -15,7 +15,10 @@ import {
 } from './store.js';
 
 export interface AnswererParts {
-  readonly settings: Pick<Settings, 'threads' | 'provider' | 'limits' | 'decoder' | 'abortGraceMs'>;
+  readonly settings: Pick<
+    Settings,
+    'threads' | 'provider' | 'limits' | 'decoder' | 'abortGraceMs' | 'concurrency'
+  >;
   readonly catalog: Catalog;
   readonly digests: FileDigests;
   readonly store: AnswerStore;
@@ -118,15 +121,26 @@ export class Answerer {
   ): Promise<AnswerOutcome> {
     const { threads, provider, limits, decoder, abortGraceMs } = this.#parts.settings;
     const { sampling, compression, generation, strict } = job;
-    const process = this.#idle.pop() ?? new ModelProcess({ abortGraceMs, entry: this.#parts.modelEntry });
-    this.#all.add(process);
+    const request = { video: path, questions, sampling, compression, generation, limits, strict };
+    const order = { modelDir: model.dir, modelDigest: model.digest, threads, provider, decoder, request };
+    const process = this.#takeProcess(modelKey(order), abortGraceMs);
     try {
-      const request = { video: path, questions, sampling, compression, generation, limits, strict };
-      const order = { modelDir: model.dir, modelDigest: model.digest, threads, provider, decoder, request };
       return await process.run(order, options);
     } finally {
       this.#idle.push(process);
     }
+  }
+
+  /** One that holds the model, else one that holds none, else the one whose model was not needed for longest. */
+  #takeProcess(model: string, abortGraceMs: number): ModelProcess {
+    const idle = this.#idle;
+    const fitting = [model, null].map((key) => idle.findIndex((process) => process.model === key));
+    const place =
+      fitting.find((at) => at >= 0) ?? (this.#all.size < this.#parts.settings.concurrency ? -1 : 0);
+    const [process = new ModelProcess({ abortGraceMs, entry: this.#parts.modelEntry })] =
+      place >= 0 ? idle.splice(place, 1) : [];
+    this.#all.add(process);
+    return process;
   }
 }
 

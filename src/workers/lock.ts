@@ -30,7 +30,7 @@ async function take(file: string, claim: string, waitMs: number): Promise<void> 
   try {
     for (const end = Date.now() + waitMs; !(await taken(own, file)); await pause(pollMs)) {
       const holder = await contentOf(file);
-      if (holder !== null && !isHeld(holder)) await discard(file, holder, own);
+      if (holder !== null && !isHeld(holder) && (await takeOver(file, holder, own))) return;
       if (Date.now() > end) throw new Error(`the lock ${file} is still held by process ${holder}`);
     }
   } finally {
@@ -67,13 +67,27 @@ async function taken(own: string, file: string): Promise<boolean> {
   return link(own, file).then(() => true, unless('EEXIST', false));
 }
 
-/** Moves a dead process's lock away; if another process was faster, its fresh lock goes back. */
-async function discard(file: string, dead: string, own: string): Promise<void> {
-  const aside = `${own}.stale`;
-  const moved = await rename(file, aside).then(() => true, unless('ENOENT', false));
-  if (!moved) return;
-  if ((await contentOf(aside)) !== dead) await taken(aside, file);
-  await unlink(aside);
+/**
+ * Puts this claim into the place of a dead process's, while holding a second lock: so nobody replaces or removes a claim
+ * that is not dead any more. A process that died while it did so is replaced in the same way.
+ *
+ * @returns false where another was faster.
+ */
+async function takeOver(file: string, dead: string, own: string): Promise<boolean> {
+  const second = `${file}.over`;
+  if (!(await taken(own, second))) {
+    const holder = await contentOf(second);
+    if (holder === null || isHeld(holder) || !(await takeOver(second, holder, own))) return false;
+  }
+  try {
+    if ((await contentOf(file)) !== dead) return false;
+    const fresh = `${own}.fresh`;
+    await link(own, fresh);
+    await rename(fresh, file);
+    return true;
+  } finally {
+    await unlink(second);
+  }
 }
 
 async function contentOf(file: string): Promise<string | null> {

@@ -16,6 +16,10 @@ export interface ModelOrder {
   readonly decoder?: DecoderPrograms;
   /** Folder for a picture of each frame with the kept patches marked; none are drawn without. */
   readonly saveFrames?: string;
+  /** Keep the encoded video for the next order about it. Without questions it is only made ready. */
+  readonly keepVideo?: boolean;
+  /** Whether each answer is to be told when it is whole, and not only all at the end. */
+  readonly tellAnswers?: boolean;
 }
 
 /** An error on its way between processes. */
@@ -36,5 +40,6 @@ export type ToModel =
 export type FromModel =
   | { readonly type: 'progress'; readonly run: number; readonly progress: Progress }
   | { readonly type: 'text'; readonly run: number; readonly questionIndex: number; readonly text: string }
+  | { readonly type: 'answer'; readonly run: number; readonly outcome: AnswerOutcome }
   | { readonly type: 'done'; readonly run: number; readonly outcome: AnswerOutcome }
   | { readonly type: 'failed'; readonly run: number; readonly error: SentError };

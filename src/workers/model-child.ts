@@ -6,7 +6,7 @@
  * ends with it.
  */
 import { loadModel } from '../model/load.js';
-import { answerVideo } from '../pipeline/answer.js';
+import { VideoSession } from '../pipeline/answer.js';
 import { InputError } from '../pipeline/errors.js';
 import { useDecoder } from '../pipeline/ffmpeg.js';
 import type { Model } from '../pipeline/model.js';
@@ -20,6 +20,8 @@ interface Loaded {
 }
 
 let loaded: Loaded | null = null;
+/** A video that is to be asked again. */
+let kept: { readonly key: string; readonly session: VideoSession } | null = null;
 let current: { readonly run: number; readonly controller: AbortController } | null = null;
 
 process.on('message', (message: ToModel) => {
@@ -44,18 +46,29 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
       signal: controller.signal,
       onProgress: (progress) => say({ type: 'progress', run, progress }),
       onText: (questionIndex, text) => say({ type: 'text', run, questionIndex, text }),
+      onAnswer: order.tellAnswers ? (outcome) => say({ type: 'answer', run, outcome }) : undefined,
       onFrame:
         order.saveFrames === undefined
           ? undefined
           : await pictureWriter(order.saveFrames, order.modelDir, model),
     };
-    const outcome = await answerVideo(model, order.request, options);
+    const outcome = await sessionOf(order, model).ask(order.request.questions, options);
     say({ type: 'done', run, outcome });
   } catch (error) {
     say({ type: 'failed', run, error: sent(error) });
   } finally {
     current = null;
   }
+}
+
+/** The session that was kept for this video, asked in the same way of the same model; else a new one. */
+function sessionOf({ keepVideo, request }: ModelOrder, model: Model): VideoSession {
+  const { questions: _, ...video } = request;
+  const key = JSON.stringify([model.digest, video]);
+  if (kept?.key === key) return kept.session;
+  const session = new VideoSession(model, video);
+  kept = keepVideo ? { key, session } : null;
+  return session;
 }
 
 async function modelOf(order: ModelOrder, run: number): Promise<Model> {
@@ -67,6 +80,7 @@ async function modelOf(order: ModelOrder, run: number): Promise<Model> {
   say({ type: 'progress', run, progress });
   const before = loaded;
   loaded = null;
+  kept = null;
   await before?.model.release();
   const model = await loadModel(modelDir, { threads, provider });
   loaded = { key: keyOf(order, model.digest), model };

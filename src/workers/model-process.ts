@@ -16,6 +16,8 @@ export interface RunOptions {
   onProgress?(progress: Progress): void;
   /** The text that was added to an answer. */
   onText?(questionIndex: number, text: string): void;
+  /** Each answer when it is whole, for an order that says `tellAnswers`. */
+  onAnswer?(outcome: AnswerOutcome): void;
 }
 
 /** The model process ended in the middle of a run. Another attempt gets a new one. */
@@ -35,6 +37,8 @@ export class ModelProcess {
   readonly #options: ModelProcessOptions;
   #child: Child | null = null;
   #runs = 0;
+  /** Of the model that it was given last. */
+  #model: string | null = null;
 
   constructor(options: ModelProcessOptions) {
     this.#options = options;
@@ -51,6 +55,7 @@ export class ModelProcess {
     signal?.throwIfAborted();
     if (!this.#child?.isRunning) this.#child = this.#start();
     const child = this.#child;
+    this.#model = modelKey(order);
     const run = ++this.#runs;
     let killer: NodeJS.Timeout | undefined;
     const onAbort = () => {
@@ -69,6 +74,11 @@ export class ModelProcess {
     }
   }
 
+  /** The model that is loaded, or was to be; null where there is none. See `modelKey`. */
+  get model(): string | null {
+    return this.#child?.isRunning ? this.#model : null;
+  }
+
   /** Kills the process, whatever it does. Resolves once it is gone. */
   async close(): Promise<void> {
     const child = this.#child;
@@ -80,6 +90,11 @@ export class ModelProcess {
   #start(): Child {
     return new Child(this.#options.entry ?? compiledEntry('model-child.js', import.meta.url));
   }
+}
+
+/** Orders of equal keys need the same loaded model. */
+export function modelKey({ modelDir, modelDigest, threads, provider }: Omit<ModelOrder, 'request'>): string {
+  return JSON.stringify([modelDir, modelDigest, threads, provider]);
 }
 
 /** One process, from its start to its end. */
@@ -110,7 +125,7 @@ class Child {
   }
 
   /** How the run ends: its outcome, the error it sent, or the process's death. */
-  ended(run: number, { onProgress, onText }: RunOptions): Promise<AnswerOutcome> {
+  ended(run: number, { onProgress, onText, onAnswer }: RunOptions): Promise<AnswerOutcome> {
     return new Promise((resolve, reject) => {
       const settle = (act: () => void) => {
         this.#process.off('message', onMessage).off('close', onClose);
@@ -121,6 +136,7 @@ class Child {
         if (message.run !== run) return;
         if (message.type === 'progress') onProgress?.(message.progress);
         else if (message.type === 'text') onText?.(message.questionIndex, message.text);
+        else if (message.type === 'answer') onAnswer?.(message.outcome);
         else if (message.type === 'done') settle(() => resolve(message.outcome));
         else settle(() => reject(received(message.error)));
       };

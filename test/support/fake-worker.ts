@@ -3,10 +3,13 @@ import { Worker } from 'bullmq';
 import { patientClient, patientOptions, type RedisConnection } from '../../queues/connection.js';
 import { Documents } from '../../queues/documents.js';
 import { defaultPrefix, defaultRetentionSeconds, keysOf } from '../../queues/options.js';
-import type { AskJob, ResultDocument } from '../../queues/schemas.js';
+import type { AskJob, FaultKind, ResultDocument } from '../../queues/schemas.js';
 
 /** How the fake worker ends a job; `never` keeps it under way. */
-export type Verdict = { readonly answers: readonly string[] } | { readonly error: string } | 'never';
+export type Verdict =
+  | { readonly answers: readonly string[] }
+  | { readonly error: string; readonly fault?: FaultKind }
+  | 'never';
 
 /** A worker without a model: the same queue and documents, its verdicts scripted, its jobs recorded. */
 export class FakeWorker {
@@ -47,7 +50,14 @@ export class FakeWorker {
 function documentOf(id: string, job: AskJob, verdict: Exclude<Verdict, 'never'>): ResultDocument {
   const finishedAt = '2026-01-01T00:00:00.000Z';
   if ('error' in verdict)
-    return { id, status: 'failed', error: verdict.error, fault: 'internal', attempts: 1, finishedAt };
+    return {
+      id,
+      status: 'failed',
+      error: verdict.error,
+      fault: verdict.fault ?? 'internal',
+      attempts: 1,
+      finishedAt,
+    };
   return {
     id,
     status: 'completed',

@@ -10,6 +10,7 @@ export type Reply = Readonly<Record<string, unknown>>;
 export interface Call {
   readonly pid: number;
   readonly questions: readonly string[];
+  readonly modelDir: string;
   /** A process that a reply `hang` started. */
   readonly spawned?: number;
 }

@@ -1,19 +1,13 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open as openFile, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import type { ResultDocument } from '../../../queues/schemas.js';
 import { usageError } from '../exit.js';
 import { plural } from '../format.js';
 import type { JobSettings } from '../options.js';
-import type { Row } from './rows.js';
-
-/** How a row ended. */
-export interface RowOutcome {
-  readonly status: ResultDocument['status'];
-  /** The answer, null where there is none. */
-  readonly prediction: string | null;
-  readonly error?: string;
-}
+import { lineOf, type RowOutcome } from './line.js';
+import { parseJson, readMembers } from './members.js';
+import { keyOf, type Row } from './rows.js';
+import type { RowOutput } from './stream.js';
 
 /** What a line of the output says of itself, apart from the row's own fields. */
 const lineSchema = z.looseObject({
@@ -25,6 +19,8 @@ const lineSchema = z.looseObject({
 interface Line {
   readonly text: string;
   readonly row: number;
+  /** Undefined where the line lacks the field that names rows. */
+  readonly key: string | undefined;
   readonly hash: string;
   readonly settings: string;
   readonly isCompleted: boolean;
@@ -37,11 +33,12 @@ export interface OutputOptions {
   readonly keepFailed: boolean;
   /** Drop rows of the output that are not in the input any more. */
   readonly replace: boolean;
+  /** The field that names a row; without, rows are known by their number. */
+  readonly idField?: string;
 }
 
 /** A batch's output file: at most one line a row, each written whole and in the order in which the rows finish. */
-export class BatchOutput {
-  /** Rows that were there already. */
+export class BatchOutput implements RowOutput {
   readonly done: ReadonlySet<number>;
   readonly #file: FileHandle;
   readonly #settings: string;
@@ -57,27 +54,30 @@ export class BatchOutput {
    * output of this batch, so that nothing of the user's is ever overwritten.
    */
   static async open(path: string, options: OutputOptions): Promise<BatchOutput> {
-    const settings = digest(options.settings);
+    const settings = digestSettings(options.settings);
+    const byKey = new Map(options.rows.map((row) => [row.key, row]));
+    const rowOf = ({ key = '', hash }: Line) => {
+      const row = byKey.get(key);
+      return row?.hash === hash ? row : undefined;
+    };
     const text = await readIfThere(path);
-    const lines = parseLines(text, path);
-    const kept = lines.filter((line) => mayStay(line, options));
-    refuseOtherBatch(path, lines, settings, options);
+    const lines = parseLines(text, path, options.idField);
+    const kept = lines.filter((line) => rowOf(line) && (line.isCompleted || options.keepFailed));
+    refuseOtherSettings(path, lines, settings);
+    if (!options.replace)
+      refuseStrangers(
+        path,
+        lines.filter((line) => line.isCompleted && !rowOf(line)),
+      );
     const wanted = kept.map((line) => `${line.text}\n`).join('');
     if (wanted !== text) await replaceFile(path, wanted);
     const file = await openFile(path, 'a');
-    return new BatchOutput(file, settings, new Set(kept.map((line) => line.row)));
+    return new BatchOutput(file, settings, new Set(kept.map((line) => rowOf(line)!.index)));
   }
 
   /** Appends a row as one write. */
   async append(row: Row, outcome: RowOutcome): Promise<void> {
-    const line = {
-      ...row.fields,
-      prediction: outcome.prediction,
-      status: outcome.status,
-      ...(outcome.error !== undefined && { error: outcome.error }),
-      batch: { row: row.index, hash: row.hash, settings: this.#settings },
-    };
-    await this.#file.write(`${JSON.stringify(line)}\n`);
+    await this.#file.write(lineOf(row, outcome, this.#settings));
   }
 
   async close(): Promise<void> {
@@ -91,52 +91,39 @@ export async function isSameFile(a: string, b: string): Promise<boolean> {
   return one != null && other != null && one.dev === other.dev && one.ino === other.ino;
 }
 
-function mayStay(line: Line, { rows, keepFailed }: OutputOptions): boolean {
-  return rows[line.row]?.hash === line.hash && (line.isCompleted || keepFailed);
+function refuseOtherSettings(path: string, lines: readonly Line[], settings: string): void {
+  const other = lines.find((line) => line.settings !== settings);
+  if (!other) return;
+  throw usageError(`${path} was made with other options (row ${other.row + 1}): choose another --out`);
 }
 
-function refuseOtherBatch(
-  path: string,
-  lines: readonly Line[],
-  settings: string,
-  options: OutputOptions,
-): void {
-  const other = lines.find((line) => line.settings !== settings);
-  if (other) {
-    throw usageError(`${path} was made with other options (row ${other.row + 1}): choose another --out`);
-  }
-  const strangers = lines.filter((line) => line.isCompleted && options.rows[line.row]?.hash !== line.hash);
-  if (strangers.length > 0 && !options.replace) {
-    throw usageError(
-      `${path} holds ${plural(strangers.length, 'row')} that the input does not have ` +
-        `(first: row ${strangers[0]!.row + 1}): choose another --out, or --replace to drop them`,
-    );
-  }
+function refuseStrangers(path: string, strangers: readonly Line[]): void {
+  const [first] = strangers;
+  if (!first) return;
+  throw usageError(
+    `${path} holds ${plural(strangers.length, 'row')} that the input does not have ` +
+      `(first: row ${first.row + 1}): choose another --out, or --replace to drop them`,
+  );
 }
 
 /** The lines of an output, the first of each row. A last line that was torn off by a crash is left out. */
-function parseLines(text: string, path: string): Line[] {
+function parseLines(text: string, path: string, idField?: string): Line[] {
   const lines = text.split('\n');
   const last = lines.pop()!;
   if (last !== '' && !(last.startsWith('{') && parseJson(last) === undefined)) lines.push(last);
-  const seen = new Set<number>();
+  const seen = new Set<string>();
   return lines.flatMap((line, i) => {
     const parsed = lineSchema.safeParse(parseJson(line));
     if (!parsed.success)
       throw usageError(`line ${i + 1} of ${path} is not a row of a batch: choose another --out`);
     const { batch, status } = parsed.data;
-    if (seen.has(batch.row)) return [];
-    seen.add(batch.row);
-    return [{ text: line, ...batch, isCompleted: status === 'completed' }];
+    const members = idField === undefined ? [] : readMembers(line)!;
+    const key = keyOf(members, batch.row, idField);
+    const name = key ?? `line ${batch.row + 1}`;
+    if (seen.has(name)) return [];
+    seen.add(name);
+    return [{ text: line, ...batch, key, isCompleted: status === 'completed' }];
   });
-}
-
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
 }
 
 async function readIfThere(path: string): Promise<string> {
@@ -158,6 +145,7 @@ async function replaceFile(path: string, text: string): Promise<void> {
   }
 }
 
-function digest(settings: JobSettings): string {
+/** By which a line says with which options it was made. */
+export function digestSettings(settings: JobSettings): string {
   return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16);
 }

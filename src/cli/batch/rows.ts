@@ -2,24 +2,31 @@ import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { askJobSchema } from '../../../queues/schemas.js';
+import { usageError } from '../exit.js';
+import { parseTime } from '../options.js';
+import { type Member, readMembers, valueText } from './members.js';
+
+/** Part of a video, in seconds from its first frame. */
+export interface Range {
+  readonly startSeconds?: number;
+  readonly endSeconds?: number;
+}
 
 /** One line of the input file. */
 export interface Row {
   /** Number of the line, from 0, blank lines not counted. */
   readonly index: number;
-  /** Digest of the line's text: with the index, the identity of the row when a batch goes on. */
+  /** Digest of the line's text: with the key, the identity of the row when a batch goes on. */
   readonly hash: string;
-  /** The line's fields, carried through to the output. */
-  readonly fields: Readonly<Record<string, unknown>>;
+  /** The number of the line, or what stands in the field that names rows. */
+  readonly key: string;
+  /** The line's fields, carried through to the output as they are. */
+  readonly members: readonly Member[];
   /** What is asked; absent where the row is at fault. */
-  readonly ask?: { readonly video: string; readonly question: string };
+  readonly ask?: { readonly video: string; readonly question: string; readonly range: Range };
   /** What is wrong with the row itself. */
   readonly error?: string;
 }
-
-/** What one job may hold: the schema's number of questions, and text well below the size of a job. */
-const maxQuestions = 256;
-const maxCharacters = 200_000;
 
 const rowSchema = z.looseObject({
   video: askJobSchema.shape.video,
@@ -29,68 +36,97 @@ const rowSchema = z.looseObject({
     .refine((text) => text.trim() !== '', 'the question is empty'),
 });
 
-/** Reads the rows of a JSONL text; paths of videos are relative to the folder of `file`. A bad line is a row with an error. */
-export function parseRows(text: string, file: string): Row[] {
-  const lines = text
-    .replace(/^\uFEFF/, '')
-    .split('\n')
-    .filter((line) => line.trim() !== '');
-  return lines.map((line, index) => parseRow(line.trim(), index, dirname(resolve(file))));
+/** Fields that look like options of a question but say the same of all rows: see `namesOfOptions`. */
+const optionNames = new Set(
+  [
+    ...['frames', 'fps', 'maxFrames', 'compression', 'maxNewTokens', 'temperature', 'topK', 'topP', 'seed'],
+    ...['stop', 'model', 'strict', 'sampling', 'generation'],
+  ].flatMap((name) => [name, name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)]),
+);
+
+/**
+ * Reads the rows of a JSONL text; paths of videos are relative to the folder of `file`. A bad line is a row with an error.
+ *
+ * @param idField the field that names a row; without, rows are known by their number.
+ * @throws a usage error for two rows of one name.
+ */
+export function parseRows(text: string, file: string, idField?: string): Row[] {
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  const folder = dirname(resolve(file));
+  const rows = lines.map((line, index) => parseRow(line.trim(), index, folder, idField));
+  if (idField !== undefined) refuseTwins(rows, idField);
+  return rows;
 }
 
-function parseRow(line: string, index: number, folder: string): Row {
+/** What names a row: its number, or the text of a field; undefined where it lacks that field. */
+export function keyOf(members: readonly Member[], index: number, idField?: string): string | undefined {
+  if (idField === undefined) return String(index);
+  const text = valueText(members, idField);
+  return text !== undefined && /^["\d-]/.test(text) ? text : undefined;
+}
+
+function parseRow(line: string, index: number, folder: string, idField?: string): Row {
   const hash = createHash('sha256').update(line).digest('hex').slice(0, 16);
-  const fields = parseObject(line);
-  if (!fields) return { index, hash, fields: { line }, error: 'the line is not a JSON object' };
-  const parsed = rowSchema.safeParse(fields);
-  if (!parsed.success) return { index, hash, fields, error: rowFault(parsed.error, fields) };
-  const { video, question } = parsed.data;
-  return { index, hash, fields, ask: { video: resolve(folder, video), question } };
-}
-
-function rowFault(error: z.ZodError, fields: Record<string, unknown>): string {
-  const missing = ['video', 'question'].filter((name) => typeof fields[name] !== 'string');
-  if (missing.length > 0) return `the row needs \`${missing.join('` and `')}\` as text`;
-  return error.issues[0]!.message;
-}
-
-function parseObject(line: string): Record<string, unknown> | null {
+  const members = readMembers(line);
+  const key = keyOf(members ?? [], index, idField);
+  const row = { index, hash, key: key ?? `line ${index + 1}` };
+  if (!members) {
+    const whole = { name: 'line', text: `"line":${JSON.stringify(line)}` };
+    return { ...row, members: [whole], error: 'the line is not a JSON object' };
+  }
+  if (key === undefined)
+    return { ...row, members, error: `the row needs \`${idField}\`, its name, as text or a number` };
   try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : null;
-  } catch {
-    return null;
+    return { ...row, members, ask: parseAsk(JSON.parse(line), folder) };
+  } catch (error) {
+    return { ...row, members, error: (error as Error).message };
   }
 }
 
-/** Rows about one video, answered by one job so that the video is encoded once. */
-export interface Group {
-  readonly video: string;
-  readonly rows: readonly Row[];
+/** @throws RangeError that says what is wrong with the row. */
+function parseAsk(fields: Record<string, unknown>, folder: string): NonNullable<Row['ask']> {
+  const missing = ['video', 'question'].filter((name) => typeof fields[name] !== 'string');
+  if (missing.length > 0) throw new RangeError(`the row needs \`${missing.join('` and `')}\` as text`);
+  const parsed = rowSchema.safeParse(fields);
+  if (!parsed.success) throw new RangeError(parsed.error.issues[0]!.message);
+  const startSeconds = readTime(fields, 'start', 'startSeconds');
+  const endSeconds = readTime(fields, 'end', 'endSeconds');
+  const range = {
+    ...(startSeconds !== undefined && { startSeconds }),
+    ...(endSeconds !== undefined && { endSeconds }),
+  };
+  return { video: resolve(folder, parsed.data.video), question: parsed.data.question, range };
 }
 
-/** Groups rows by video, in the order in which the videos first occur. */
-export function groupByVideo(rows: readonly Row[]): Group[] {
-  const groups: { video: string; rows: Row[] }[] = [];
-  const open = new Map<string, Row[]>();
+/** Null is as if it were not there, as tables have it. */
+function readTime(fields: Record<string, unknown>, name: string, inSeconds: string): number | undefined {
+  const given = [name, inSeconds].filter((field) => fields[field] != null);
+  if (given.length > 1)
+    throw new RangeError(`the row has \`${name}\` and \`${inSeconds}\`: give one of them`);
+  const [field] = given;
+  if (field === undefined) return undefined;
+  const value = fields[field];
+  const seconds = typeof value === 'string' ? parseTime(value) : value;
+  if (typeof seconds === 'number' && seconds >= 0 && Number.isFinite(seconds)) return seconds;
+  const found = typeof value === 'number' ? value : JSON.stringify(value);
+  throw new RangeError(`\`${field}\` of the row: expected seconds, m:ss or h:mm:ss, got ${found}`);
+}
+
+function refuseTwins(rows: readonly Row[], idField: string): void {
+  const seen = new Map<string, Row>();
   for (const row of rows) {
-    if (!row.ask) continue;
-    const { video } = row.ask;
-    const current = open.get(video);
-    if (current && hasRoom(current, row)) {
-      current.push(row);
-    } else {
-      const fresh = [row];
-      open.set(video, fresh);
-      groups.push({ video, rows: fresh });
+    const twin = seen.get(row.key);
+    if (twin) {
+      throw usageError(
+        `--id-field ${idField}: rows ${twin.index + 1} and ${row.index + 1} are both named ${row.key}`,
+      );
     }
+    seen.set(row.key, row);
   }
-  return groups;
 }
 
-function hasRoom(group: readonly Row[], row: Row): boolean {
-  const characters = [...group, row].reduce((sum, { ask }) => sum + ask!.question.length, 0);
-  return group.length < maxQuestions && characters <= maxCharacters;
+/** The fields of rows that bear the name of an option, which is not read from rows. */
+export function namesOfOptions(rows: readonly Row[]): string[] {
+  const names = new Set(rows.flatMap(({ members }) => members.map(({ name }) => name)));
+  return [...names].filter((name) => optionNames.has(name));
 }

@@ -1,10 +1,19 @@
 import type { AskJob, ResultDocument } from '../../../queues/schemas.js';
+import { messageOf } from '../format.js';
 import { buildJob, type JobSettings } from '../options.js';
-import type { RowOutcome } from './output.js';
-import { type Group, groupByVideo, type Row } from './rows.js';
+import { type Group, groupByVideo } from './groups.js';
+import { outcomeOf, type RowOutcome } from './line.js';
+import type { Range, Row } from './rows.js';
 
-/** Answers one job, here or through the queue. Throws only where no further job could succeed either. */
-export type Ask = (job: AskJob, signal: AbortSignal) => Promise<ResultDocument>;
+/**
+ * Answers one job, here or through the queue. Throws only where no further job could succeed either. `onAnswer` may be
+ * told of each answer when it is whole, by a document with it alone; the last document has all.
+ */
+export type Ask = (
+  job: AskJob,
+  signal: AbortSignal,
+  onAnswer: (document: ResultDocument) => void,
+) => Promise<ResultDocument>;
 
 export interface BatchRun {
   /** Rows to answer, in the order of the input. */
@@ -20,11 +29,13 @@ export interface BatchRun {
 
 /** Answers every row; a row that fails is an outcome, not an exception. Returns how many jobs were asked. */
 export async function runBatch(run: BatchRun): Promise<{ jobs: number }> {
+  const sound: Row[] = [];
   for (const row of run.rows) {
-    if (row.error !== undefined)
-      await run.onRow(row, { status: 'failed', prediction: null, error: row.error });
+    const error = row.error ?? faultOf(row, run.settings);
+    if (error === undefined) sound.push(row);
+    else await run.onRow(row, { status: 'failed', prediction: null, error });
   }
-  const waiting = groupByVideo(run.rows);
+  const waiting = groupByVideo(sound);
   const stop = new AbortController();
   const signal = AbortSignal.any([run.signal, stop.signal]);
   let jobs = 0;
@@ -47,33 +58,55 @@ export async function runBatch(run: BatchRun): Promise<{ jobs: number }> {
   return { jobs };
 }
 
+/** What the contract has against a row together with the options, such as a start behind its end. */
+function faultOf(row: Row, settings: JobSettings): string | undefined {
+  const { video, question, range } = row.ask!;
+  try {
+    buildJob(video, [question], withRange(settings, range));
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+function withRange(settings: JobSettings, range: Range): JobSettings {
+  return { ...settings, sampling: { ...settings.sampling, ...range } };
+}
+
 /** Asks a group's questions in one job, a repeated question once. Returns what has to be asked again in smaller groups. */
 async function answerGroup(group: Group, run: BatchRun, signal: AbortSignal): Promise<Group[]> {
+  const waiting = new Set(group.rows);
+  const write = async (rows: readonly Row[], document: ResultDocument) => {
+    for (const row of rows) {
+      if (waiting.delete(row)) await run.onRow(row, outcomeOf(document, row.ask!.question));
+    }
+  };
+  let written = Promise.resolve();
+  const onAnswer = (document: ResultDocument) => {
+    if (document.status !== 'completed') return;
+    const answered = new Set(document.answers.map(({ question }) => question));
+    const rows = group.rows.filter((row) => answered.has(row.ask!.question));
+    written = written.then(() => write(rows, document));
+    written.catch(() => {}); // Told below, where it is awaited.
+  };
   const questions = [...new Set(group.rows.map((row) => row.ask!.question))];
-  const document = await run.ask(buildJob(group.video, questions, run.settings), signal);
-  if (document.status === 'failed' && questions.length > 1 && mayBeOneQuestion(document.error)) {
-    return halves(group);
-  }
-  for (const row of group.rows) await run.onRow(row, outcomeOf(document, row.ask!.question));
+  const job = buildJob(group.video, questions, withRange(run.settings, group.range));
+  const document = await run.ask(job, signal, onAnswer).finally(() => written);
+  const left = new Set([...waiting].map((row) => row.ask!.question));
+  if (left.size > 1 && mayBeOneQuestion(document)) return halves({ ...group, rows: [...waiting] });
+  await write(group.rows, document);
   return [];
 }
 
-/** One question that is too long, or that holds a special token, fails the job of its whole group. */
-function mayBeOneQuestion(error: string): boolean {
-  return /the question is too long|a question is plain text|visual tokens do not fit/.test(error);
+/**
+ * One question fails the job of its whole group: it is too long, or holds a special token, or leaves the frames that the
+ * settings demand less room than the others do.
+ */
+function mayBeOneQuestion(document: ResultDocument): boolean {
+  return document.status === 'failed' && (document.fault === 'question' || document.fault === 'settings');
 }
 
-function halves({ video, rows }: Group): Group[] {
-  const middle = Math.ceil(rows.length / 2);
-  return [rows.slice(0, middle), rows.slice(middle)].map((half) => ({ video, rows: half }));
-}
-
-function outcomeOf(document: ResultDocument, question: string): RowOutcome {
-  if (document.status !== 'completed') {
-    return { status: document.status, prediction: null, error: document.error };
-  }
-  const answer = document.answers.find((candidate) => candidate.question === question);
-  if (!answer)
-    return { status: 'failed', prediction: null, error: 'the result has no answer to this question' };
-  return { status: 'completed', prediction: answer.answer };
+function halves(group: Group): Group[] {
+  const middle = Math.ceil(group.rows.length / 2);
+  return [group.rows.slice(0, middle), group.rows.slice(middle)].map((rows) => ({ ...group, rows }));
 }

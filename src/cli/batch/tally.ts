@@ -1,33 +1,49 @@
 import type { SingleBar } from 'cli-progress';
 import { formatMs, plural } from '../format.js';
 import { startBar } from '../progress.js';
-import type { RowOutcome } from './output.js';
+import type { RowOutcome } from './line.js';
 
-/** Counts the rows of a batch, with a bar on a terminal and a closing line on standard error. */
+/** How far apart the lines are that tell of progress where there is no terminal, in milliseconds. */
+const lineMs = 10_000;
+
+export interface TallyOptions {
+  /** Where lines go, and whether a bar can be drawn; default standard error. */
+  readonly stderr?: Pick<NodeJS.WriteStream, 'write' | 'isTTY'>;
+  /** Milliseconds that only grow. */
+  now?(): number;
+}
+
+/** Counts the rows of a batch, with a bar on a terminal, else a line now and then, and a closing line. */
 export class Tally {
   completed = 0;
   failed = 0;
   readonly #rows: number;
   readonly #skipped: number;
+  readonly #stderr: Pick<NodeJS.WriteStream, 'write' | 'isTTY'>;
+  readonly #now: () => number;
   #bar: SingleBar | null = null;
   #startedAt = 0;
+  #toldAt = 0;
 
   /** @param skipped rows that were in the output already */
-  constructor(rows: number, skipped: number) {
+  constructor(rows: number, skipped: number, options: TallyOptions = {}) {
     this.#rows = rows;
     this.#skipped = skipped;
+    this.#stderr = options.stderr ?? process.stderr;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   begin(): void {
-    this.#startedAt = performance.now();
-    if (process.stderr.isTTY && this.#skipped < this.#rows) this.#bar = startBar(this.#rows);
-    this.#draw();
+    this.#startedAt = this.#now();
+    this.#toldAt = this.#startedAt;
+    if (this.#stderr.isTTY && this.#skipped < this.#rows) this.#bar = startBar(this.#rows);
+    this.#tell();
   }
 
   add(outcome: RowOutcome): void {
     if (outcome.status === 'completed') this.completed++;
     else this.failed++;
-    this.#draw();
+    this.#tell();
   }
 
   end(): void {
@@ -36,8 +52,8 @@ export class Tally {
     const parts = [`${completed} answered`, `${failed} failed`];
     if (skipped > 0) parts.push(`${skipped} there before`);
     if (waiting > 0) parts.push(`${waiting} not reached`);
-    const spent = formatMs(performance.now() - this.#startedAt);
-    process.stderr.write(`${plural(this.#rows, 'row')}: ${parts.join(', ')} in ${spent}\n`);
+    const spent = formatMs(this.#now() - this.#startedAt);
+    this.#stderr.write(`${plural(this.#rows, 'row')}: ${parts.join(', ')} in ${spent}\n`);
   }
 
   /** `skipped` were there before, `waiting` were not reached. */
@@ -47,9 +63,26 @@ export class Tally {
     return { rows: this.#rows, skipped: this.#skipped, completed, failed, waiting };
   }
 
-  #draw(): void {
-    const done = this.#skipped + this.completed + this.failed;
-    const failed = this.failed > 0 ? `, ${this.failed} failed` : '';
-    this.#bar?.update(done, { label: `${done}/${this.#rows} rows${failed}` });
+  #tell(): void {
+    const done = this.#rows - this.counts().waiting;
+    this.#bar?.update(done, { label: this.#describe() });
+    if (this.#bar || this.#now() - this.#toldAt < lineMs || done === this.#rows) return;
+    this.#toldAt = this.#now();
+    this.#stderr.write(`${this.#describe()}\n`);
+  }
+
+  /** "12/100 rows, 1 failed, 0.5 a second, 2 min 56 s left". */
+  #describe(): string {
+    const { failed, waiting } = this.counts();
+    const parts = [`${this.#rows - waiting}/${this.#rows} rows`];
+    if (failed > 0) parts.push(`${failed} failed`);
+    const ms = this.#now() - this.#startedAt;
+    const finished = this.completed + failed;
+    if (finished > 0 && ms > 0) {
+      const rate = (finished * 1000) / ms;
+      const shown = rate >= 10 ? String(Math.round(rate)) : rate.toPrecision(2);
+      parts.push(`${shown} a second`, `about ${formatMs((waiting * ms) / finished)} left`);
+    }
+    return parts.join(', ');
   }
 }

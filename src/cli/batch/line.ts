@@ -1,0 +1,43 @@
+import type { ResultDocument } from '../../../queues/schemas.js';
+import type { Row } from './rows.js';
+
+/** How a row ended. */
+export interface RowOutcome {
+  readonly status: ResultDocument['status'];
+  /** The answer, null where there is none. */
+  readonly prediction: string | null;
+  readonly error?: string;
+  /** What the job was and what it took; absent for a row that was not asked. */
+  readonly run?: object;
+}
+
+/** What a document says of one question of its job. */
+export function outcomeOf(document: ResultDocument, question: string): RowOutcome {
+  const { id: job, status } = document;
+  if (document.status !== 'completed')
+    return { status, prediction: null, error: document.error, run: { job } };
+  const answer = document.answers.find((candidate) => candidate.question === question);
+  if (!answer)
+    return { status: 'failed', prediction: null, error: 'the result has no answer to this question' };
+  const { answer: prediction, question: _, ...own } = answer;
+  const { model, plan, tokens, timings, video } = document;
+  const warnings = video.warnings.length > 0 ? { warnings: video.warnings } : {};
+  return {
+    status,
+    prediction,
+    run: { job, model, frames: plan.frames, tokens, ...own, timings, ...warnings },
+  };
+}
+
+/** A row of the output: the row's own fields as they were written, and ours, which replace those of the same name. */
+export function lineOf(row: Row, outcome: RowOutcome, settings: string): string {
+  const { prediction, status, error, run } = outcome;
+  const batch = { row: row.index, hash: row.hash, settings };
+  const ours = Object.entries({ prediction, status, error, run, batch }).filter(
+    ([, value]) => value !== undefined,
+  );
+  const names = new Set(ours.map(([name]) => name));
+  const theirs = row.members.filter(({ name }) => !names.has(name)).map(({ text }) => text);
+  const own = ours.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
+  return `{${[...theirs, ...own].join(',')}}\n`;
+}
