@@ -11,6 +11,7 @@ import { QueueClient } from '../queues/index.js';
 import type { AskJobInput, Result } from '../queues/schemas.js';
 import { CliError, exitCodes } from '../src/cli/exit.js';
 import { formatMs } from '../src/cli/format.js';
+import { shippedModelNotice } from '../src/cli/notice.js';
 import { createProgressBar } from '../src/cli/progress.js';
 import { summaryLines } from '../src/cli/report.js';
 import { readSettings, type Settings } from '../src/settings.js';
@@ -43,8 +44,11 @@ async function main(): Promise<void> {
   if (!/^\d+$/.test(values.seed)) throw new RangeError(`\`--seed\` is a whole number, got ${values.seed}`);
   const cleanup: Cleanup = [];
   const interrupted = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'])
+  // A closed terminal is told by SIGHUP, a reader that has gone by an error of the output.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
     process.on(signal, () => interrupted.abort(new CliError(exitCodes.interrupted, 'interrupted')));
+  for (const stream of [process.stdout, process.stderr])
+    stream.on('error', () => interrupted.abort(new CliError(exitCodes.ok, 'nobody reads on')));
   try {
     await demonstrate(Number(values.seed), values.keep ?? false, cleanup, interrupted.signal);
   } finally {
@@ -148,6 +152,7 @@ function printAnswers(questions: readonly ClipRow[], result: Result): void {
   }
   console.log(`\n${table}\n`);
   console.log(`${right} of ${questions.length} answers are right.`);
+  console.log(pc.dim(shippedModelNotice));
 }
 
 /** Case and a final full stop do not count. */

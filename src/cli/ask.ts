@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import type { AskJob } from '../../queues/schemas.js';
+import { settings } from './connect.js';
 import { type ExitCode, exitCodes } from './exit.js';
 import { type LocalModel, type LocalOptions, withLocalModel } from './local-model.js';
+import { tellOfShippedModel } from './notice.js';
 import { addJobOptions, buildJob, type JobOptions, jobSettings } from './options.js';
 import { pictureFolders } from './pictures.js';
 import { createProgressBar, type ProgressBar } from './progress.js';
@@ -11,6 +13,7 @@ import { splitVideos, videosHelp } from './videos.js';
 
 interface AskOptions extends JobOptions {
   readonly saveFrames?: string;
+  readonly debug?: boolean;
 }
 
 export function addAsk(program: Command): void {
@@ -39,18 +42,26 @@ export function addAsk(program: Command): void {
 
 async function runAsk(context: Context, first: string, rest: string[], options: AskOptions) {
   const { videos, questions } = splitVideos(first, rest);
-  const { model: wanted, ...settings } = jobSettings(options);
-  const jobs = videos.map((video) => buildJob(video, questions, settings));
+  const { model: wanted, ...chosen } = jobSettings(options);
+  const jobs = videos.map((video) => buildJob(video, questions, chosen));
   const { saveFrames } = options;
   const folders = saveFrames === undefined ? [] : await pictureFolders(saveFrames, videos);
   return withLocalModel(wanted, async (model) => {
     const [only] = jobs as [AskJob];
+    if (options.debug) await tellOfSandbox();
+    tellOfShippedModel(model);
     if (jobs.length === 1) return askHere(model, only, context, { saveFrames: folders[0] });
     return reportEach(videos, context, (_, i) => {
       const job = jobs[i]!;
       return askHere(model, job, context, { saveFrames: folders[i], video: job.video });
     });
   });
+}
+
+async function tellOfSandbox(): Promise<void> {
+  const { decoderSandbox, useDecoder } = await import('../pipeline/ffmpeg.js');
+  useDecoder(settings().decoder);
+  process.stderr.write(`visionzip: sandbox of the decoder: ${await decoderSandbox()}\n`);
 }
 
 interface Asking {

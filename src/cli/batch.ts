@@ -14,6 +14,7 @@ import { readJsonl } from './batch/whole-file.js';
 import { withQueue } from './connect.js';
 import { type ExitCode, exitCodes, usageError } from './exit.js';
 import { failureOf, withLocalModel } from './local-model.js';
+import { tellOfShippedModel } from './notice.js';
 import { addJobOptions, type JobOptions, type JobSettings, jobSettings, wholeNumber } from './options.js';
 import { addCommonOptions, type Context, command } from './run.js';
 import { tellWhenNobodyWorks } from './wait.js';
@@ -173,6 +174,7 @@ async function askQueue(client: QueueClient, job: AskJob, signal: AbortSignal): 
 async function locally(options: BatchOptions, run: Run): Promise<number> {
   const { model: wanted, ...settings } = jobSettings(options);
   return withLocalModel(wanted, (model) => {
+    tellOfShippedModel(model);
     const ask: Ask = (job, signal, onAnswer) =>
       model.document({ ...job, model: model.name }, { signal, onAnswer });
     return run(ask, settings, 1);

@@ -1,6 +1,7 @@
 import { access } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import type { AskJob, Result, ResultDocument } from '../../queues/schemas.js';
+import { shippedModel } from '../model/shipped.js';
 import { InputError } from '../pipeline/errors.js';
 import type { AnswerOutcome } from '../pipeline/types.js';
 import { Catalog } from '../workers/catalog.js';
@@ -26,6 +27,8 @@ export interface LocalOptions extends Pick<RunOptions, 'onProgress' | 'onText'> 
 export interface LocalModel {
   /** The folder's name, as jobs name a model. */
   readonly name: string;
+  /** Whether it is the one that comes with the package, which knows nothing of real video. */
+  readonly isShipped: boolean;
   /** Answers one job; one at a time. Throws the signal's reason when aborted. */
   document(job: AskJob, options: LocalOptions): Promise<ResultDocument>;
 }
@@ -58,6 +61,7 @@ export async function withLocalModel<T>(model: string, use: (model: LocalModel) 
   try {
     return await use({
       name: basename(modelDir),
+      isShipped: modelDir === shippedModel,
       async document(job, options) {
         try {
           return await compute(job, options);

@@ -57,6 +57,7 @@ export async function checkRedis(connection: RedisConnection, prefix = defaultPr
     const health = await readHealth(redis).catch((error: unknown) => {
       throw explained(address, error);
     });
+    requireVersion(health, address);
     checkPrefix(health, prefix, address);
     if (health.maxMemoryPolicy !== '' && health.maxMemoryPolicy !== 'noeviction') {
       throw new RedisUnavailableError(
@@ -68,4 +69,11 @@ export async function checkRedis(connection: RedisConnection, prefix = defaultPr
   } finally {
     redis.disconnect();
   }
+}
+
+/** BullMQ's scripts need commands of Redis 6.2; Valkey began at 7.2. */
+function requireVersion({ version }: RedisHealth, address: string): void {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major > 6 || (major === 6 && minor >= 2)) return;
+  throw new RedisUnavailableError(`Redis at ${address} is of version ${version}: expected 6.2 or newer`);
 }

@@ -7,6 +7,7 @@ import { Clients } from '../../queues/clients.js';
 import type { RedisConnection } from '../../queues/connection.js';
 import { Documents, failureDocument } from '../../queues/documents.js';
 import { type Keys, keysOf } from '../../queues/options.js';
+import { decoderSandbox, useDecoder } from '../pipeline/ffmpeg.js';
 import type { Settings } from '../settings.js';
 import { Answerer } from './answerer.js';
 import { Catalog } from './catalog.js';
@@ -35,12 +36,14 @@ export async function startWorker(
   logger: Logger,
   options: WorkerOptions = {},
 ): Promise<AskWorker> {
+  useDecoder(settings.decoder);
   const { connection, address } = await ensureRedis(settings);
   await checkRedis(connection, settings.prefix);
   const worker = new AskWorker(settings, logger, connection, options);
   await worker.start();
   const { queue, concurrency, threads, videoDirs } = settings;
-  logger.info({ address, queue, concurrency, threads, videoDirs }, 'worker started');
+  const sandbox = await decoderSandbox().catch((error: Error) => `unknown: ${error.message}`);
+  logger.info({ address, queue, concurrency, threads, videoDirs, sandbox }, 'worker started');
   return worker;
 }
 
