@@ -55,7 +55,7 @@ export function buildPrompt(
   }
   const last = model.newline ? model.newline.id : model.imageTokenId;
   const end = ids.lastIndexOf(last) + 1;
-  if (end === ids.length) {
+  if (end === ids.length && question.trim() !== '') {
     throw new InputError("the model's chat template or tokenizer leaves no token of the question", {
       fault: 'model',
     });

@@ -42,8 +42,11 @@ export async function startWorker(
   const worker = new AskWorker(settings, logger, connection, options);
   await worker.start();
   const { queue, concurrency, threads, videoDirs } = settings;
-  const sandbox = await decoderSandbox().catch((error: Error) => `unknown: ${error.message}`);
-  logger.info({ address, queue, concurrency, threads, videoDirs, sandbox }, 'worker started');
+  logger.info({ address, queue, concurrency, threads, videoDirs }, 'worker started');
+  decoderSandbox().then(
+    (sandbox) => logger.info({ sandbox }, 'decoders run in a sandbox'),
+    (error: Error) => logger.warn({ reason: error.message }, 'no video can be decoded'),
+  );
   return worker;
 }
 

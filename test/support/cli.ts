@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { shippedModelNotice } from '../../src/cli/notice.js';
 
 const main = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url));
 
@@ -8,6 +9,8 @@ export interface CliRun {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
+  /** How often it was said what the shipped model knows. */
+  readonly notices: number;
 }
 
 /** A command under way. */
@@ -41,7 +44,9 @@ export function startCli(
   const ended = once(child, 'close').then(([code]) => ({
     code: code as number | null,
     stdout: Buffer.concat(stdout).toString(),
-    stderr,
+    // Has a test of its own.
+    stderr: stderr.replaceAll(`visionzip: ${shippedModelNotice}\n`, ''),
+    notices: stderr.split(shippedModelNotice).length - 1,
   }));
   return {
     child,
