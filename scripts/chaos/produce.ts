@@ -17,8 +17,8 @@ export interface Ended {
 interface Production {
   /** Jobs in the queue at a time. */
   readonly inFlight: number;
-  /** Whether a job of this place in the list is still to wait while others are under way. */
-  readonly isEarly: (index: number) => boolean;
+  /** Whether a job of this place in the list is still to wait, when so many are under way. */
+  readonly isEarly: (index: number, underWay: number) => boolean;
   readonly onEnd: (ended: Ended) => void;
   readonly signal: AbortSignal;
 }
@@ -34,7 +34,7 @@ export async function produce(
   let underWay = 0;
   const produceSome = async () => {
     for (const [index, job] of left) {
-      while (isEarly(index) && underWay > 0) await pause(pollMs, null, { signal });
+      while (isEarly(index, underWay)) await pause(pollMs, null, { signal });
       underWay++;
       const document = await documentOf(client, journal, job, signal);
       underWay--;

@@ -103,8 +103,9 @@ async function disturbJobs(
     const inFlight = jobsAWorker * options.workers;
     const disturbances = plan(options, inFlight, random);
     let done = 0;
-    // On a fast machine the jobs would be over before all was killed: they wait, but for those that kills need.
-    const isEarly = (index: number) => (disturbances[done]?.afterJobs ?? index) < index - inFlight;
+    // On a fast machine the jobs would be over before all was killed: they wait, but for one that a kill needs.
+    const isEarly = (index: number, underWay: number) =>
+      (disturbances[done]?.afterJobs ?? index) < index - inFlight && !(disturber.isHunting && underWay === 0);
     const endedJobs = () => ended.length;
     await together(signal, (signal) => [
       produce(client, journal, jobs, { inFlight, isEarly, onEnd, signal }),
@@ -140,14 +141,14 @@ async function together(signal: AbortSignal, start: (signal: AbortSignal) => Pro
   }
 }
 
-/** Kills at random times, and one freeze among them. */
+/** Kills at random times, and one freeze among them. Each has a job left that it may need. */
 function plan({ jobs, kills }: ChaosOptions, inFlight: number, random: Random): Disturbance[] {
   const victims = Array.from(
     { length: kills },
     (_, i) => (['worker', 'model', 'worker', 'redis'] as const)[i % 4]!,
   );
   const all = random.shuffle<Disturbance['what']>([...victims, 'freeze']);
-  const times = all.map(() => random.index(Math.max(1, jobs - inFlight))).sort((a, b) => a - b);
+  const times = all.map(() => random.index(Math.max(1, jobs - inFlight - all.length))).sort((a, b) => a - b);
   return all.map((what, i) => ({ what, afterJobs: times[i]!, pauseMs: random.between(0, pauseMs) }));
 }
 
