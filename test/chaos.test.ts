@@ -40,7 +40,8 @@ describe('npm run chaos', () => {
     expect(completed + failed + cancelled).toBe(12);
     expect(completed).toBeGreaterThanOrEqual(10);
     expect(failed).toBe(1); // The file that is no video.
-    expect(report.killed.redis).toBe(1);
+    expect(report.killed).toEqual({ worker: 2, model: 1, redis: 1 });
+    expect(report.frozen).toBe(1);
     expect(readdirSync(TMPDIR)).toEqual([]);
   }, 120_000);
 

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { exitCodes } from '../../src/cli/exit.js';
 import { prefix, queue, settings } from './options.js';
@@ -17,6 +18,8 @@ export class Crew {
   readonly #environment: readonly string[];
   readonly #workers = new Set<ChildProcess>();
   readonly #killed = new Set<ChildProcess>();
+  /** Of all workers that ever ran: a process that one left behind holds its end open, and this process would wait for it. */
+  readonly #logs: Readable[] = [];
   #stopping = false;
 
   constructor(home: string, videos: string, temporary: string) {
@@ -35,6 +38,7 @@ export class Crew {
   start(): void {
     const command = [...this.#environment, process.execPath, main, 'worker'];
     const worker = spawn('env', command, { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#logs.push(worker.stderr);
     let log = '';
     worker.stderr.on('data', (chunk: Buffer) => {
       log = (log + chunk.toString()).slice(-logTail);
@@ -73,6 +77,7 @@ export class Crew {
         clearTimeout(killer);
       }),
     );
+    for (const log of this.#logs) log.destroy();
   }
 
   #of(pid: number): ChildProcess | undefined {

@@ -38,6 +38,8 @@ export class Disturber {
   readonly losses: Loss[] = [];
   readonly kills: Record<Victim, number> = { worker: 0, model: 0, redis: 0 };
   freezes = 0;
+  /** Whether it looks for a worker that has a job in hand. */
+  isHunting = false;
   readonly #scene: Scene;
   readonly #queue: Queue;
 
@@ -102,14 +104,16 @@ export class Disturber {
   /** One of the workers that have jobs in hand; null once there are no more jobs. */
   async #busyWorker(): Promise<{ pid: number; jobs: Job[] } | null> {
     const { crew, random, isOver, signal } = this.#scene;
-    while (!isOver()) {
+    for (this.isHunting = true; !isOver(); await pause(pollMs, null, { signal })) {
       const active = await this.#queue.getActive();
       const busy = crew.pids
         .map((pid) => ({ pid, jobs: active.filter((job) => job?.processedBy?.endsWith(`-${pid}`)) }))
         .filter(({ jobs }) => jobs.length > 0);
-      if (busy.length > 0) return random.pick(busy);
-      await pause(pollMs, null, { signal });
+      if (busy.length === 0) continue;
+      this.isHunting = false;
+      return random.pick(busy);
     }
+    this.isHunting = false;
     return null;
   }
 }

@@ -1,8 +1,10 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { type QueueClient, RedisUnavailableError, type ResultDocument } from '../../queues/index.js';
 import type { ChaosJob } from './jobs.js';
 import type { Journal } from './journal.js';
 
+const pollMs = 20;
 /** A job without a document after this time is lost, in milliseconds. */
 const lostMs = 300_000;
 
@@ -15,6 +17,8 @@ export interface Ended {
 interface Production {
   /** Jobs in the queue at a time. */
   readonly inFlight: number;
+  /** Whether a job of this place in the list is still to wait, when so many are under way. */
+  readonly isEarly: (index: number, underWay: number) => boolean;
   readonly onEnd: (ended: Ended) => void;
   readonly signal: AbortSignal;
 }
@@ -24,11 +28,18 @@ export async function produce(
   client: QueueClient,
   journal: Journal,
   jobs: readonly ChaosJob[],
-  { inFlight, onEnd, signal }: Production,
+  { inFlight, isEarly, onEnd, signal }: Production,
 ): Promise<void> {
-  const left = jobs.values();
+  const left = jobs.entries();
+  let underWay = 0;
   const produceSome = async () => {
-    for (const job of left) onEnd({ job, document: await documentOf(client, journal, job, signal) });
+    for (const [index, job] of left) {
+      while (isEarly(index, underWay)) await pause(pollMs, null, { signal });
+      underWay++;
+      const document = await documentOf(client, journal, job, signal);
+      underWay--;
+      onEnd({ job, document });
+    }
   };
   await Promise.all(Array.from({ length: inFlight }, produceSome));
 }

@@ -100,13 +100,24 @@ async function disturbJobs(
   };
   try {
     const started = performance.now();
+    const inFlight = jobsAWorker * options.workers;
+    const disturbances = plan(options, inFlight, random);
+    let done = 0;
+    // On a fast machine the jobs would be over before all was killed: they wait, but for one that a kill needs.
+    const isEarly = (index: number, underWay: number) =>
+      (disturbances[done]?.afterJobs ?? index) < index - inFlight && !(disturber.isHunting && underWay === 0);
+    const endedJobs = () => ended.length;
     await together(signal, (signal) => [
-      produce(client, journal, jobs, { inFlight: jobsAWorker * options.workers, onEnd, signal }),
-      disturb(disturber, plan(options, random), () => ended.length, signal),
+      produce(client, journal, jobs, { inFlight, isEarly, onEnd, signal }),
+      disturb(disturber, disturbances, { endedJobs, onDone: () => done++, signal }),
     ]);
     const seconds = (performance.now() - started) / 1_000;
     say('checking documents, the queue and its keys');
+    const { worker, model, redis } = disturber.kills;
+    const killed = worker + model + redis;
+    const missed = `only ${killed} of ${options.kills} kills found a job in hand: ask more jobs`;
     const violations = [
+      ...(killed < options.kills ? [missed] : []),
       ...(await checkDocuments(client, ended, signal)),
       ...(await settled(() => checkQueue(client, ended))),
       ...(await checkRedis(connection, jobs)),
@@ -130,28 +141,33 @@ async function together(signal: AbortSignal, start: (signal: AbortSignal) => Pro
   }
 }
 
-/** Kills at random times, and one freeze among them. */
-function plan({ jobs, kills }: ChaosOptions, random: Random): Disturbance[] {
+/** Kills at random times, and one freeze among them. Each has a job left that it may need. */
+function plan({ jobs, kills }: ChaosOptions, inFlight: number, random: Random): Disturbance[] {
   const victims = Array.from(
     { length: kills },
     (_, i) => (['worker', 'model', 'worker', 'redis'] as const)[i % 4]!,
   );
   const all = random.shuffle<Disturbance['what']>([...victims, 'freeze']);
-  const times = all.map(() => random.index(Math.ceil(jobs * 0.9))).sort((a, b) => a - b);
+  const times = all.map(() => random.index(Math.max(1, jobs - inFlight - all.length))).sort((a, b) => a - b);
   return all.map((what, i) => ({ what, afterJobs: times[i]!, pauseMs: random.between(0, pauseMs) }));
 }
 
 async function disturb(
   disturber: Disturber,
   disturbances: readonly Disturbance[],
-  ended: () => number,
-  signal: AbortSignal,
+  listeners: {
+    readonly endedJobs: () => number;
+    readonly onDone: () => void;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
+  const { endedJobs, onDone, signal } = listeners;
   for (const { what, afterJobs, pauseMs } of disturbances) {
-    while (ended() < afterJobs) await pause(20, null, { signal });
+    while (endedJobs() < afterJobs) await pause(20, null, { signal });
     await pause(pauseMs, null, { signal });
     if (what === 'freeze') await disturber.freeze();
     else await disturber.kill(what);
+    onDone();
   }
 }
 
