@@ -146,7 +146,11 @@ describe('visionzip redis', () => {
     expect((await cli(['redis', '--status'], env)).code).toBe(3);
     expect(documentOf(await cli(['redis', '--json'], env))).toEqual({ address, started: true });
     expect(documentOf(await cli(['redis', '--json'], env))).toEqual({ address, started: false });
-    expect(await cli(['redis', '--status'], env)).toEqual({ code: 0, stdout: `${address}\n`, stderr: '' });
+    expect(await cli(['redis', '--status'], env)).toMatchObject({
+      code: 0,
+      stdout: `${address}\n`,
+      stderr: '',
+    });
     expect(documentOf(await cli(['redis', '--stop', '--json'], env))).toEqual({ stopped: true });
     expect(documentOf(await cli(['redis', '--stop', '--json'], env))).toEqual({ stopped: false });
   });
