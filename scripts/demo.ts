@@ -201,6 +201,6 @@ function step(text: string): void {
 }
 
 main().catch((error: Error) => {
-  console.error(`demo: ${error.message}`);
   process.exitCode = error instanceof CliError ? error.exitCode : exitCodes.failed;
+  if (process.exitCode !== exitCodes.ok) console.error(`demo: ${error.message}`);
 });

@@ -6,7 +6,7 @@
 //
 // Plain JavaScript without dependencies, since it runs before anything is installed or compiled. Everything it
 // says goes to standard error, so that a script's standard output stays its own.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,9 +20,9 @@ installSystemTools();
 run(process.execPath, [join(root, 'scripts/build.mjs')]);
 if (name === '--exec') {
   const [command, ...args] = rest;
-  exitWith(spawn(join(root, 'node_modules/.bin', command), args, 'inherit'));
+  handOver(join(root, 'node_modules/.bin', command), args);
 } else if (name) {
-  exitWith(spawn(process.execPath, [join(root, 'dist/scripts', `${name}.js`), ...rest], 'inherit'));
+  handOver(process.execPath, [join(root, 'dist/scripts', `${name}.js`), ...rest]);
 }
 
 function requireNode(major, minor) {
@@ -59,7 +59,7 @@ function installSystemTools() {
   if (needed.length === 0) return;
   const apt = ['apt-get', 'install', '-y', '--no-install-recommends', ...needed];
   const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
-  const mayInstall = has('apt-get') && spawn('sh', ['-c', [...sudo, 'true'].join(' ')]).status === 0;
+  const mayInstall = has('apt-get') && runToEnd('sh', ['-c', [...sudo, 'true'].join(' ')]).status === 0;
   if (!mayInstall) fail(`please install ${needed.join(' and ')}, for example: sudo ${apt.join(' ')}`);
   say(`installing ${needed.join(' and ')}`);
   const quiet = { DEBIAN_FRONTEND: 'noninteractive' };
@@ -68,23 +68,34 @@ function installSystemTools() {
 }
 
 function has(command) {
-  return spawn('sh', ['-c', `command -v ${command}`]).status === 0;
+  return runToEnd('sh', ['-c', `command -v ${command}`]).status === 0;
 }
 
-function spawn(command, args, stdio = 'ignore', environment = {}) {
+function runToEnd(command, args, stdio = 'ignore', environment = {}) {
   return spawnSync(command, args, { cwd: root, stdio, env: { ...process.env, ...environment } });
 }
 
 function run(command, args, environment) {
-  const result = spawn(command, args, ['ignore', 2, 2], environment);
+  const result = runToEnd(command, args, ['ignore', 2, 2], environment);
   if (result.status !== 0) {
     fail(`failed: ${command} ${args.join(' ')}${result.error ? ` (${result.error.message})` : ''}`);
   }
 }
 
-function exitWith(result) {
-  if (result.signal) process.kill(process.pid, result.signal);
-  process.exitCode = result.status ?? 1;
+/** The command in place of this process: it hears its signals, and ends it in its own way. */
+function handOver(command, args) {
+  const child = spawn(command, args, { cwd: root, stdio: 'inherit' });
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+  for (const signal of signals) {
+    // Of Ctrl-C the terminal itself tells the child.
+    process.on(signal, () => (signal === 'SIGINT' && process.stdin.isTTY) || child.kill(signal));
+  }
+  child.once('error', (error) => fail(`failed: ${command} (${error.message})`));
+  child.once('exit', (code, killedBy) => {
+    for (const signal of signals) process.removeAllListeners(signal);
+    if (killedBy) process.kill(process.pid, killedBy);
+    process.exitCode = code ?? 1;
+  });
 }
 
 function say(text) {

@@ -163,6 +163,14 @@ describe('visionzip ask', () => {
     expect(isAlive(child)).toBe(false);
   });
 
+  it('answers also when nobody reads what it tells beside the answer', async () => {
+    const running = startCli(['ask', clip, 'What moves?']);
+    running.child.stderr!.destroy();
+    const { code, stdout } = await running.ended;
+    expect(code).toBe(0);
+    expect(stdout).not.toBe('');
+  });
+
   it('leaves no process behind when it is killed', async () => {
     const running = startCli(['ask', clip, 'What moves?']);
     const child = await modelProcessOf(running);

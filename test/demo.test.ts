@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { on, once } from 'node:events';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -48,14 +48,49 @@ describe('npm run demo', () => {
     expect(await processesOf(demo.folder)).toEqual([]);
   });
 
-  it('removes everything on Ctrl-C too', async () => {
-    const demo = start('interrupted');
-    for await (const [chunk] of on(demo.child.stdout, 'data')) {
+  it.each([
+    ['Ctrl-C', 'SIGINT', 130],
+    ['the closing of its terminal', 'SIGHUP', 130],
+    ['the end of whoever reads it', null, 0],
+  ] as const)('removes everything on %s, too', async (_, signal, code) => {
+    const demo = start(`${signal}`);
+    for await (const [chunk] of on(demo.child.stdout, 'data', { close: ['end'] })) {
       if (String(chunk).includes('started a worker')) break;
     }
-    demo.child.kill('SIGINT');
-    expect((await demo.ended).code).toBe(130);
+    if (signal === null) demo.child.stdout.destroy();
+    else demo.child.kill(signal);
+    expect((await demo.ended).code).toBe(code);
     expect(readdirSync(demo.folder)).toEqual([]);
     expect(await processesOf(demo.folder)).toEqual([]);
+  });
+});
+
+describe('scripts/run.mjs', () => {
+  /** A project in which nothing has to be set up, with a script that tells by which signal it was ended. */
+  function project(name: string): string {
+    const root = join(folder, name);
+    for (const dir of ['scripts', 'dist/scripts', 'node_modules'])
+      mkdirSync(join(root, dir), { recursive: true });
+    for (const file of ['package-lock.json', 'node_modules/.package-lock.json'])
+      writeFileSync(join(root, file), '{"packages":{}}');
+    writeFileSync(join(root, 'scripts/build.mjs'), '');
+    copyFileSync(new URL('../scripts/run.mjs', import.meta.url), join(root, 'scripts/run.mjs'));
+    const listen = `for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+      process.on(name, () => process.stdout.write(name, () => process.exit(7)));
+      setInterval(() => {}, 1000); console.log('on');`;
+    writeFileSync(join(root, 'dist/scripts/listen.js'), listen);
+    return join(root, 'scripts/run.mjs');
+  }
+
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('has its script hear %s, and waits', async (signal) => {
+    const run = project(`run-${signal}`);
+    const child = spawn(process.execPath, [run, 'listen'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = once(child, 'close');
+    let said = '';
+    for await (const [chunk] of on(child.stdout, 'data', { close: ['end'] })) {
+      said += chunk;
+      if (said === 'on\n') child.kill(signal);
+    }
+    expect([said, (await ended)[0]]).toEqual([`on\n${signal}`, 7]);
   });
 });

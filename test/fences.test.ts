@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -10,8 +10,10 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { FfmpegError } from '../src/pipeline/errors.js';
 import { decoderSandbox, useDecoder } from '../src/pipeline/ffmpeg.js';
 import { inputArgs, MAX_STREAMS } from '../src/pipeline/media.js';
+import { findSandbox, killGroup } from '../src/pipeline/sandbox.js';
 import { defaultLimits, openVideo } from '../src/pipeline/source.js';
 import { ffmpeg, h264, temporaryFolder, testPattern } from './media.js';
+import { until } from './support/script.js';
 
 /* What stands between a hostile file and this machine: each fence is tried by what it has to stop. */
 
@@ -94,5 +96,20 @@ describe('a decoder', () => {
     if (!sandbox.startsWith('bubblewrap')) return context.skip('bubblewrap does not work on this machine');
     // The program's own folder is let in, and nothing beside it; of interfaces there is the loopback alone.
     expect(found.split('\n')).toEqual([expect.stringMatching(/No such file/), '1']);
+  });
+
+  test('is gone when it is killed, however far the sandbox around it has come', async () => {
+    const sandbox = await findSandbox({ ffmpeg: 'ffmpeg', ffprobe: 'ffprobe' });
+    const endless = ['-v', 'error', '-re', '-f', 'lavfi', '-i', 'testsrc', '-f', 'null', folder];
+    const [program, ...args] = sandbox.wrap('ffmpeg', endless, { memoryBytes: 2 ** 30, cpuSeconds: 60 });
+    // Bubblewrap makes its namespaces in the first milliseconds.
+    for (const tick of Array(200).keys()) {
+      const child = spawn(program!, args, { detached: true, stdio: 'ignore', env: sandbox.env });
+      const end = performance.now() + (tick % 50) / 4;
+      while (performance.now() < end);
+      killGroup(child);
+      await once(child, 'exit');
+    }
+    await until(async () => !(await run('ps', ['-ww', '-eo', 'args='])).stdout.includes(endless.join(' ')));
   });
 });

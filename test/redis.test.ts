@@ -1,13 +1,15 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { withLock } from '../src/workers/lock.js';
 import { checkRedis, ensureRedis, stopRedis } from '../src/workers/redis.js';
+import { until } from './support/script.js';
 
 describe('the private Redis', () => {
   let home: string;
@@ -66,6 +68,38 @@ describe('the private Redis', () => {
     expect(await ensureRedis(settings())).toMatchObject({ started: true });
   });
 
+  it('is found and stopped although its title does not tell its socket, as with Redis 6.0', async () => {
+    await writeFile(
+      join(home, 'redis-server'),
+      `#!/bin/sh\nPATH=${process.env.PATH}\nexec redis-server "$@" --proc-title-template redis\n`,
+      { mode: 0o755 },
+    );
+    const path = process.env.PATH;
+    process.env.PATH = `${home}:${path}`;
+    const { address } = await ensureRedis(settings()).finally(() => {
+      process.env.PATH = path;
+    });
+    const pid = pidOf(home);
+    expect(commandOf(pid)).toMatch(/^redis(?!-server)/);
+    await withRedis(address, (redis) => redis.set('a', '1'));
+    expect(await ensureRedis(settings())).toMatchObject({ started: false });
+    expect(await stopRedis(settings())).toBe(true);
+    expect(commandOf(pid)).not.toMatch(/^redis/);
+    await ensureRedis(settings());
+    expect(await withRedis(address, (redis) => redis.get('a'))).toBe('1');
+  });
+
+  it('is waited for, and no second one started, while it does not answer', async () => {
+    await ensureRedis(settings());
+    const pid = pidOf(home);
+    process.kill(pid, 'SIGSTOP');
+    const again = ensureRedis(settings());
+    await until(() => existsSync(join(home, 'redis/starting')));
+    process.kill(pid, 'SIGCONT');
+    expect(await again).toMatchObject({ started: false });
+    expect(serversOf(home)).toHaveLength(1);
+  });
+
   it('is left alone where REDIS_URL names another server', async () => {
     const elsewhere = { redisUrl: 'redis://user:secret@127.0.0.1:1', home };
     const { address, started, connection } = await ensureRedis(elsewhere);
@@ -92,6 +126,23 @@ describe('the private Redis', () => {
     await expect(ensureRedis({ redisUrl: null, home: long })).rejects.toThrow(
       /has at most 107 bytes, .*x\/redis\/s has \d+: set `VISIONZIP_HOME`/,
     );
+  });
+
+  it('is refused when it is older than BullMQ can use', async () => {
+    const info = '# Server\r\nredis_version:6.0.16\r\nredis_mode:standalone\r\nloading:0\r\n';
+    const path = join(home, 'old');
+    const server = createServer((socket) => {
+      socket.on('data', (data) => {
+        const [, ...commands] = data.toString().split(/^\*\d+\r\n/m);
+        for (const command of commands)
+          socket.write(/^info\r/im.test(command) ? `$${info.length}\r\n${info}\r\n` : '+OK\r\n');
+      });
+    }).listen(path);
+    await once(server, 'listening');
+    await expect(checkRedis({ path })).rejects.toThrow(
+      `Redis at ${path} is of version 6.0.16: expected 6.2 or newer`,
+    );
+    server.close();
   });
 
   it('is refused when it could throw jobs away', async () => {
@@ -143,6 +194,11 @@ describe('the lock', () => {
 
 function pidOf(home: string): number {
   return Number(readFileSync(join(home, 'redis/pid'), 'utf8'));
+}
+
+/** Empty for a process that is gone. */
+function commandOf(pid: number): string {
+  return spawnSync('ps', ['-o', 'args=', '-p', `${pid}`], { encoding: 'utf8' }).stdout.trim();
 }
 
 /** Processes whose title names the socket below this folder. */

@@ -2,7 +2,7 @@ import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import type { FileHandle } from 'node:fs/promises';
 import { FfmpegError, InputError } from './errors.js';
 import { INPUT_DESCRIPTOR, type Media } from './media.js';
-import { type DecoderPrograms, killGroup, type ProcessLimits, type Sandbox } from './sandbox.js';
+import { type DecoderPrograms, killGroup, type ProcessLimits, type Sandbox, watch } from './sandbox.js';
 
 /** What ends a run early. */
 export interface RunOptions {
@@ -34,10 +34,6 @@ export class Deadline {
   }
 }
 
-/** Decoders that run now; they do not outlive this process. */
-const running = new Set<ChildProcess>();
-process.on('exit', () => running.forEach(killGroup));
-
 const STDERR_BYTES = 8192;
 
 /** One ffmpeg or ffprobe from its start to its end. */
@@ -64,7 +60,7 @@ export class DecoderProcess {
     const { signal } = this.options;
     const onAbort = () => this.kill('abort');
     signal?.addEventListener('abort', onAbort, { once: true });
-    running.add(child);
+    watch(child);
     let rest = '';
     child.stderr?.on('data', (data: Buffer | string) => {
       const lines = (rest + data.toString()).split('\n');
@@ -86,7 +82,6 @@ export class DecoderProcess {
       });
     });
     void this.ended.then(() => {
-      running.delete(child);
       signal?.removeEventListener('abort', onAbort);
     });
     if (signal?.aborted) onAbort();

@@ -93,14 +93,18 @@ function prlimitArgs({ memoryBytes, cpuSeconds }: ProcessLimits): string[] {
   ];
 }
 
-/** Only the system's libraries are visible, read-only; the video itself comes as an open file. */
+/**
+ * Only the system's libraries are visible, read-only; the video itself comes as an open file. Not `--new-session`: no
+ * terminal can be reached anyhow from the session that each decoder is started in, and what moves to another one while
+ * bubblewrap starts outlives the killing of its group.
+ */
 function bwrapArgs(programs: DecoderPrograms): string[] {
   const elsewhere = Object.values(programs)
     .map((program: string) => dirname(program))
     .filter((folder) => !folder.startsWith('/usr/'));
   const folders = ['/lib', '/lib64', '/bin', '/etc/alternatives', '/etc/ld.so.cache', ...new Set(elsewhere)];
   return [
-    ...['--unshare-all', '--die-with-parent', '--new-session', '--clearenv', '--cap-drop', 'ALL'],
+    ...['--unshare-all', '--die-with-parent', '--clearenv', '--cap-drop', 'ALL'],
     ...['--ro-bind', '/usr', '/usr'],
     ...folders.flatMap((folder) => ['--ro-bind-try', folder, folder]),
     ...['--proc', '/proc', '--dev', '/dev'],
@@ -164,6 +168,7 @@ function runOnce(command: readonly string[], stdin?: number, env?: NodeJS.Proces
     detached: true,
     env,
   });
+  watch(child);
   const output = { stdout: '', stderr: '' };
   child.stdout?.on('data', (data: Buffer) => {
     output.stdout += data.toString();
@@ -184,6 +189,22 @@ function runOnce(command: readonly string[], stdin?: number, env?: NodeJS.Proces
     child.once('error', () => end(false));
     child.once('close', (code) => end(code === 0));
   });
+}
+
+/** Decoders that run now; they do not outlive this process. */
+const running = new Set<ChildProcess>();
+process.on('exit', killDecoders);
+
+/** Has a child, spawned detached, end with this process at the latest. */
+export function watch(child: ChildProcess): void {
+  running.add(child);
+  const forget = () => running.delete(child);
+  child.once('exit', forget).once('error', forget);
+}
+
+/** Kills all decoders of this process: for one that ends in a way in which it cannot clear up. */
+export function killDecoders(): void {
+  running.forEach(killGroup);
 }
 
 /** SIGKILL for a child and everything that it started; the child must have been spawned detached. */

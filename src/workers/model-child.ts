@@ -2,13 +2,13 @@
  * The entry of a model process: it loads a model on demand, keeps it, and answers one job after the other.
  *
  * ONNX Runtime blocks the thread for as long as a run takes, so `abort` and `disconnect` are heard between
- * runs. It leads a process group of its own, to which ffmpeg belongs: when the worker is gone, the whole group
- * ends with it.
+ * runs. When the worker is gone, this process ends with its group and its decoders, each of which has a group too.
  */
 import type { VideoSession } from '../pipeline/answer.js';
 import { InputError } from '../pipeline/errors.js';
 import { decoderSandbox, useDecoder } from '../pipeline/ffmpeg.js';
 import type { Model } from '../pipeline/model.js';
+import { killDecoders } from '../pipeline/sandbox.js';
 import type { AnswerOptions } from '../pipeline/types.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
 
@@ -116,6 +116,7 @@ function sent(error: unknown): SentError {
 
 /** Ends this process and whatever it started. */
 function endGroup(): never {
+  killDecoders();
   try {
     process.kill(-process.pid, 'SIGKILL');
   } catch {

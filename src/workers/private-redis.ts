@@ -14,6 +14,8 @@ const maxSocketBytes = process.platform === 'darwin' ? 103 : 107;
 const servers = ['redis-server', 'valkey-server'];
 /** How long a server may take to listen, and to end; loading its data is waited for. */
 const patienceMs = 10_000;
+/** How long a server that listens may take for an answer. */
+const answerMs = 2_000;
 const pollMs = 20;
 
 interface Files {
@@ -51,9 +53,9 @@ export async function startPrivateRedis(home: string): Promise<boolean> {
   if ((await stateOf(socketOf(home))) === 'ready') return false;
   await mkdir(files.folder, { recursive: true, mode: 0o700 });
   return withLock(files.lockFile, 2 * patienceMs, async () => {
-    const pid = await runningPid(files);
-    if (pid === null) return launch(files);
-    await untilReady(files, async () => (await runningPid(files)) === pid);
+    const isRunning = async () => (await runningPid(files)) !== null;
+    if ((await stateOf(files.socket)) === 'gone' && !(await isRunning())) return launch(files);
+    await untilReady(files, isRunning);
     return false;
   });
 }
@@ -61,16 +63,18 @@ export async function startPrivateRedis(home: string): Promise<boolean> {
 /** Has the server write its data and end. @returns false where none runs. */
 export async function stopPrivateRedis(home: string): Promise<boolean> {
   const files = filesOf(home);
+  const answer = await shutDown(files.socket);
+  const isGone = (await stateOf(files.socket)) === 'gone';
+  if (isGone && answer === 'ended') return true;
   const pid = await runningPid(files);
-  if (pid === null) return false;
-  process.kill(pid, 'SIGTERM'); // Redis takes it for SHUTDOWN: it flushes its append-only file first.
+  if (isGone && pid === null) return false;
+  if (pid !== null) process.kill(pid, 'SIGTERM'); // Redis takes it for SHUTDOWN.
   const end = Date.now() + patienceMs;
-  while ((await runningPid(files)) === pid) {
-    if (Date.now() > end)
-      throw new Error(`the Redis server (process ${pid}) does not end: see ${files.logFile}`);
+  while (pid !== null && Date.now() < end) {
+    if ((await runningPid(files)) !== pid) return true;
     await pause(pollMs);
   }
-  return true;
+  throw new Error(`the Redis server on ${files.socket} does not end: ${answer}; see ${files.logFile}`);
 }
 
 function filesOf(home: string): Files {
@@ -114,13 +118,13 @@ async function spawnServer(args: readonly string[]): Promise<ChildProcess> {
 }
 
 /** Waits until the server answers: as long as it loads its data, and else for some seconds while it runs. */
-async function untilReady(files: Files, runs: () => Promise<boolean>): Promise<void> {
+async function untilReady(files: Files, isRunning: () => Promise<boolean>): Promise<void> {
   let end = Date.now() + patienceMs;
   for (;;) {
     const state = await stateOf(files.socket);
     if (state === 'ready') return;
     if (state === 'loading') end = Date.now() + patienceMs;
-    if (!(await runs())) break;
+    if (state === 'gone' && !(await isRunning())) break;
     if (Date.now() > end) break;
     await pause(pollMs);
   }
@@ -131,22 +135,46 @@ async function untilReady(files: Files, runs: () => Promise<boolean>): Promise<v
   );
 }
 
-async function stateOf(socket: string): Promise<'ready' | 'loading' | 'gone'> {
+async function stateOf(socket: string): Promise<'ready' | 'loading' | 'silent' | 'gone'> {
+  const redis = await connect(socket, answerMs);
+  if (redis === null) return 'gone';
+  try {
+    await redis.ping();
+    return 'ready';
+  } catch (error) {
+    return (error as Error).message.startsWith('LOADING') ? 'loading' : 'silent';
+  } finally {
+    redis.disconnect();
+  }
+}
+
+/** Asks the server itself to end: nothing else tells for certain which process it is. @returns why it does not end. */
+async function shutDown(socket: string): Promise<string> {
+  const redis = await connect(socket, patienceMs);
+  if (redis === null) return 'gone';
+  const ended = once(redis, 'end').then(() => 'ended'); // With the process, whose data are written by then.
+  const refused = redis.call('SHUTDOWN').then(
+    () => ended,
+    (error: Error) => (error.message === 'Connection is closed.' ? ended : error.message),
+  );
+  return Promise.race([ended, refused]).finally(() => redis.disconnect());
+}
+
+/** @returns null where nobody listens. */
+async function connect(socket: string, commandTimeout: number): Promise<Redis | null> {
   const redis = new Redis({
     path: socket,
     lazyConnect: true,
     enableReadyCheck: false,
     retryStrategy: () => null,
+    commandTimeout,
   });
-  redis.on('error', () => {}); // The state says it.
+  redis.on('error', () => {}); // Whoever awaits a command hears of it.
   try {
     await redis.connect();
-    await redis.ping();
-    return 'ready';
-  } catch (error) {
-    return (error as Error).message.startsWith('LOADING') ? 'loading' : 'gone';
-  } finally {
-    redis.disconnect();
+    return redis;
+  } catch {
+    return null;
   }
 }
 
