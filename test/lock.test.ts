@@ -17,8 +17,18 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 /** All processes begin each round at the same moment; whoever holds the lock makes a file that nobody else may have made. */
 const script = `
   import { closeSync, openSync, unlinkSync } from 'node:fs';
+  import promises from 'node:fs/promises';
+  import { syncBuiltinESMExports } from 'node:module';
   import { setTimeout as pause } from 'node:timers/promises';
-  import { withLock } from '${lock}';
+  // What was read is old by the time that somebody acts on it.
+  const { readFile } = promises;
+  promises.readFile = async (...args) => {
+    const text = await readFile(...args);
+    await pause(Math.random() * 6);
+    return text;
+  };
+  syncBuiltinESMExports();
+  const { withLock } = await import('${lock}');
   const [dir, start] = process.argv.slice(1);
   for (let round = 0; round < ${rounds}; round++) {
     while (Date.now() < Number(start) + round * ${roundMs});
