@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { readAbout, type WorkerAbout } from './about.js';
 import { addressOf, connected, explained, hastyClient, type RedisConnection } from './connection.js';
 import { Documents, failureDocument } from './documents.js';
 import { JobConflictError, JobRefusedError, UnknownJobError } from './errors.js';
@@ -36,7 +37,13 @@ export interface QueueStatus {
   readonly counts: Readonly<Record<string, number>>;
   /** Those that listen; null where the server does not say. */
   readonly workers:
-    | readonly { readonly name: string; readonly address: string; readonly ageSeconds: number }[]
+    | readonly {
+        readonly name: string;
+        readonly address: string;
+        readonly ageSeconds: number;
+        /** Null for workers that do not say. */
+        readonly about: WorkerAbout | null;
+      }[]
     | null;
   readonly redis: RedisHealth;
 }
@@ -192,10 +199,14 @@ export class QueueClient {
     return this.#talk(async (queue) => {
       try {
         const workers = await queue.getWorkers();
-        return workers.map((worker) => ({
-          name: worker.rawname?.split(':w:')[1] ?? '',
-          address: worker.addr ?? '',
-          ageSeconds: Number(worker.age),
+        const names = workers.map(({ rawname }) => rawname?.split(':w:')[1] ?? '');
+        const keys = names.map((name) => this.#keys.worker(name));
+        const abouts = keys.length > 0 ? await this.#redis.mget(keys) : [];
+        return workers.map(({ addr = '', age }, i) => ({
+          name: names[i]!,
+          address: addr,
+          ageSeconds: Number(age),
+          about: readAbout(abouts[i] ?? null),
         }));
       } catch (error) {
         if (/NOPERM|unknown command|unknown subcommand/i.test((error as Error).message)) return null;

@@ -1,4 +1,6 @@
 /** What a producer of jobs needs; everything else in this folder is between the client and the workers. */
+
+export type { WorkerAbout } from './about.js';
 export {
   type AskAndWaitOptions,
   type CancelOutcome,

@@ -60,6 +60,8 @@ export interface Keys {
   cancel(id: string): string;
   /** The stored answer to one question about one video, by its content key. */
   answer(contentKey: string): string;
+  /** What a worker says of itself, by its name. */
+  worker(name: string): string;
   /** Channel on which job ids are published that shall stop. */
   readonly cancelChannel: string;
 }
@@ -69,6 +71,7 @@ export function keysOf(prefix: string, queue: string): Keys {
     result: (id) => `${prefix}:${queue}:result:${id}`,
     cancel: (id) => `${prefix}:${queue}:cancel:${id}`,
     answer: (contentKey) => `${prefix}:answer:${contentKey}`,
+    worker: (name) => `${prefix}:${queue}:worker:${name}`,
     cancelChannel: `${prefix}:${queue}:cancel`,
   };
 }

@@ -1,8 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { AskJobInput, Failure, JobProgress, Result } from '../queues/index.js';
+import { decoderSandbox } from '../src/pipeline/ffmpeg.js';
 import { isAlive } from '../src/workers/lock.js';
 import { useRedis } from './support/redis.js';
 import { type Call, callsOf, until } from './support/script.js';
@@ -74,6 +75,27 @@ describe('an answer', () => {
     await bench.worker();
     expect((await waited).status).toBe('completed');
     expect(seen.at(-1)).toMatchObject({ stage: 'encode', framesDone: 3, framesTotal: 3 });
+  });
+});
+
+describe('what a worker says of itself', () => {
+  it('is there while it listens, and expires with it', async () => {
+    open({ concurrency: 2 });
+    const worker = await bench.worker();
+    const about = async () => (await bench.client.status()).workers?.[0]?.about;
+    await until(async () => (await about()) !== null);
+    const sandbox = await decoderSandbox();
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+    expect(await about()).toEqual({ version, sandbox, concurrency: 2 });
+    const admin = new Redis(redis.socket);
+    try {
+      const [key] = await admin.keys(`${bench.settings.prefix}:*:worker:*`);
+      expect(await admin.ttl(key!)).toBeGreaterThan(0);
+      await worker.close();
+      expect(await admin.exists(key!)).toBe(0);
+    } finally {
+      admin.disconnect();
+    }
   });
 });
 

@@ -5,6 +5,7 @@ import { findPackageRoot } from '../model/shipped.js';
 import { addAsk } from './ask.js';
 import { addBatch } from './batch.js';
 import { addCancel } from './cancel.js';
+import { addChat } from './chat.js';
 import { addDashboard } from './dashboard.js';
 import { addEnqueue } from './enqueue.js';
 import { exitCodes, exitHelp, usageError } from './exit.js';
@@ -26,6 +27,7 @@ export function buildProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: () => {} });
   addAsk(program);
+  addChat(program);
   addEnqueue(program);
   addResult(program);
   addCancel(program);

@@ -1,7 +1,9 @@
 import Table from 'cli-table3';
 import type { Command } from 'commander';
+import type { WorkerAbout } from '../../queues/about.js';
 import type { QueueStatus } from '../../queues/client.js';
 import { withQueue } from './connect.js';
+import { plural } from './format.js';
 import { addCommonOptions, type Context, command } from './run.js';
 
 export function addStatus(program: Command): void {
@@ -34,11 +36,20 @@ function describe({ address, prefix, queue, counts, workers, redis }: QueueStatu
         workers === null
           ? 'unknown: this server does not tell who is connected (CLIENT LIST)'
           : workers
-              .map(({ name, address, ageSeconds }) => `${name || address}, up ${ageSeconds} s`)
+              .map(
+                ({ name, address, ageSeconds, about }) =>
+                  `${name || address}, up ${ageSeconds} s${aboutWorker(about)}`,
+              )
               .join('\n') || 'none',
     },
   );
   return table.toString();
+}
+
+function aboutWorker(about: WorkerAbout | null): string {
+  if (about === null) return '';
+  const jobs = `${plural(about.concurrency, 'job')} at a time`;
+  return `, version ${about.version}, ${jobs}, sandbox: ${about.sandbox ?? 'none, so no video can be read'}`;
 }
 
 function ofMaximum(bytes: number): string {

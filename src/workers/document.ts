@@ -22,7 +22,7 @@ export function buildResult(parts: ResultParts): Result {
   return resultSchema.parse({
     id,
     status: 'completed',
-    cached: answers.every((answer) => answer.cached),
+    cached: answers.length > 0 && answers.every((answer) => answer.cached),
     video: { path, digest: videoDigest, sizeBytes, codec, durationSeconds, fps, width, height, warnings },
     answers,
     plan: outcome.plan,

@@ -12,6 +12,7 @@ import type { Settings } from '../settings.js';
 import { Answerer } from './answerer.js';
 import { Catalog } from './catalog.js';
 import { FileDigests } from './digest.js';
+import { Presence } from './presence.js';
 import { cancelled, type JobSummary, Processor, Stop } from './processor.js';
 import { checkRedis, ensureRedis } from './redis.js';
 import { AnswerStore } from './store.js';
@@ -21,6 +22,8 @@ export interface WorkerOptions {
   readonly modelEntry?: string;
 }
 
+/** By which `visionzip status` names a worker. */
+const workerName = `${hostname()}-${process.pid}`;
 /** How often trouble of the same kind is logged, in milliseconds. */
 const tellAgainMs = 60_000;
 /** How long saying good-bye to Redis may take once no job is in hand, in milliseconds. */
@@ -43,10 +46,6 @@ export async function startWorker(
   await worker.start();
   const { queue, concurrency, threads, videoDirs } = settings;
   logger.info({ address, queue, concurrency, threads, videoDirs }, 'worker started');
-  decoderSandbox().then(
-    (sandbox) => logger.info({ sandbox }, 'decoders run in a sandbox'),
-    (error: Error) => logger.warn({ reason: error.message }, 'no video can be decoded'),
-  );
   return worker;
 }
 
@@ -91,6 +90,7 @@ export class AskWorker {
   readonly #answerer: Answerer;
   readonly #processor: Processor;
   readonly #worker: Worker<unknown, JobSummary>;
+  readonly #presence: Presence;
   /** Attempts at jobs. */
   readonly #inHand = new Set<Promise<JobSummary>>();
   /** Documents on their way to Redis. */
@@ -125,6 +125,7 @@ export class AskWorker {
       connection: redis,
       ...workerOptions(settings),
     });
+    this.#presence = new Presence(redis, keys.worker(workerName));
     this.#worker.on('error', this.#tell);
     this.#subscriber.on('error', this.#tell);
     redis.on('error', this.#tell).on('ready', () => {
@@ -142,6 +143,7 @@ export class AskWorker {
       this.#logger.warn({ job: id }, 'the worker of this job died; it runs again');
     });
     this.#worker.run().catch(this.#tell);
+    this.#tellOfSandbox().catch(this.#tell);
   }
 
   /**
@@ -165,7 +167,7 @@ export class AskWorker {
     const closed = this.#worker.close().then(() => Promise.all(this.#writing));
     await within(drainMs + abortGraceMs + farewellMs, this.#drained());
     clearTimeout(limit);
-    if (this.#redis.status === 'ready') await within(farewellMs, closed);
+    if (this.#redis.status === 'ready') await within(farewellMs, Promise.all([closed, this.#presence.end()]));
     this.#clients.end();
     await this.#answerer.close();
     await within(farewellMs, closed); // Nothing can wait for Redis any more.
@@ -179,6 +181,16 @@ export class AskWorker {
     attempt.then(over, over);
     return attempt;
   };
+
+  async #tellOfSandbox(): Promise<void> {
+    const { concurrency } = this.#settings;
+    const sandbox = await decoderSandbox().catch((error: Error) => {
+      this.#logger.warn({ reason: error.message }, 'no video can be decoded');
+      return null;
+    });
+    if (sandbox !== null) this.#logger.info({ sandbox }, 'decoders run in a sandbox');
+    if (this.#closing === null) this.#presence.start({ sandbox, concurrency });
+  }
 
   async #drained(): Promise<void> {
     while (this.#inHand.size > 0) await Promise.allSettled(this.#inHand);
@@ -224,7 +236,7 @@ function workerOptions(settings: Settings) {
   const kept = { age: settings.retentionSeconds };
   return {
     autorun: false,
-    name: `${hostname()}-${process.pid}`,
+    name: workerName,
     prefix: settings.prefix,
     concurrency: settings.concurrency,
     lockDuration: settings.lockMs,

@@ -1,5 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { shippedModelNotice } from '../../src/cli/notice.js';
 
@@ -21,11 +22,12 @@ export interface RunningCli {
   stderrHas(text: string): Promise<void>;
 }
 
-/** Starts the compiled command line as a process of its own, with no settings but those given. */
+/** Starts the compiled command line as a process of its own, with no settings and no input but those given. */
 export function startCli(
   args: readonly string[],
   env: Record<string, string> = {},
   cwd?: string,
+  input?: string,
 ): RunningCli {
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(REDIS_URL|HF_|VISIONZIP_(?!MODEL_DIRS)|FORCE_COLOR)/.test(name),
@@ -33,8 +35,9 @@ export function startCli(
   const child = spawn(process.execPath, [main, ...args], {
     cwd,
     env: { ...Object.fromEntries(inherited), NO_COLOR: '1', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+  }) as ChildProcessByStdio<Writable | null, Readable, Readable>;
+  child.stdin?.end(input);
   const stdout: Buffer[] = [];
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
@@ -62,8 +65,13 @@ async function failAtEnd(ended: Promise<CliRun>, text: string): Promise<never> {
   throw new Error(`ended with ${code} before "${text}": ${stderr}`);
 }
 
-export function cli(args: readonly string[], env?: Record<string, string>, cwd?: string): Promise<CliRun> {
-  return startCli(args, env, cwd).ended;
+export function cli(
+  args: readonly string[],
+  env?: Record<string, string>,
+  cwd?: string,
+  input?: string,
+): Promise<CliRun> {
+  return startCli(args, env, cwd, input).ended;
 }
 
 /** The one JSON document on standard output; throws where there is anything else. */
