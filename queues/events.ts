@@ -3,7 +3,7 @@ import { QueueEvents } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { Clients } from './clients.js';
 import { type RedisConnection, RedisUnavailableError } from './connection.js';
-import { type JobProgress, progressSchema } from './schemas.js';
+import { type JobProgress, progressSchema, type Result } from './schemas.js';
 import { tolerant } from './tolerant.js';
 
 export interface WaitOptions {
@@ -11,6 +11,8 @@ export interface WaitOptions {
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
   onProgress?(progress: JobProgress): void;
+  /** Each answer as it becomes whole, in a document with it alone; see `answered` in `JobProgress`. */
+  onAnswer?(document: Result): void;
 }
 
 interface Listener {
@@ -83,7 +85,11 @@ export class JobEvents {
       return await new Promise((resolve, reject) => {
         const found = (value: T | null) => value !== null && resolve(value);
         const failed = (error: unknown) => error instanceof RedisUnavailableError || reject(error);
-        listener = { onChange: () => look().then(found, failed), onProgress: options.onProgress };
+        const onProgress = (progress: JobProgress) => {
+          options.onProgress?.(progress);
+          if (progress.answered) options.onAnswer?.(progress.answered);
+        };
+        listener = { onChange: () => look().then(found, failed), onProgress };
         onAbort = () => reject(signal?.reason);
         if (signal?.aborted) onAbort();
         signal?.addEventListener('abort', onAbort);

@@ -72,17 +72,6 @@ export type AskJobInput = z.input<typeof askJobSchema>;
 /** A job as it lies in the queue. */
 export type AskJob = z.output<typeof askJobSchema>;
 
-/** Where a running job stands. */
-export const progressSchema = z.strictObject({
-  stage: z.enum(['load', 'probe', 'encode', 'generate']),
-  framesDone: z.int(),
-  framesTotal: z.int(),
-  answersDone: z.int(),
-  answersTotal: z.int(),
-});
-
-export type JobProgress = z.infer<typeof progressSchema>;
-
 const ms = z.number().min(0);
 
 export const timingsSchema = z.strictObject({
@@ -165,6 +154,22 @@ export const resultSchema = z.strictObject({
 });
 
 export type Result = z.infer<typeof resultSchema>;
+
+/** Where a running job stands. */
+export const progressSchema = z.strictObject({
+  stage: z.enum(['load', 'probe', 'encode', 'generate']),
+  framesDone: z.int(),
+  framesTotal: z.int(),
+  answersDone: z.int(),
+  answersTotal: z.int(),
+  /**
+   * An answer that has just become whole: the document as it stands then, with this answer alone. Not sent of answers that
+   * another attempt at the job would not repeat. Events may get lost; the document of the finished job has all answers.
+   */
+  answered: resultSchema.optional(),
+});
+
+export type JobProgress = z.infer<typeof progressSchema>;
 
 /**
  * Whose fault a failure is: of the job's questions, its video, its model or its settings, which would fail again; or

@@ -6,6 +6,7 @@ import type { AskJob } from '../queues/index.js';
 import { cli, documentOf, startCli } from './support/cli.js';
 import { FakeWorker, type Verdict } from './support/fake-worker.js';
 import { freshQueue, useRedis } from './support/redis.js';
+import { until } from './support/script.js';
 
 const redis = useRedis();
 let env: Record<string, string>;
@@ -23,7 +24,7 @@ afterEach(async () => {
 });
 
 /** Answers each question with itself in capitals. */
-const capitals = (job: AskJob): Verdict => ({
+const capitals = (job: AskJob) => ({
   answers: job.questions.map((question) => question.toUpperCase()),
 });
 
@@ -52,8 +53,8 @@ function batch(...args: string[]) {
 /** The rows of the output by their id, a line each. */
 function output(): Record<string, unknown>[] {
   return readFileSync(join(folder, 'out.jsonl'), 'utf8')
-    .trim()
     .split('\n')
+    .filter((line) => line !== '')
     .map((line) => JSON.parse(line))
     .sort((a, b) => a.id - b.id);
 }
@@ -100,6 +101,22 @@ describe('visionzip batch', () => {
         batch: expect.objectContaining({ row: id }),
       })),
     );
+  });
+
+  it('writes a row as its answer comes, while the others of its job are on their way', async () => {
+    writeRows(['a.mp4', 'one'], ['a.mp4', 'two']);
+    let during: unknown[] = [];
+    work((job) => ({
+      ...capitals(job),
+      until: () =>
+        until(() => {
+          during = output();
+          return during.length > 0;
+        }),
+    }));
+    expect((await cli(batch(), env)).code).toBe(0);
+    expect(during).toMatchObject([{ id: 0, prediction: 'ONE', run: { model: { name: 'nano' } } }]);
+    expect(output()).toMatchObject([{ prediction: 'ONE' }, { prediction: 'TWO' }]);
   });
 
   it('goes on after a kill -9 without asking anything again, and lets no other in until then', async () => {

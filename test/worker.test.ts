@@ -78,6 +78,31 @@ describe('an answer', () => {
   });
 });
 
+describe('an answer that is whole before the others', () => {
+  it.each([
+    [{}, true],
+    [{ temperature: 1, seed: 3 }, true],
+    [{ temperature: 1 }, false],
+  ])('is told of, unless another attempt would answer otherwise (%o)', async (generation, isTold) => {
+    open();
+    const gate = join(bench.dir, 'gate');
+    const id = await ask(bench.video('a.mp4', { text: 'red', gate }), ['what?', 'which?'], { generation });
+    const told: Result[] = [];
+    const seen: string[] = [];
+    const waited = bench.client.wait(id, {
+      onAnswer: (document) => void told.push(document),
+      onProgress: ({ stage }) => void seen.push(stage),
+    });
+    await bench.worker();
+    await until(() => (isTold ? told.length > 0 : seen.length > 0));
+    writeFileSync(gate, '');
+    const { answers, ...whole } = (await waited) as Result;
+    expect(answers.length).toBe(2);
+    if (!isTold) return expect(told).toEqual([]);
+    expect(told).toEqual([{ ...whole, answers: [answers[0]], finishedAt: expect.any(String) }]);
+  });
+});
+
 describe('what a worker says of itself', () => {
   it('is there while it listens, and expires with it', async () => {
     open({ concurrency: 2 });

@@ -42,7 +42,7 @@ export function addBatch(program: Command): void {
         'Each row is written to --out as its answer comes, with its other fields as they stand in the file, and `prediction`, `status`, `run` (job, model, frames, tokens, timings …), `batch` ' +
         'and, where it failed, `error`, which replace fields of these names. ' +
         'Run again, it goes on where it stopped and tries failed rows again. Rows about one part of a video share a job; ' +
-        'through the queue their answers come together, and a worker that has answered them before takes no time for them.',
+        'a worker that has answered them before takes no time for them.',
     )
     .argument('<file>', 'the rows: one JSON object a line')
     .requiredOption(
@@ -155,14 +155,19 @@ type Run = (ask: Ask, settings: JobSettings, inFlight: number) => Promise<number
 async function throughTheQueue(options: BatchOptions, run: Run): Promise<number> {
   return withQueue(async (client) => {
     await tellWhenNobodyWorks(client);
-    return run((job, signal) => askQueue(client, job, signal), jobSettings(options), options.inFlight ?? 4);
+    return run((...asked) => askQueue(client, ...asked), jobSettings(options), options.inFlight ?? 4);
   });
 }
 
-async function askQueue(client: QueueClient, job: AskJob, signal: AbortSignal): Promise<ResultDocument> {
+async function askQueue(
+  client: QueueClient,
+  job: AskJob,
+  signal: AbortSignal,
+  onAnswer: (document: ResultDocument) => void,
+): Promise<ResultDocument> {
   const id = await client.ask(job);
   try {
-    return await client.wait(id, { signal });
+    return await client.wait(id, { signal, onAnswer });
   } catch (error) {
     // The job is this batch's own. Where it cannot be cancelled, because Redis has gone, it costs time and no more.
     if (signal.aborted) await client.cancel(id).catch(() => 'unknown');

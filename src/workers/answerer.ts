@@ -34,6 +34,12 @@ export interface Ask {
   readonly queueMs: number;
 }
 
+/** What whoever asks may hear meanwhile. */
+export interface AskOptions extends Pick<RunOptions, 'signal' | 'onProgress'> {
+  /** Each answer when it is whole, in a document with it alone; not called where another attempt would answer otherwise. */
+  onAnswer?(document: Result): void;
+}
+
 /** An answer, and whether it was stored before. */
 interface Found extends StoredAnswer {
   readonly cached: boolean;
@@ -53,17 +59,21 @@ export class Answerer {
   }
 
   /** @throws InputError, the signal's reason, and whatever goes wrong on the way. */
-  async answer(ask: Ask, options: RunOptions): Promise<Result> {
+  async answer(ask: Ask, options: AskOptions): Promise<Result> {
     const { catalog, digests, settings } = this.#parts;
     const started = performance.now();
     const model = await catalog.find(ask.job.model);
     const videoDigest = await digests.of(ask.path, settings.limits.maxBytes, options.signal);
+    const parts = { id: ask.id, job: ask.job, videoDigest, model, queueMs: ask.queueMs };
     const keys = keysOf(ask.job, { videoDigest, model, provider: settings.provider });
     const found = await this.#stored(keys);
     const missing = [...keys.keys()].filter((question) => !found.has(question));
     let outcome: AnswerOutcome | null = null;
     if (missing.length > 0) {
-      outcome = await this.#run(ask, model, missing, options);
+      const describe = (outcome: AnswerOutcome) => buildResult({ ...parts, outcome });
+      const tell = isRepeatable(ask.job.generation) ? options.onAnswer : undefined;
+      const onAnswer = tell && ((outcome: AnswerOutcome) => tell(describe(outcome)));
+      outcome = await this.#run(ask, model, missing, { ...options, onAnswer });
       if (outcome.video.path !== ask.path) {
         throw new InputError(`${ask.path} became a link to ${outcome.video.path}, which was not checked`);
       }
@@ -76,7 +86,7 @@ export class Answerer {
     const { plan, tokens, frames, video } = answers[0]!.run; // As the pipeline has it: the first question's.
     const timings = outcome?.timings ?? lookupOnly(performance.now() - started);
     return buildResult({
-      ...{ id: ask.id, job: ask.job, videoDigest, model, queueMs: ask.queueMs },
+      ...parts,
       outcome: {
         ...{ plan, tokens, frames, timings },
         video: { ...video, path: ask.path },
@@ -122,7 +132,10 @@ export class Answerer {
     const { threads, provider, limits, decoder, abortGraceMs } = this.#parts.settings;
     const { sampling, compression, generation, strict } = job;
     const request = { video: path, questions, sampling, compression, generation, limits, strict };
-    const order = { modelDir: model.dir, modelDigest: model.digest, threads, provider, decoder, request };
+    const order = {
+      ...{ modelDir: model.dir, modelDigest: model.digest, threads, provider, decoder, request },
+      tellAnswers: options.onAnswer !== undefined,
+    };
     const process = this.#takeProcess(modelKey(order), abortGraceMs);
     try {
       return await process.run(order, options);

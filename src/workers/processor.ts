@@ -7,10 +7,9 @@ import { cancelledReason, type Keys } from '../../queues/options.js';
 import { type AskJob, askJobSchema, type Result, type ResultDocument } from '../../queues/schemas.js';
 import { InputError } from '../pipeline/errors.js';
 import { resolveBelow } from '../pipeline/source.js';
-import type { Progress } from '../pipeline/types.js';
 import type { Settings } from '../settings.js';
 import type { Answerer } from './answerer.js';
-import { latestOnly } from './latest.js';
+import { Telling } from './telling.js';
 
 /** What BullMQ keeps of a completed job; the document lies under `result:<job id>`. */
 export interface JobSummary {
@@ -112,12 +111,12 @@ export class Processor {
     }
     const data: AskJob = parsed.data;
     const path = await resolveBelow(data.video, this.#parts.settings.videoDirs);
-    const progress = latestOnly((update: Progress) => job.updateProgress({ ...update }));
+    const telling = new Telling((progress) => job.updateProgress({ ...progress }));
     try {
       const ask = { id, job: data, path, queueMs };
-      return await this.#parts.answerer.answer(ask, { signal, onProgress: progress.send });
+      return await this.#parts.answerer.answer(ask, { signal, ...telling.listeners });
     } finally {
-      await progress.idle();
+      await telling.idle();
     }
   }
 

@@ -7,7 +7,11 @@ import type { AskJob, FaultKind, ResultDocument } from '../../queues/schemas.js'
 
 /** How the fake worker ends a job; `never` keeps it under way. */
 export type Verdict =
-  | { readonly answers: readonly string[] }
+  | {
+      readonly answers: readonly string[];
+      /** Tells the first answer before the job has ended, which it does after this. */
+      readonly until?: () => Promise<unknown>;
+    }
   | { readonly error: string; readonly fault?: FaultKind }
   | 'never';
 
@@ -28,7 +32,19 @@ export class FakeWorker {
         this.#seen.emit('job', this.jobs.length);
         const ending = verdict(job.data);
         if (ending === 'never') return new Promise(() => {});
-        await documents.writeOnce(documentOf(job.id!, job.data, ending));
+        const document = documentOf(job.id!, job.data, ending);
+        if (document.status === 'completed' && 'until' in ending) {
+          const counts = {
+            framesDone: 1,
+            framesTotal: 1,
+            answersDone: 1,
+            answersTotal: job.data.questions.length,
+          };
+          const answered = { ...document, answers: document.answers.slice(0, 1) };
+          await job.updateProgress({ stage: 'generate', ...counts, answered });
+          await ending.until?.();
+        }
+        await documents.writeOnce(document);
       },
       { connection: patientOptions(connection), prefix: defaultPrefix },
     );
