@@ -43,9 +43,8 @@ async function main(): Promise<void> {
   const runs = parseCount('runs', values.runs, 1);
   const tables = values.peers ? await measurePeers(runs) : await measurePipeline(values.model, runs);
   if (tables.length === 0) return;
-  if (values.json) return console.log(JSON.stringify({ machine: machine(), tables }, null, 2));
   const text = [machine(), '', ...tables.map(toMarkdown)].join('\n');
-  console.log(text);
+  console.log(values.json ? JSON.stringify({ machine: machine(), tables }, null, 2) : text);
   if (values.write) writeResults(values.peers ? 'peers' : 'bench', text);
 }
 

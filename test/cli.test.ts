@@ -85,6 +85,17 @@ describe('a wrong command line', () => {
     });
   });
 
+  it.each([
+    ['question', ['enqueue', 'clip.mp4', '']],
+    ['video', ['enqueue', '', 'What?']],
+    ['model', ['ask', 'clip.mp4', 'What?', '--model', 'nobody']],
+    ['model', ['enqueue', 'clip.mp4', 'What?', '--model', './nano']],
+    ['settings', ['enqueue', 'clip.mp4', 'What?', '--start', '3', '--end', '2']],
+  ])('which says whose fault it is: %s of %j', async (fault, args) => {
+    const run = await cli([...args, '--json'], {}, folder);
+    expect([run.code, documentOf(run).fault]).toEqual([2, fault]);
+  });
+
   it('includes a document where the rows of a batch go', async () => {
     const run = await cli(['batch', 'rows.jsonl', '--out', '-', '--json'], {}, folder);
     expect([run.code, run.stderr]).toEqual([2, expect.stringContaining('where --out writes the rows')]);

@@ -4,6 +4,9 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeFrames } from '../src/pipeline/decode.js';
 import { planProcesses, planRuns, selectExpression } from '../src/pipeline/decode-plan.js';
 import { seekTime } from '../src/pipeline/decode-start.js';
+import { showFrames } from '../src/pipeline/decoder-log.js';
+import { Deadline } from '../src/pipeline/decoder-process.js';
+import { openRawVideo } from '../src/pipeline/ffmpeg.js';
 import { sampleFrames } from '../src/pipeline/sample.js';
 import { defaultLimits, openVideo } from '../src/pipeline/source.js';
 import type { Frame } from '../src/pipeline/types.js';
@@ -236,6 +239,23 @@ describe('a consumer', () => {
   });
 });
 
+describe('a stretch that is over', () => {
+  test('is decoded no further while another of its process goes on', async () => {
+    await ffmpeg(...pattern(), ...h264(), at('over.mp4'));
+    const { media, streamMap: stream } = await openVideo(at('over.mp4'), defaultLimits);
+    const raw = await openRawVideo(media, {
+      ...{ deadline: new Deadline(60_000), signal: undefined, threads: 1, holds: true, rotates: true },
+      stretches: [4, 1].map((frames, i) => ({ from: null, stream, frames, filters: [showFrames(i)] })),
+    });
+    for (const pixels of raw.pixels) pixels.resume();
+    let decoded = 0;
+    while (await raw.nextFrame(1)) decoded++;
+    await raw.stop();
+    expect(decoded).toBeGreaterThan(0);
+    expect(decoded).toBeLessThan(20); // Of 75: the frames that were under way.
+  });
+});
+
 describe('the plan', () => {
   /** 10,000 frames of 720p with a keyframe every 250. */
   const video = {
@@ -277,12 +297,12 @@ describe('the plan', () => {
 
   test('does as it is told', () => {
     expect(planRuns(video, every(20), 'seek')).toHaveLength(500);
-    expect(planRuns(video, [0, 9000], 'pass')).toEqual([{ indices: [0, 9000], seek: false }]);
+    expect(planRuns(video, [0, 9000], 'pass')).toEqual([{ indices: [0, 9000], seek: false, decoded: 9001 }]);
   });
 
   test('never seeks where seeking cannot be relied upon', () => {
     const runs = planRuns({ ...video, seeking: 'none' }, [0, 9000], 'seek');
-    expect(runs).toEqual([{ indices: [0, 9000], seek: false }]);
+    expect(runs).toEqual([{ indices: [0, 9000], seek: false, decoded: 9001 }]);
   });
 
   test('begins anew where the clock of the container does', () => {
@@ -294,7 +314,7 @@ describe('the plan', () => {
     ]);
   });
 
-  test('makes several runs in a process, deals them out to the cores, and holds few frames', () => {
+  test('makes several runs in a process, shares their work out to the cores, and holds few frames', () => {
     const frameBytes = 1280 * 720 * 3;
     const plan = (starts: readonly number[], bytes = frameBytes) =>
       planProcesses(planRuns(video, starts, 'seek'), bytes, 2).map((batch) =>
@@ -306,14 +326,21 @@ describe('the plan', () => {
         [[250, 750], true],
       ],
     ]);
+    // 100 frames are decoded for the second, and one for each of the others.
+    expect(plan([0, 349, 500, 750])).toEqual([
+      [
+        [[349], true],
+        [[0, 500, 750], true],
+      ],
+    ]);
     expect(plan(every(500)).map((batch) => batch.length)).toEqual([2, 2]);
     // A frame of 107 MB: two are above 128 MiB.
     expect(plan([0, 250], 8192 * 4352 * 3)).toEqual([[[[0], true]], [[[250], true]]]);
   });
 
   test('gives a long run a process of its own, which waits for its reader', () => {
-    const long = { indices: every(20).slice(0, 60), seek: true };
-    const short = { indices: [9000], seek: true };
+    const long = { indices: every(20).slice(0, 60), seek: true, decoded: 1181 };
+    const short = { indices: [9000], seek: true, decoded: 1 };
     expect(planProcesses([long, short], 1280 * 720 * 3, 2)).toEqual([
       [{ runs: [long], holds: false }],
       [{ runs: [short], holds: true }],

@@ -1,3 +1,5 @@
+import type { FaultKind } from '../../queues/schemas.js';
+
 /** What the exit code of every command means. */
 export const exitCodes = {
   ok: 0,
@@ -19,18 +21,27 @@ export const exitHelp = `Exit codes:
   4    the job was cancelled, or is not finished in time
   130  interrupted`;
 
+interface CliErrorOptions extends ErrorOptions {
+  /** Which part of what was asked is at fault; see `faultOf` in run.ts. */
+  readonly fault?: FaultKind;
+}
+
 /** An error whose exit code is known; the message is all that its reader needs. */
 export class CliError extends Error {
   override readonly name = 'CliError';
+  readonly fault: FaultKind | undefined;
+
   constructor(
     readonly exitCode: ExitCode,
     message: string,
-    options?: ErrorOptions,
+    options?: CliErrorOptions,
   ) {
     super(message, options);
+    this.fault = options?.fault;
   }
 }
 
-export function usageError(message: string): CliError {
-  return new CliError(exitCodes.usage, message);
+/** The command line is wrong; by default its settings, not what is asked. */
+export function usageError(message: string, fault: FaultKind = 'settings'): CliError {
+  return new CliError(exitCodes.usage, message, { fault });
 }

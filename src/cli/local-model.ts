@@ -88,6 +88,7 @@ async function modelFolder(model: string, modelDirs: readonly string[]): Promise
   }
   throw usageError(
     `--model: expected the folder of a prepared model with its visionzip.json; found none at ${candidates.join(' or ')}`,
+    'model',
   );
 }
 

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { z } from 'zod';
+import { faultOfJob } from '../../queues/faults.js';
 import {
   type AskJob,
   type AskJobInput,
@@ -89,7 +90,7 @@ export function buildJob(video: string, questions: string[], settings: JobSettin
   const job = { video: video && resolve(video), questions, ...settings };
   const parsed = askJobSchema.safeParse(job, { reportInput: true });
   if (parsed.success) return parsed.data;
-  throw usageError(describeIssue(parsed.error));
+  throw usageError(describeIssue(parsed.error), faultOfJob(parsed.error));
 }
 
 /** Where an option is not called as its field in a job. */

@@ -114,8 +114,8 @@ class Printer {
 
 /** As in the documents of jobs; null for an interruption, and where Redis is not there. */
 function faultOf(error: unknown): string | null {
+  if (error instanceof CliError) return error.fault ?? null;
   if (error instanceof Error && 'fault' in error) return String(error.fault);
-  if (error instanceof CliError) return error.exitCode === exitCodes.usage ? 'settings' : null;
   return error instanceof Interruption || exitCodeOf(error) === exitCodes.redis ? null : 'internal';
 }
 

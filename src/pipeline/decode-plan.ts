@@ -6,6 +6,8 @@ export interface DecodeRun {
   readonly indices: readonly number[];
   /** Seek to the keyframe of the first of them; else decode from the beginning. */
   readonly seek: boolean;
+  /** How many frames are decoded for them. */
+  readonly decoded: number;
 }
 
 /** `seek`: a run for each frame. `pass`: one run for all. `auto`: whatever costs least. */
@@ -44,7 +46,7 @@ export function planRuns(
   const frameMs = FRAME_MS + (MEGAPIXEL_MS * info.width * info.height) / 1e6;
   const seekMs = SEEK_MS + (INDEX_MS * ptsSeconds.length) / 1000;
   const seekable = seeking !== 'none' && strategy !== 'pass';
-  const runs: { indices: number[]; seek: boolean }[] = [];
+  const runs: { indices: number[]; seek: boolean; decoded: number }[] = [];
   const keyframeOf = follow(keyframes);
   const partOf = follow(parts);
   for (const index of indices) {
@@ -57,8 +59,12 @@ export function planRuns(
     const full = (runs.at(-1)?.indices.length ?? 0) >= MAX_FRAMES_A_RUN;
     const seek =
       jumps || (seekable && (strategy === 'seek' || cheaper || (full && fromKeyframe < index + 1)));
-    if (last === undefined || seek || full) runs.push({ indices: [index], seek });
-    else runs.at(-1)!.indices.push(index);
+    if (last === undefined || seek || full) {
+      runs.push({ indices: [index], seek, decoded: seek ? fromKeyframe : index + 1 });
+    } else {
+      runs.at(-1)!.indices.push(index);
+      runs.at(-1)!.decoded += goOn;
+    }
   }
   return runs;
 }
@@ -81,9 +87,9 @@ export interface DecodeProcess {
 
 /**
  * Which processes make which runs: several a process, since starting one costs more than seeking. Each batch is worked on
- * by as many processes as there are cores, and its runs are dealt out in turn, since what they cost often grows or falls
- * along the video. A process with several runs gives their frames in no certain order, so they are all held: they are
- * bounded. A long run has a process of its own.
+ * by as many processes as there are cores, between which its frames are shared out as evenly as they can be. A process with
+ * several runs gives their frames in no certain order, so they are all held: they are bounded. A long run has a process of
+ * its own.
  */
 export function planProcesses(
   runs: readonly DecodeRun[],
@@ -102,11 +108,20 @@ export function planProcesses(
   }
   return batches.map((batch) => {
     const holds = batch.reduce((sum, run) => sum + bytesOf(run), 0) <= MAX_HELD_BYTES;
-    return Array.from({ length: Math.min(cores, batch.length) }, (_, core) => ({
-      runs: batch.filter((_, i) => i % cores === core),
-      holds,
-    }));
+    return shareOut(batch, Math.min(cores, batch.length)).map((runs) => ({ runs, holds }));
   });
+}
+
+/** The longest run first, each to whoever has least to do; each share is in the order of the video. */
+function shareOut(runs: readonly DecodeRun[], count: number): DecodeRun[][] {
+  const shares = Array.from({ length: count }, () => ({ runs: [] as DecodeRun[], decoded: 0 }));
+  for (const run of [...runs].sort((a, b) => b.decoded - a.decoded)) {
+    const free = shares.filter((share) => share.runs.length < MAX_RUNS_A_PROCESS);
+    const least = free.reduce((best, share) => (share.decoded < best.decoded ? share : best));
+    least.runs.push(run);
+    least.decoded += run.decoded;
+  }
+  return shares.map((share) => share.runs.sort((a, b) => a.indices[0]! - b.indices[0]!));
 }
 
 /**

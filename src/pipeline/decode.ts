@@ -71,11 +71,11 @@ export async function* decodeFrames(
     for (const i of batches.keys()) {
       opened[i] ??= open(batches[i]!);
       const processes = opened[i];
-      const count = processes.reduce((sum, { runs }) => sum + runs.length, 0);
-      for (let k = 0; k < count; k++) {
+      const places = inOrder(processes);
+      for (const [k, place] of places.entries()) {
         // What is left of this batch is decoded by now, or will be soon.
-        if (2 * k >= count && batches[i + 1]) opened[i + 1] ??= open(batches[i + 1]!);
-        const reader = await readerOf(video, processes, k);
+        if (2 * k >= places.length && batches[i + 1]) opened[i + 1] ??= open(batches[i + 1]!);
+        const reader = await readerOf(video, place);
         try {
           for (const index of reader.indices) {
             const taken = await takeFrame(video, reader, index, substitutes, options, read);
@@ -113,15 +113,23 @@ function openProcess(
   return { runs, options, readers };
 }
 
-/** Runs were dealt out to the processes in turn. */
-async function readerOf(
-  video: OpenedVideo,
-  processes: readonly OpenedProcess[],
-  k: number,
-): Promise<RunReader> {
-  const { runs, readers, options } = processes[k % processes.length]!;
-  const i = Math.floor(k / processes.length);
-  return new RunReader(video, runs[i]!, (await readers).readers[i]!, options);
+/** A run and where it is decoded. */
+interface Place {
+  readonly run: DecodeRun;
+  readonly process: OpenedProcess;
+  /** Among the runs of its process. */
+  readonly position: number;
+}
+
+function inOrder(processes: readonly OpenedProcess[]): Place[] {
+  const places = processes.flatMap((process) =>
+    process.runs.map((run, position) => ({ run, process, position })),
+  );
+  return places.sort((a, b) => a.run.indices[0]! - b.run.indices[0]!);
+}
+
+async function readerOf(video: OpenedVideo, { run, process, position }: Place): Promise<RunReader> {
+  return new RunReader(video, run, (await process.readers).readers[position]!, process.options);
 }
 
 async function stopAll(processes: readonly OpenedProcess[]): Promise<void> {
@@ -168,7 +176,7 @@ async function readOne(
   index: number,
   read: Pick<ReadOptions, 'deadline' | 'signal'>,
 ): Promise<Pixels> {
-  const run: DecodeRun = { indices: [index], seek: true };
+  const run: DecodeRun = { indices: [index], seek: true, decoded: 1 };
   const options = { ...read, threads: 1, holds: false };
   const opened = await openReaders(video, [firstStart(video, run)], options);
   const reader = new RunReader(video, run, opened.readers[0]!, options);

@@ -121,7 +121,7 @@ export interface Stretch {
   readonly stream: string;
   /** Filters up to the selected frames as they shall come out. */
   readonly filters: readonly string[];
-  /** It ends behind this many selected frames. */
+  /** It ends with the selected frame that comes behind this many. */
   readonly frames: number;
 }
 
@@ -220,7 +220,8 @@ function rawVideoCommand(media: Media, options: RawVideoOptions): ffmpeg.FfmpegC
     command
       .output(`pipe:${3 + i}`)
       .noAudio()
-      .videoFilters([...filters])
+      // A stretch that is over is decoded no further; -frames:v alone lets ffmpeg go on until all of them are.
+      .videoFilters([...filters, `trim=end_frame=${frames}`])
       .outputOptions([
         ...['-map', `${i}:${stream}`, '-sn', '-dn', '-fps_mode', 'passthrough', '-frames:v', String(frames)],
         ...['-pix_fmt', options.pixelFormat ?? 'rgb24', '-f', 'rawvideo', '-flush_packets', '1'],
