@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type Dtype, dtypes } from '../src/model/layout.js';
+import { type Dtype, dtypes } from '../src/models/layout.js';
 import { parseCount } from './arguments.js';
 import { benchPublished } from './bench/published.js';
 import { machine, writeResults } from './bench/report.js';

@@ -3,7 +3,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { loadModel } from '../src/model/load.js';
+import { loadModel } from '../src/models/load.js';
 import { parseCount } from './arguments.js';
 import { benchCompress } from './bench/compress.js';
 import { benchDecode } from './bench/decode.js';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { ExtraKind } from '../src/clips/index.js';
+import type { ExtraKind } from './clips/index.js';
 
 /** A row of questions.jsonl. */
 export interface ClipRow {

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { parseCount } from './arguments.js';
 import {
   type Clip,
   type ClipOptions,
@@ -11,8 +12,7 @@ import {
   EXTRA_KINDS,
   type ExtraKind,
   generateClip,
-} from '../src/clips/index.js';
-import { parseCount } from './arguments.js';
+} from './clips/index.js';
 
 const HELP = `Usage: clips --seed S --count N --out DIR
 

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import type { Command } from 'commander';
 import { exitHelp } from '../src/cli/exit.js';
 import { buildProgram } from '../src/cli/program.js';
-import { type Container, containers, pictureTitles, videoCodecs } from '../src/pipeline/formats.js';
+import { type Container, containers, pictureTitles, videoCodecs } from '../src/media/formats.js';
 import { settingsVariables } from '../src/settings.js';
 
 /*

@@ -1,9 +1,9 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describeModel } from '../src/model/folder.js';
-import { loadModel } from '../src/model/load.js';
-import type { Model } from '../src/pipeline/model.js';
+import { describeModel } from '../src/models/folder.js';
+import { loadModel } from '../src/models/load.js';
+import type { Model } from '../src/models/types.js';
 import { evaluateBeside } from './eval/beside.js';
 import { practiceRows, worldDigest } from './eval/clips.js';
 import { evaluateContainers } from './eval/containers.js';

@@ -5,6 +5,7 @@
 import { closeSync, mkdirSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { parseCount } from './arguments.js';
 import {
   askAll,
   centreAt,
@@ -15,8 +16,7 @@ import {
   type Random,
   type Scene,
   sampleScene,
-} from '../src/clips/index.js';
-import { parseCount } from './arguments.js';
+} from './clips/index.js';
 
 const INPUT_SIZE = 96;
 const PATCH_SIZE = 8;

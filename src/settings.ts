@@ -9,12 +9,12 @@ import {
   defaultRetentionSeconds,
 } from '../queues/options.js';
 import { faultOfUrl } from '../queues/url.js';
-import { type Provider, providers } from './model/providers.js';
-import { findPackageRoot } from './model/shipped.js';
-import { InputError } from './pipeline/errors.js';
-import { defaultLimits } from './pipeline/limits.js';
-import type { DecoderPrograms } from './pipeline/sandbox.js';
-import type { Limits } from './pipeline/types.js';
+import { InputError } from './errors.js';
+import { defaultLimits } from './media/limits.js';
+import type { DecoderPrograms } from './media/sandbox.js';
+import type { Limits } from './media/types.js';
+import { type Provider, providers } from './models/providers.js';
+import { findPackageRoot } from './models/shipped.js';
 
 /** Everything that a user may set by the environment. This is the one file that reads it. */
 export interface Settings {

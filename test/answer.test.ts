@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { InputError } from '../src/errors.js';
 import { answerVideo, VideoSession } from '../src/pipeline/answer.js';
-import { InputError } from '../src/pipeline/errors.js';
 import type { AnswerOutcome, AnswerRequest, CompressedFrame, Progress } from '../src/pipeline/types.js';
 import { fakeModel } from './fake-model.js';
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type PlanRequest, planTokens, splitBudget } from '../src/pipeline/budget.js';
-import { InputError } from '../src/pipeline/errors.js';
+import { InputError } from '../src/errors.js';
+import { splitBudget } from '../src/models/split-budget.js';
+import { type PlanRequest, planTokens } from '../src/pipeline/budget.js';
 
 /** 144 patches and CLS, 5 tokens of text a frame, 20 for template and question. */
 const request: PlanRequest = {

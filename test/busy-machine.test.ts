@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { beforeAll, expect, it, vi } from 'vitest';
-import { decodeFrames } from '../src/pipeline/decode.js';
-import type { Media } from '../src/pipeline/media.js';
-import { defaultLimits, openVideo } from '../src/pipeline/source.js';
+import { decodeFrames } from '../src/media/decode.js';
+import type { Media } from '../src/media/media.js';
+import { defaultLimits, openVideo } from '../src/media/open.js';
 import { ffmpeg, h264, temporaryFolder, testPattern } from './media.js';
 
 /*
@@ -12,8 +12,8 @@ import { ffmpeg, h264, temporaryFolder, testPattern } from './media.js';
  */
 
 const files = vi.hoisted(() => ({ closed: 0 }));
-vi.mock('../src/pipeline/media.js', async (original) => {
-  const media = await original<typeof import('../src/pipeline/media.js')>();
+vi.mock('../src/media/media.js', async (original) => {
+  const media = await original<typeof import('../src/media/media.js')>();
   const openChecked = async (of: Media) => {
     const file = await media.openChecked(of);
     const close = file.close.bind(file);

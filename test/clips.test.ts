@@ -23,7 +23,7 @@ import {
   type SceneObject,
   SHAPES,
   sampleScene,
-} from '../src/clips/index.js';
+} from '../scripts/clips/index.js';
 
 const clips: Clip[] = Array.from({ length: 600 }, (_, i) => generateClip(clipSeed(5, i)));
 

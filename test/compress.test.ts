@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { runCase } from '../scripts/reference-case.js';
+import type { EncodedFrame } from '../src/models/types.js';
 import { compressFrame, keepAll } from '../src/pipeline/compress.js';
-import type { EncodedFrame } from '../src/pipeline/types.js';
 
 const fixtures = new URL('fixtures/visionzip', import.meta.url).pathname;
 const golden = new URL('../../shared/golden', import.meta.url).pathname;

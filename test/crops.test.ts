@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { NEWLINE, orderOfAll } from '../src/pipeline/crop-order.js';
-import { createPictureCrops, type Resolution } from '../src/pipeline/crops.js';
-import { InputError } from '../src/pipeline/errors.js';
-import { createPreprocessor } from '../src/pipeline/preprocess.js';
+import { InputError } from '../src/errors.js';
+import { createPictureCrops, type Resolution } from '../src/models/crops.js';
+import { NEWLINE } from '../src/models/newline.js';
+import { createPreprocessor } from '../src/models/preprocess.js';
+import { orderOfAll } from '../src/pipeline/crop-order.js';
 
 /** What LLaVA-NeXT's models on the hub name. */
 const resolutions: Resolution[] = [

@@ -1,15 +1,15 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { decodeFrames } from '../src/pipeline/decode.js';
-import { planProcesses, planRuns, selectExpression } from '../src/pipeline/decode-plan.js';
-import { seekTime } from '../src/pipeline/decode-start.js';
-import { showFrames } from '../src/pipeline/decoder-log.js';
-import { Deadline } from '../src/pipeline/decoder-process.js';
-import { openRawVideo } from '../src/pipeline/ffmpeg.js';
+import { decodeFrames } from '../src/media/decode.js';
+import { planProcesses, planRuns, selectExpression } from '../src/media/decode-plan.js';
+import { seekTime } from '../src/media/decode-start.js';
+import { showFrames } from '../src/media/decoder-log.js';
+import { Deadline } from '../src/media/decoder-process.js';
+import { openRawVideo } from '../src/media/ffmpeg.js';
+import { defaultLimits, openVideo } from '../src/media/open.js';
+import type { Frame } from '../src/media/types.js';
 import { sampleFrames } from '../src/pipeline/sample.js';
-import { defaultLimits, openVideo } from '../src/pipeline/source.js';
-import type { Frame } from '../src/pipeline/types.js';
 import {
   decodersAlive,
   ffmpeg,

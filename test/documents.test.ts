@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
 import { Documents, failedReasonOf, failureDocument, UnreadableDocumentError } from '../queues/documents.js';
 import { cancelledReason, keysOf } from '../queues/options.js';
 import type { FaultKind, JobProgress, Result } from '../queues/schemas.js';
-import type { Fault } from '../src/pipeline/errors.js';
-import type { Answer, AnswerOutcome, Plan, Progress, Timings, VideoWarning } from '../src/pipeline/types.js';
+import type { Fault } from '../src/errors.js';
+import type { VideoWarning } from '../src/media/types.js';
+import type { Answer, AnswerOutcome, Plan, Progress, Timings } from '../src/pipeline/types.js';
 import { freshQueue, useRedis } from './support/redis.js';
 
 const server = useRedis();

@@ -1,11 +1,13 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import type { Manifest } from '../src/model/manifest.js';
-import { Session, Tensor } from '../src/model/session.js';
-import { createVision } from '../src/model/vision.js';
-import { encodeFrames, framesAtOnce } from '../src/pipeline/encode.js';
+import type { Frame } from '../src/media/types.js';
+import { framesAtOnce } from '../src/models/batch.js';
+import type { Manifest } from '../src/models/manifest.js';
+import { Session, Tensor } from '../src/models/session.js';
+import type { PreparedFrame } from '../src/models/types.js';
+import { createVision } from '../src/models/vision.js';
+import { encodeFrames } from '../src/pipeline/encode.js';
 import { StageClock } from '../src/pipeline/timings.js';
-import type { Frame, PreparedFrame } from '../src/pipeline/types.js';
 import { fakeModel } from './fake-model.js';
 
 /** A clip that counts how many of its frames were asked for. */

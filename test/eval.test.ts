@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readQuestions } from '../scripts/clip-files.js';
+import { clipSeed, createRandom } from '../scripts/clips/index.js';
 import { ask, encodeClip } from '../scripts/eval/ask.js';
 import { besideOutcome } from '../scripts/eval/beside.js';
 import { bootstrap } from '../scripts/eval/bootstrap.js';
@@ -52,12 +53,11 @@ import {
 } from '../scripts/eval/settings.js';
 import { mistakesOf, shortOutcome } from '../scripts/eval/short.js';
 import { atTimesOf } from '../scripts/eval/short-clips.js';
-import { clipSeed, createRandom } from '../src/clips/index.js';
-import { loadModel } from '../src/model/load.js';
+import { defaultLimits } from '../src/media/open.js';
+import { loadModel } from '../src/models/load.js';
+import { splitBudget } from '../src/models/split-budget.js';
+import type { EncodedFrame } from '../src/models/types.js';
 import { answerVideo } from '../src/pipeline/answer.js';
-import { splitBudget } from '../src/pipeline/budget.js';
-import { defaultLimits } from '../src/pipeline/source.js';
-import type { EncodedFrame } from '../src/pipeline/types.js';
 import { fakeModel } from './fake-model.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'visionzip-eval-test-'));

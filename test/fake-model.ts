@@ -1,4 +1,4 @@
-import type { KvCache, Model } from '../src/pipeline/model.js';
+import type { KvCache, Model } from '../src/models/types.js';
 
 /** What the fake decoder was asked, in order. */
 export interface DecodeCall {

@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { FfmpegError } from '../src/pipeline/errors.js';
-import { decoderSandbox, useDecoder } from '../src/pipeline/ffmpeg.js';
-import { inputArgs, MAX_STREAMS } from '../src/pipeline/media.js';
-import { findSandbox, killGroup } from '../src/pipeline/sandbox.js';
-import { defaultLimits, openVideo } from '../src/pipeline/source.js';
+import { FfmpegError } from '../src/errors.js';
+import { decoderSandbox, useDecoder } from '../src/media/ffmpeg.js';
+import { inputArgs, MAX_STREAMS } from '../src/media/media.js';
+import { defaultLimits, openVideo } from '../src/media/open.js';
+import { findSandbox, killGroup } from '../src/media/sandbox.js';
 import { ffmpeg, h264, temporaryFolder, testPattern } from './media.js';
 import { until } from './support/script.js';
 

@@ -4,11 +4,11 @@ import { chmod, mkdir, readFile, rename, truncate, writeFile } from 'node:fs/pro
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { decodeFrames } from '../src/pipeline/decode.js';
-import { InputError } from '../src/pipeline/errors.js';
-import { useDecoder } from '../src/pipeline/ffmpeg.js';
-import { defaultLimits, openVideo } from '../src/pipeline/source.js';
-import type { Frame, Limits } from '../src/pipeline/types.js';
+import { InputError } from '../src/errors.js';
+import { decodeFrames } from '../src/media/decode.js';
+import { useDecoder } from '../src/media/ffmpeg.js';
+import { defaultLimits, openVideo } from '../src/media/open.js';
+import type { Frame, Limits } from '../src/media/types.js';
 import { decodersAlive, ffmpeg, h264, plainFrames, temporaryFolder, testPattern, yuv420p } from './media.js';
 
 const folder = temporaryFolder();
@@ -321,8 +321,8 @@ describe('a worker that is killed with -9', () => {
   test('takes its decoder with it', async () => {
     // A process of its own that stops in the middle of a video, its decoder waiting for it.
     const script = `
-      import { openVideo, defaultLimits } from '${new URL('../dist/src/pipeline/source.js', import.meta.url)}';
-      import { decodeFrames } from '${new URL('../dist/src/pipeline/decode.js', import.meta.url)}';
+      import { openVideo, defaultLimits } from '${new URL('../dist/src/media/open.js', import.meta.url)}';
+      import { decodeFrames } from '${new URL('../dist/src/media/decode.js', import.meta.url)}';
       const video = await openVideo(${JSON.stringify(plain)}, defaultLimits);
       for await (const frame of decodeFrames(video, [...video.ptsSeconds.keys()], { timeoutMs: 60000 })) {
         console.log('frame', frame.index);

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadModel } from '../src/model/load.js';
-import { InputError } from '../src/pipeline/errors.js';
+import { InputError } from '../src/errors.js';
+import { loadModel } from '../src/models/load.js';
+import type { PreparedFrame } from '../src/models/types.js';
 import { buildPrompt } from '../src/pipeline/prompt.js';
-import type { PreparedFrame } from '../src/pipeline/types.js';
 
 /* Every file of a model, broken in every way, on the shipped model: a fault of the model that names the file. */
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { InputError } from '../src/pipeline/errors.js';
+import { InputError } from '../src/errors.js';
 import type { Progress } from '../src/pipeline/types.js';
 import { isAlive } from '../src/workers/lock.js';
 import type { ModelOrder } from '../src/workers/messages.js';

@@ -13,13 +13,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClipRow, readQuestions } from '../scripts/clip-files.js';
-import { describeModel } from '../src/model/folder.js';
-import { loadModel } from '../src/model/load.js';
+import { InputError } from '../src/errors.js';
+import { defaultLimits } from '../src/media/open.js';
+import { describeModel } from '../src/models/folder.js';
+import { loadModel } from '../src/models/load.js';
+import type { Model, PreparedFrame } from '../src/models/types.js';
 import { answerVideo } from '../src/pipeline/answer.js';
-import { InputError } from '../src/pipeline/errors.js';
-import type { Model } from '../src/pipeline/model.js';
-import { defaultLimits } from '../src/pipeline/source.js';
-import type { AnswerRequest, Compression, PreparedFrame } from '../src/pipeline/types.js';
+import type { AnswerRequest, Compression } from '../src/pipeline/types.js';
 
 /* The shipped model, from the encoded file to the answer. */
 

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Frame } from '../src/pipeline/types.js';
+import type { Frame } from '../src/media/types.js';
 
 /*
  * Clips whose frames tell which they are: a 4 × 4 grid of blocks in the middle, of which block k is white where bit k of the

@@ -2,13 +2,13 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { loadModel } from '../src/model/load.js';
-import { prepareModel } from '../src/model/prepare/prepare.js';
+import { defaultLimits } from '../src/media/open.js';
+import { loadModel } from '../src/models/load.js';
+import { prepareModel } from '../src/models/prepare/prepare.js';
+import type { Model } from '../src/models/types.js';
 import { answerVideo } from '../src/pipeline/answer.js';
-import type { Model } from '../src/pipeline/model.js';
 import { planPasses } from '../src/pipeline/passes.js';
 import { encodePicture } from '../src/pipeline/picture.js';
-import { defaultLimits } from '../src/pipeline/source.js';
 import { StageClock } from '../src/pipeline/timings.js';
 import type { CompressedFrame, Progress } from '../src/pipeline/types.js';
 import {

@@ -3,19 +3,19 @@ import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { elementTypes, Graph, intAttribute, valueInfo } from '../src/model/graph/graph.js';
-import { type GraphProto, GraphProtoSchema, type ModelProto } from '../src/model/graph/onnx_pb.js';
-import { readGraph } from '../src/model/graph/read.js';
-import { opsetOf, writeGraph } from '../src/model/graph/write.js';
-import type { Dtype } from '../src/model/layout.js';
-import { loadModel } from '../src/model/load.js';
-import { cutLogits } from '../src/model/prepare/logits.js';
-import { prepareModel } from '../src/model/prepare/prepare.js';
-import { findVisionParts } from '../src/model/prepare/vision.js';
+import { elementTypes, Graph, intAttribute, valueInfo } from '../src/models/graph/graph.js';
+import { type GraphProto, GraphProtoSchema, type ModelProto } from '../src/models/graph/onnx_pb.js';
+import { readGraph } from '../src/models/graph/read.js';
+import { opsetOf, writeGraph } from '../src/models/graph/write.js';
+import type { Dtype } from '../src/models/layout.js';
+import { loadModel } from '../src/models/load.js';
+import { cutLogits } from '../src/models/prepare/logits.js';
+import { prepareModel } from '../src/models/prepare/prepare.js';
+import { findVisionParts } from '../src/models/prepare/vision.js';
+import type { EncodedFrame, Model } from '../src/models/types.js';
 import { compressFrame, keepAll } from '../src/pipeline/compress.js';
-import type { Model } from '../src/pipeline/model.js';
 import { buildPrompt } from '../src/pipeline/prompt.js';
-import type { EncodedFrame, VisualTokens } from '../src/pipeline/types.js';
+import type { VisualTokens } from '../src/pipeline/types.js';
 import {
   answerGreedily,
   concat,

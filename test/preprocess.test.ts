@@ -5,11 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { writePng } from '../src/pipeline/image.js';
-import { createPreprocessor } from '../src/pipeline/preprocess.js';
-import { preprocessorConfigSchema } from '../src/pipeline/preprocessor-config.js';
-import { resample } from '../src/pipeline/resample.js';
-import type { Frame } from '../src/pipeline/types.js';
+import { writePng } from '../src/media/image.js';
+import { resample } from '../src/media/resample.js';
+import type { Frame } from '../src/media/types.js';
+import { createPreprocessor } from '../src/models/preprocess.js';
+import { preprocessorConfigSchema } from '../src/models/preprocessor-config.js';
 import { plainFrames } from './media.js';
 
 const folder = fileURLToPath(new URL('fixtures/preprocess', import.meta.url));

@@ -2,12 +2,12 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { loadModel } from '../src/model/load.js';
-import { prepareModel } from '../src/model/prepare/prepare.js';
+import { loadModel } from '../src/models/load.js';
+import { prepareModel } from '../src/models/prepare/prepare.js';
+import type { EncodedFrame, Model } from '../src/models/types.js';
 import { compressFrame, keepAll } from '../src/pipeline/compress.js';
-import type { Model } from '../src/pipeline/model.js';
 import { buildPrompt } from '../src/pipeline/prompt.js';
-import type { CompressedFrame, EncodedFrame, VisualTokens } from '../src/pipeline/types.js';
+import type { CompressedFrame, VisualTokens } from '../src/pipeline/types.js';
 import {
   answerGreedily,
   concat,

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { pullModel } from '../src/model/pull.js';
+import { pullModel } from '../src/models/pull.js';
 import { HubServer } from './hub-server.js';
 
 const weights = randomBytes(300_000);

@@ -5,12 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { loadModel } from '../src/model/load.js';
+import type { Frame } from '../src/media/types.js';
+import { loadModel } from '../src/models/load.js';
+import type { EncodedFrame, KvCache, Model } from '../src/models/types.js';
 import { compressFrame, keepAll } from '../src/pipeline/compress.js';
 import { generateAnswer, prefillVideo } from '../src/pipeline/generate.js';
-import type { KvCache, Model } from '../src/pipeline/model.js';
 import { buildPrompt, type Prompt } from '../src/pipeline/prompt.js';
-import type { CompressedFrame, EncodedFrame, Frame, VisualTokens } from '../src/pipeline/types.js';
+import type { CompressedFrame, VisualTokens } from '../src/pipeline/types.js';
 
 /*
  * The shipped model against transformers' LlavaForConditionalGeneration in float32, from the pixels to the answer.

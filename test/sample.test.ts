@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { InputError } from '../src/pipeline/errors.js';
+import { InputError } from '../src/errors.js';
 import * as sample from '../src/pipeline/sample.js';
 import type { Sampling } from '../src/pipeline/types.js';
 

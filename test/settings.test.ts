@@ -1,7 +1,7 @@
 import { delimiter } from 'node:path';
 import { expect, it } from 'vitest';
-import { InputError } from '../src/pipeline/errors.js';
-import { defaultLimits } from '../src/pipeline/source.js';
+import { InputError } from '../src/errors.js';
+import { defaultLimits } from '../src/media/open.js';
 import { readSettings, settingsVariables } from '../src/settings.js';
 
 it('has a default for every setting', () => {

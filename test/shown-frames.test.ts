@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { decodeFrames } from '../src/pipeline/decode.js';
+import { decodeFrames } from '../src/media/decode.js';
+import { defaultLimits, openVideo } from '../src/media/open.js';
+import type { Frame } from '../src/media/types.js';
 import { sampleFrames } from '../src/pipeline/sample.js';
-import { defaultLimits, openVideo } from '../src/pipeline/source.js';
-import type { Frame } from '../src/pipeline/types.js';
 import { ffmpeg, h264, publishedClip, rotate, temporaryFolder } from './media.js';
 import { cornerOf, draw, encodeNumbered, numberOf, red } from './numbered.js';
 

@@ -1,9 +1,10 @@
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { decodeFrames } from '../src/pipeline/decode.js';
-import { InputError } from '../src/pipeline/errors.js';
-import { defaultLimits, openVideo, resolveBelow } from '../src/pipeline/source.js';
+import { InputError } from '../src/errors.js';
+import { decodeFrames } from '../src/media/decode.js';
+import { defaultLimits, openVideo } from '../src/media/open.js';
+import { resolveBelow } from '../src/sources/below.js';
 import {
   ffmpeg,
   fromFirst,

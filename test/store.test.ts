@@ -8,8 +8,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { keysOf } from '../queues/options.js';
 import { askJobSchema } from '../queues/schemas.js';
 import type { AnswerOutcome } from '../src/pipeline/types.js';
+import { FileDigests } from '../src/sources/digest.js';
 import { Catalog } from '../src/workers/catalog.js';
-import { FileDigests } from '../src/workers/digest.js';
 import { AnswerStore, contentKey, isRepeatable } from '../src/workers/store.js';
 import { freshQueue, useRedis } from './support/redis.js';
 import { writeModel } from './support/worker.js';

@@ -16,11 +16,11 @@ import {
 } from '@huggingface/transformers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { loadModel } from '../src/model/load.js';
-import { prepareModel } from '../src/model/prepare/prepare.js';
+import { loadModel } from '../src/models/load.js';
+import { prepareModel } from '../src/models/prepare/prepare.js';
+import type { Model, PromptPart } from '../src/models/types.js';
 import { keepAll } from '../src/pipeline/compress.js';
 import { generateAnswer, prefillVideo } from '../src/pipeline/generate.js';
-import type { Model, PromptPart } from '../src/pipeline/model.js';
 import { buildPrompt } from '../src/pipeline/prompt.js';
 import { copyFixture, fixtures, readFloats } from './support/published.js';
 

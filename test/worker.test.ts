@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { AskJobInput, Failure, JobProgress, Result } from '../queues/index.js';
-import { decoderSandbox } from '../src/pipeline/ffmpeg.js';
+import { decoderSandbox } from '../src/media/ffmpeg.js';
 import { isAlive } from '../src/workers/lock.js';
 import { useRedis } from './support/redis.js';
 import { type Call, callsOf, until } from './support/script.js';

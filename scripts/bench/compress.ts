@@ -1,5 +1,5 @@
+import type { EncodedFrame, TokenBudget } from '../../src/models/types.js';
 import { compressFrame } from '../../src/pipeline/compress.js';
-import type { EncodedFrame, TokenBudget } from '../../src/pipeline/types.js';
 import { median, ms, type Table } from './table.js';
 
 interface Setting {

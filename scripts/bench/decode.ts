@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { decodeFrames } from '../../src/pipeline/decode.js';
-import { type DecodeStrategy, planRuns } from '../../src/pipeline/decode-plan.js';
-import { decoderSandbox } from '../../src/pipeline/ffmpeg.js';
+import { decodeFrames } from '../../src/media/decode.js';
+import { type DecodeStrategy, planRuns } from '../../src/media/decode-plan.js';
+import { decoderSandbox } from '../../src/media/ffmpeg.js';
+import { defaultLimits, type OpenedVideo, openVideo } from '../../src/media/open.js';
 import { sampleFrames } from '../../src/pipeline/sample.js';
-import { defaultLimits, type OpenedVideo, openVideo } from '../../src/pipeline/source.js';
 import type { Table } from './table.js';
 
 /** Of the clip: 720p at 30 frames a second, one minute. */

@@ -1,4 +1,4 @@
-import { loadModel } from '../../src/model/load.js';
+import { loadModel } from '../../src/models/load.js';
 import { answerVideo } from '../../src/pipeline/answer.js';
 
 // Prints the peak resident memory, in KiB, of answering one question: MODEL_DIR CLIP FRAMES.

@@ -1,13 +1,13 @@
 import { statSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { loadModel } from '../../src/model/load.js';
-import { prepareModel } from '../../src/model/prepare/prepare.js';
+import { loadModel } from '../../src/models/load.js';
+import { prepareModel } from '../../src/models/prepare/prepare.js';
+import type { EncodedFrame, Model } from '../../src/models/types.js';
 import { compressFrame, keepAll } from '../../src/pipeline/compress.js';
 import { generateAnswer, prefillVideo } from '../../src/pipeline/generate.js';
-import type { Model } from '../../src/pipeline/model.js';
 import { buildPrompt } from '../../src/pipeline/prompt.js';
-import type { EncodedFrame, VisualTokens } from '../../src/pipeline/types.js';
+import type { VisualTokens } from '../../src/pipeline/types.js';
 import type { ChildRequest, FirstTokenSetting } from './published.js';
 
 // One measurement in a process of its own, so that its peak memory is its own: REQUEST, in JSON. Prints JSON.

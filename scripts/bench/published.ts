@@ -3,8 +3,8 @@ import { linkSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Dtype } from '../../src/model/layout.js';
-import type { TokenBudget } from '../../src/pipeline/types.js';
+import type { Dtype } from '../../src/models/layout.js';
+import type { TokenBudget } from '../../src/models/types.js';
 import { median, type Table, times } from './table.js';
 
 /** Frames as a tower gives them. */

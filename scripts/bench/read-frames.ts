@@ -1,7 +1,7 @@
 import { pathToFileURL } from 'node:url';
-import { decodeFrames } from '../../src/pipeline/decode.js';
+import { decodeFrames } from '../../src/media/decode.js';
+import { defaultLimits, openVideo } from '../../src/media/open.js';
 import { sampleFrames } from '../../src/pipeline/sample.js';
-import { defaultLimits, openVideo } from '../../src/pipeline/source.js';
 
 /** What some reader made of a clip. */
 export interface ReadFrames {

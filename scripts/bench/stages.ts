@@ -1,6 +1,6 @@
+import { defaultLimits } from '../../src/media/open.js';
+import type { Model } from '../../src/models/types.js';
 import { answerVideo } from '../../src/pipeline/answer.js';
-import type { Model } from '../../src/pipeline/model.js';
-import { defaultLimits } from '../../src/pipeline/source.js';
 import { stageNames } from '../../src/pipeline/timings.js';
 import type { AnswerOutcome, AnswerRequest, Compression, Timings } from '../../src/pipeline/types.js';
 import { median, ms, type Table, times } from './table.js';

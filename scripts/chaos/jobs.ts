@@ -2,10 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { AskJobInput } from '../../queues/schemas.js';
-import { createRandom } from '../../src/clips/index.js';
-import { loadModel } from '../../src/model/load.js';
+import { loadModel } from '../../src/models/load.js';
 import { answerVideo } from '../../src/pipeline/answer.js';
 import { makeClips, readQuestions } from '../clip-files.js';
+import { createRandom } from '../clips/index.js';
 import { type ChaosOptions, settings } from './options.js';
 
 /** `waiting`: cancelled as soon as it is in the queue; `running`: as soon as a worker has it. */

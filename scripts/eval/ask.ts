@@ -1,12 +1,11 @@
-import { decodeFrames } from '../../src/pipeline/decode.js';
+import { decodeFrames } from '../../src/media/decode.js';
+import { defaultLimits, type OpenedVideo, openVideo } from '../../src/media/open.js';
+import type { EncodedFrame, Model } from '../../src/models/types.js';
 import { encodeFrames } from '../../src/pipeline/encode.js';
 import { defaultMaxNewTokens, generateAnswer, prefillVideo } from '../../src/pipeline/generate.js';
-import type { Model } from '../../src/pipeline/model.js';
 import { buildPrompt, type Prompt } from '../../src/pipeline/prompt.js';
 import { sampleFrames } from '../../src/pipeline/sample.js';
-import { defaultLimits, type OpenedVideo, openVideo } from '../../src/pipeline/source.js';
 import { StageClock } from '../../src/pipeline/timings.js';
-import type { EncodedFrame } from '../../src/pipeline/types.js';
 import type { EvalClip } from './clips.js';
 import type { Answered } from './results.js';
 import type { Setting } from './settings.js';

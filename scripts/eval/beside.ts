@@ -1,4 +1,4 @@
-import type { Model } from '../../src/pipeline/model.js';
+import type { Model } from '../../src/models/types.js';
 import { median, ms, type Table, times } from '../bench/table.js';
 import { ask, encodeClip } from './ask.js';
 import { wantedClips } from './clips.js';

@@ -1,4 +1,4 @@
-import { createRandom } from '../../src/clips/index.js';
+import { createRandom } from '../clips/index.js';
 
 /** A measured value and its 95 % interval. */
 export interface Interval {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Clip, clipSeed, EXTRA_KINDS, type ExtraKind, generateClip } from '../../src/clips/index.js';
 import { type ClipRow, makeClips, readQuestions } from '../clip-files.js';
+import { type Clip, clipSeed, EXTRA_KINDS, type ExtraKind, generateClip } from '../clips/index.js';
 
 /** One clip to ask about. */
 export interface EvalClip {

@@ -1,7 +1,7 @@
-import type { Random } from '../../src/clips/index.js';
-import { splitBudget } from '../../src/pipeline/budget.js';
+import { splitBudget } from '../../src/models/split-budget.js';
+import type { EncodedFrame } from '../../src/models/types.js';
 import { compressFrame } from '../../src/pipeline/compress.js';
-import type { EncodedFrame } from '../../src/pipeline/types.js';
+import type { Random } from '../clips/index.js';
 
 /** What a control may know besides the frame. */
 interface ControlContext {

@@ -1,4 +1,4 @@
-import type { Model } from '../../src/pipeline/model.js';
+import type { Model } from '../../src/models/types.js';
 import type { Table } from '../bench/table.js';
 import type { Interval } from './bootstrap.js';
 import type { Method } from './controls.js';

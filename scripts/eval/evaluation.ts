@@ -1,5 +1,5 @@
 import cliProgress from 'cli-progress';
-import type { Model } from '../../src/pipeline/model.js';
+import type { Model } from '../../src/models/types.js';
 import type { Table } from '../bench/table.js';
 import { type ClipFolder, type ClipsWanted, type EvalClip, wantedClips } from './clips.js';
 import type { Method } from './controls.js';

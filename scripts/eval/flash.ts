@@ -1,10 +1,10 @@
-import { isSeen } from '../../src/clips/index.js';
-import { NO_FLASH } from '../../src/clips/questions.js';
-import { splitBudget } from '../../src/pipeline/budget.js';
-import type { Model } from '../../src/pipeline/model.js';
+import { defaultLimits, type OpenedVideo, openVideo } from '../../src/media/open.js';
+import { splitBudget } from '../../src/models/split-budget.js';
+import type { Model } from '../../src/models/types.js';
 import { planPasses } from '../../src/pipeline/passes.js';
-import { defaultLimits, type OpenedVideo, openVideo } from '../../src/pipeline/source.js';
 import { median } from '../bench/table.js';
+import { isSeen } from '../clips/index.js';
+import { NO_FLASH } from '../clips/questions.js';
 import { ask, encodeAt } from './ask.js';
 import { type ClipsWanted, type EvalClip, sceneOf } from './clips.js';
 import { type Evaluation, forEachClip, type PartOutcome } from './evaluation.js';

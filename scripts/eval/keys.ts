@@ -14,7 +14,7 @@ export function digestOf(folder: string, ending: string): string {
 
 /** Of the compiled code on which answers depend; captions and tables are not part of it. */
 export function codeDigest(): string {
-  const folders = ['../../src/model', '../../src/pipeline'].map((path) =>
+  const folders = ['../../src/media', '../../src/models', '../../src/pipeline'].map((path) =>
     digestOf(fileURLToPath(new URL(path, import.meta.url)), '.js'),
   );
   const files = ['ask.js', 'controls.js', 'settings.js', 'short-clips.js'].map((name) =>

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { createRandom } from '../../src/clips/index.js';
-import { Session, Tensor } from '../../src/model/session.js';
-import { splitBudget } from '../../src/pipeline/budget.js';
+import { Session, Tensor } from '../../src/models/session.js';
+import { splitBudget } from '../../src/models/split-budget.js';
+import type { EncodedFrame, Model } from '../../src/models/types.js';
 import { keepAll } from '../../src/pipeline/compress.js';
-import type { Model } from '../../src/pipeline/model.js';
-import type { EncodedFrame, VisualTokens } from '../../src/pipeline/types.js';
+import type { VisualTokens } from '../../src/pipeline/types.js';
+import { createRandom } from '../clips/index.js';
 import { type Method, methods } from './controls.js';
 
 /** One way to show a clip to the language model. */

@@ -1,5 +1,4 @@
-import type { Model } from '../../src/pipeline/model.js';
-import type { EncodedFrame } from '../../src/pipeline/types.js';
+import type { EncodedFrame, Model } from '../../src/models/types.js';
 import { ask, encodeClip } from './ask.js';
 import { type EvalClip, wantedClips } from './clips.js';
 import { type Evaluation, forEachClip, shortClips } from './evaluation.js';

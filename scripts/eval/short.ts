@@ -1,4 +1,4 @@
-import type { Model } from '../../src/pipeline/model.js';
+import type { Model } from '../../src/models/types.js';
 import type { ClipRow } from '../clip-files.js';
 import type { Evaluation, PartOutcome } from './evaluation.js';
 import {

@@ -59,7 +59,7 @@ async function runAsk(context: Context, first: string, rest: string[], options: 
 }
 
 async function tellOfSandbox(): Promise<void> {
-  const { decoderSandbox, useDecoder } = await import('../pipeline/ffmpeg.js');
+  const { decoderSandbox, useDecoder } = await import('../media/ffmpeg.js');
   useDecoder(settings().decoder);
   process.stderr.write(`visionzip: sandbox of the decoder: ${await decoderSandbox()}\n`);
 }

@@ -1,5 +1,5 @@
 import type { QueueClient } from '../../queues/client.js';
-import { InputError } from '../pipeline/errors.js';
+import { InputError } from '../errors.js';
 import { readSettings, type Settings } from '../settings.js';
 import { usageError } from './exit.js';
 

@@ -1,11 +1,11 @@
 import { access } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import type { AskJob, Result, ResultDocument } from '../../queues/schemas.js';
-import { shippedModel } from '../model/shipped.js';
-import { InputError } from '../pipeline/errors.js';
+import { InputError } from '../errors.js';
+import { shippedModel } from '../models/shipped.js';
 import type { AnswerOutcome } from '../pipeline/types.js';
+import { FileDigests } from '../sources/digest.js';
 import { Catalog } from '../workers/catalog.js';
-import { FileDigests } from '../workers/digest.js';
 import { buildResult } from '../workers/document.js';
 import { ModelProcess, type RunOptions } from '../workers/model-process.js';
 import { settings } from './connect.js';

@@ -2,9 +2,9 @@ import { constants, existsSync, statSync } from 'node:fs';
 import { access, mkdir, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { type Dtype, dtypes } from '../model/layout.js';
-import type { Manifest } from '../model/manifest.js';
-import { InputError } from '../pipeline/errors.js';
+import { InputError } from '../errors.js';
+import { type Dtype, dtypes } from '../models/layout.js';
+import type { Manifest } from '../models/manifest.js';
 import { withLock } from '../workers/lock.js';
 import { settings } from './connect.js';
 import { usageError } from './exit.js';
@@ -68,7 +68,7 @@ async function runPull(context: Context, id: string, options: PullOptions): Prom
   if (hub.token !== null && !/^hf_\S+$/.test(hub.token))
     throw usageError('HF_TOKEN: expected a token that begins with hf_ and holds no white space');
   const dir = resolve(options.dir ?? join(hub.modelsDir, id.replace('/', '--')));
-  const { pullModel } = await import('../model/pull.js');
+  const { pullModel } = await import('../models/pull.js');
   await mkdir(dir, { recursive: true });
   const bar = process.stderr.isTTY ? startBar() : null;
   try {
@@ -129,7 +129,7 @@ function addPrepare(model: Command): void {
 }
 
 async function runPrepare(context: Context, dir: string, options: PrepareOptions): Promise<void> {
-  const { prepareModel } = await import('../model/prepare/prepare.js');
+  const { prepareModel } = await import('../models/prepare/prepare.js');
   const { manifest, differences } = await alone(dir, () =>
     prepareModel(dir, {
       ...(options.dtype && { dtype: options.dtype }),
@@ -166,8 +166,8 @@ function addInspect(model: Command): void {
 }
 
 async function runInspect(context: Context, dir: string): Promise<void> {
-  const { describeModel } = await import('../model/folder.js');
-  const { measureModel } = await import('../model/inspect.js');
+  const { describeModel } = await import('../models/folder.js');
+  const { measureModel } = await import('../models/inspect.js');
   const description = await describeModel(dir);
   const size = await measureModel(description.dir, description.manifest);
   context.document({ ...description, size });
@@ -233,7 +233,7 @@ function addList(model: Command): void {
 }
 
 async function runList(context: Context): Promise<void> {
-  const { listModels } = await import('../model/list.js');
+  const { listModels } = await import('../models/list.js');
   const models = await listModels(settings().modelDirs);
   context.document({ models });
   if (context.json) return;

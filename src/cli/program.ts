@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { findPackageRoot } from '../model/shipped.js';
+import { findPackageRoot } from '../models/shipped.js';
 import { addAsk } from './ask.js';
 import { addBatch } from './batch.js';
 import { addCancel } from './cancel.js';

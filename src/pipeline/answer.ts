@@ -1,11 +1,12 @@
+import { decodeFrames } from '../media/decode.js';
+import { defaultLimits, type OpenedVideo, openVideo } from '../media/open.js';
+import type { Frame, VideoWarning } from '../media/types.js';
+import type { KvCache, Model } from '../models/types.js';
 import { compressFrame, keepAll } from './compress.js';
-import { decodeFrames } from './decode.js';
 import { encodeFrames } from './encode.js';
 import { generateAnswer, prefillVideo } from './generate.js';
-import type { KvCache, Model } from './model.js';
 import { type Pass, planPasses } from './passes.js';
 import { encodePicture } from './picture.js';
-import { defaultLimits, type OpenedVideo, openVideo } from './source.js';
 import { StageClock } from './timings.js';
 import type {
   Answer,
@@ -14,10 +15,8 @@ import type {
   AnswerRequest,
   CompleteRequest,
   CompressedFrame,
-  Frame,
   Plan,
   Progress,
-  VideoWarning,
   VisualTokens,
 } from './types.js';
 

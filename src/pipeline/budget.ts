@@ -1,6 +1,8 @@
+import { InputError } from '../errors.js';
+import { splitBudget } from '../models/split-budget.js';
+import type { TokenBudget } from '../models/types.js';
 import { checkBudget } from './compress.js';
-import { InputError } from './errors.js';
-import type { Compression, Plan, TokenBudget } from './types.js';
+import type { Compression, Plan } from './types.js';
 
 /** Fewer tokens of a frame than this are not chosen automatically; asking for them works. */
 const minAutoTokens = 8;
@@ -26,12 +28,6 @@ export interface PlanRequest {
    * frame times and question. Must not shrink when `frames` grows.
    */
   textTokens(frames: number): number;
-}
-
-/** Splits a number of tokens as the paper does (54 + 10, 108 + 20): `contextual = round(total × 5 / 32)`. */
-export function splitBudget(total: number): TokenBudget {
-  const contextual = Math.round((total * 5) / 32);
-  return { dominant: total - contextual, contextual };
 }
 
 /**

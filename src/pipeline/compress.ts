@@ -1,4 +1,5 @@
-import type { CompressedFrame, EncodedFrame, TokenBudget } from './types.js';
+import type { EncodedFrame, TokenBudget } from '../models/types.js';
+import type { CompressedFrame } from './types.js';
 
 export interface CompressOptions {
   /**

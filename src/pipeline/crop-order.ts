@@ -1,8 +1,6 @@
-import type { Grid } from './pool.js';
+import { NEWLINE } from '../models/newline.js';
+import type { Grid } from '../models/pool.js';
 import type { CompressedFrame } from './types.js';
-
-/** Stands for the newline's embedding among tokens. */
-export const NEWLINE = -1;
 
 interface Size {
   readonly width: number;

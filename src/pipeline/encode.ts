@@ -1,9 +1,7 @@
-import type { Model } from './model.js';
+import type { Frame } from '../media/types.js';
+import { framesAtOnce } from '../models/batch.js';
+import type { EncodedFrame, Model, PreparedFrame } from '../models/types.js';
 import type { StageClock } from './timings.js';
-import type { EncodedFrame, Frame, PreparedFrame } from './types.js';
-
-/** Frames that go through the tower together; also how many are decoded ahead of it. */
-export const framesAtOnce = 4;
 
 interface Pair {
   readonly frame: Frame;

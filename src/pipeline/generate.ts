@@ -1,4 +1,4 @@
-import type { KvCache, Model } from './model.js';
+import type { KvCache, Model } from '../models/types.js';
 import { createSampler } from './sampler.js';
 import type { Answer, Generation, VisualTokens } from './types.js';
 

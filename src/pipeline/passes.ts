@@ -1,11 +1,12 @@
+import { InputError } from '../errors.js';
+import type { VideoInfo } from '../media/types.js';
+import type { Model } from '../models/types.js';
 import { planTokens } from './budget.js';
 import { orderOfAll } from './crop-order.js';
-import { InputError } from './errors.js';
 import { defaultMaxNewTokens } from './generate.js';
-import type { Model } from './model.js';
 import { buildPrompt, type Prompt } from './prompt.js';
 import { sampleFrames, type Timeline } from './sample.js';
-import type { CompleteRequest, Compression, Plan, VideoInfo } from './types.js';
+import type { CompleteRequest, Compression, Plan } from './types.js';
 
 /** What will be done with a video for some of the questions, known before anything of it is decoded. */
 export interface Pass {

@@ -1,9 +1,11 @@
+import type { Frame } from '../media/types.js';
+import { framesAtOnce } from '../models/batch.js';
+import { NEWLINE } from '../models/newline.js';
+import type { EncodedFrame, Model, PreparedFrame } from '../models/types.js';
 import { compressFrame, keepAll } from './compress.js';
-import { NEWLINE, orderOfAll, orderOfKept } from './crop-order.js';
-import { framesAtOnce } from './encode.js';
-import type { Model } from './model.js';
+import { orderOfAll, orderOfKept } from './crop-order.js';
 import type { StageClock } from './timings.js';
-import type { CompressedFrame, EncodedFrame, Frame, Plan, PreparedFrame, VisualTokens } from './types.js';
+import type { CompressedFrame, Plan, VisualTokens } from './types.js';
 
 /** A picture's tokens, and what was kept of it as a whole. */
 export interface EncodedPicture {

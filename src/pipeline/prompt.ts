@@ -1,5 +1,5 @@
-import { InputError } from './errors.js';
-import type { Model, PromptPart } from './model.js';
+import { InputError } from '../errors.js';
+import type { Model, PromptPart } from '../models/types.js';
 
 /** The prompt of one question, split after the last visual token. */
 export interface Prompt {

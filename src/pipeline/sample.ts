@@ -1,4 +1,4 @@
-import { InputError } from './errors.js';
+import { InputError } from '../errors.js';
 import type { Sampling } from './types.js';
 
 /** What sampling has to know of a video. */

@@ -1,9 +1,9 @@
 import type { AskJob, Result } from '../../queues/schemas.js';
-import { InputError } from '../pipeline/errors.js';
+import { InputError } from '../errors.js';
 import type { AnswerOutcome, Timings } from '../pipeline/types.js';
 import type { Settings } from '../settings.js';
+import type { FileDigests } from '../sources/digest.js';
 import type { Catalog, CatalogModel } from './catalog.js';
-import type { FileDigests } from './digest.js';
 import { buildResult } from './document.js';
 import { ModelProcess, modelKey, type RunOptions } from './model-process.js';
 import {

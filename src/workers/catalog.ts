@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describeModel } from '../model/folder.js';
-import { InputError } from '../pipeline/errors.js';
+import { InputError } from '../errors.js';
+import { describeModel } from '../models/folder.js';
 
 /** What a result says of its model, and where that lies. */
 export interface CatalogModel {

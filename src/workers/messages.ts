@@ -1,6 +1,6 @@
-import type { Provider } from '../model/providers.js';
-import type { Fault } from '../pipeline/errors.js';
-import type { DecoderPrograms } from '../pipeline/sandbox.js';
+import type { Fault } from '../errors.js';
+import type { DecoderPrograms } from '../media/sandbox.js';
+import type { Provider } from '../models/providers.js';
 import type { AnswerOutcome, AnswerRequest, Progress } from '../pipeline/types.js';
 
 /** A job for a model process. */

@@ -4,11 +4,12 @@
  * ONNX Runtime blocks the thread for as long as a run takes, so `abort` and `disconnect` are heard between
  * runs. When the worker is gone, this process ends with its group and its decoders, each of which has a group too.
  */
+
+import { InputError } from '../errors.js';
+import { decoderSandbox, useDecoder } from '../media/ffmpeg.js';
+import { killDecoders } from '../media/sandbox.js';
+import type { Model } from '../models/types.js';
 import type { VideoSession } from '../pipeline/answer.js';
-import { InputError } from '../pipeline/errors.js';
-import { decoderSandbox, useDecoder } from '../pipeline/ffmpeg.js';
-import type { Model } from '../pipeline/model.js';
-import { killDecoders } from '../pipeline/sandbox.js';
 import type { AnswerOptions } from '../pipeline/types.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
 
@@ -18,7 +19,7 @@ interface Loaded {
 }
 
 // The large libraries load while the first order is on its way and the sandbox is looked for.
-const loading = import('../model/load.js');
+const loading = import('../models/load.js');
 const answering = import('../pipeline/answer.js');
 
 let loaded: Loaded | null = null;

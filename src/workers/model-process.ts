@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { InputError } from '../pipeline/errors.js';
+import { InputError } from '../errors.js';
 import type { AnswerOutcome, Progress } from '../pipeline/types.js';
 import { compiledEntry } from './entry.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';

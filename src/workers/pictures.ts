@@ -1,11 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readModelFolder } from '../model/folder.js';
+import { InputError } from '../errors.js';
+import { writePng } from '../media/image.js';
+import { readModelFolder } from '../models/folder.js';
+import { createPreprocessor } from '../models/preprocess.js';
+import type { Model } from '../models/types.js';
 import { drawPatches, type PatchMap } from '../pipeline/draw.js';
-import { InputError } from '../pipeline/errors.js';
-import { writePng } from '../pipeline/image.js';
-import type { Model } from '../pipeline/model.js';
-import { createPreprocessor } from '../pipeline/preprocess.js';
 import type { AnswerOptions, CompressedFrame } from '../pipeline/types.js';
 
 /** Writes each frame, as the tower sees it and with the kept patches marked, into a folder. */

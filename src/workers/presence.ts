@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import type { WorkerAbout } from '../../queues/about.js';
-import { findPackageRoot } from '../model/shipped.js';
+import { findPackageRoot } from '../models/shipped.js';
 
 /** How long what a worker says of itself outlives it, in seconds. */
 const expirySeconds = 60;

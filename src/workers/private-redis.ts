@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { RedisUnavailableError } from '../../queues/connection.js';
-import { InputError } from '../pipeline/errors.js';
+import { InputError } from '../errors.js';
 import { isAlive, withLock } from './lock.js';
 
 /** `sun_path` holds 108 bytes on Linux, 104 on macOS, with the final zero. */

@@ -5,9 +5,9 @@ import { type Documents, failedReasonOf, UnreadableDocumentError } from '../../q
 import { describeFaults, faultOfJob } from '../../queues/faults.js';
 import { cancelledReason, type Keys } from '../../queues/options.js';
 import { type AskJob, askJobSchema, type Result, type ResultDocument } from '../../queues/schemas.js';
-import { InputError } from '../pipeline/errors.js';
-import { resolveBelow } from '../pipeline/source.js';
+import { InputError } from '../errors.js';
 import type { Settings } from '../settings.js';
+import { resolveBelow } from '../sources/below.js';
 import type { Answerer } from './answerer.js';
 import { Telling } from './telling.js';
 

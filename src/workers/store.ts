@@ -5,7 +5,7 @@ import { writeOnce } from '../../queues/once.js';
 import type { Keys } from '../../queues/options.js';
 import { type AskJob, answerSchema, resultSchema } from '../../queues/schemas.js';
 import { tolerant } from '../../queues/tolerant.js';
-import type { Provider } from '../model/providers.js';
+import type { Provider } from '../models/providers.js';
 import type { Answer, AnswerOutcome, Generation } from '../pipeline/types.js';
 
 /** Part of every content key: raised whenever the pipeline would answer differently than before. */

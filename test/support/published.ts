@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { expect } from 'vitest';
+import type { Frame } from '../../src/media/types.js';
+import type { Model } from '../../src/models/types.js';
 import { prefillVideo } from '../../src/pipeline/generate.js';
-import type { Model } from '../../src/pipeline/model.js';
 import type { Prompt } from '../../src/pipeline/prompt.js';
 import { argmax } from '../../src/pipeline/sampler.js';
-import type { Frame, VisualTokens } from '../../src/pipeline/types.js';
+import type { VisualTokens } from '../../src/pipeline/types.js';
 
 /** Small models at random weights, as training/published wrote them. */
 export const fixtures = fileURLToPath(new URL('../fixtures/published', import.meta.url));

@@ -1,0 +1,198 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { InputError } from '../errors.js';
+import { blameModel } from './fault.js';
+import { type Manifest, manifestSchema } from './manifest.js';
+import { requireWeights } from './prepare/weights.js';
+import { preprocessorConfigSchema } from './preprocessor-config.js';
+
+export const manifestFile = 'visionzip.json';
+
+const textFiles = ['config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json'];
+/** Each may be missing where others say the same. */
+const optionalFiles = ['generation_config.json', 'chat_template.jinja', 'chat_template.json'];
+
+/** What a prepared model is, as far as that can be said without loading it. */
+export interface ModelDescription {
+  readonly dir: string;
+  readonly name: string;
+  readonly dtype: string;
+  /** sha256 over the files that the runtime reads, hex. */
+  readonly digest: string;
+  readonly manifest: Manifest;
+}
+
+/** Reads the manifest and digests the files. Throws an InputError that names a missing or broken file. */
+export async function describeModel(dir: string): Promise<ModelDescription> {
+  return blameModel(`the model in ${dir}`, () => describe(resolve(dir)));
+}
+
+async function describe(path: string): Promise<ModelDescription> {
+  const there = new Set(await readdir(path).catch(() => []));
+  if (there.has('config.json') && !there.has(manifestFile))
+    throw new InputError(
+      `${join(path, manifestFile)} is missing: \`visionzip model prepare ${path}\` makes it`,
+    );
+  const manifest = await readJson(path, manifestFile, manifestSchema);
+  await requireWeights(path, manifest.weights);
+  const texts = [...textFiles, ...optionalFiles.filter((name) => there.has(name))];
+  const digest = await digestFiles(path, contentOf(manifest), [...texts, ...Object.values(manifest.files)]);
+  return { dir: path, name: manifest.name, dtype: manifest.dtype, digest, manifest };
+}
+
+/** What the manifest says of the model, and not of this copy of it: the same on every machine. */
+function contentOf({ weights, name: _, ...rest }: Manifest): string {
+  return JSON.stringify({ ...rest, weights: weights.map(({ path, sha256 }) => ({ path, sha256 })) });
+}
+
+/** The parts of config.json and generation_config.json that the runtime needs. Original code marks pictures by −200. */
+const tokenId = z
+  .int()
+  .nullish()
+  .transform((id) => (id != null && id >= 0 ? id : undefined));
+const configSchema = z
+  .object({
+    image_token_index: tokenId,
+    image_token_id: tokenId,
+    video_token_index: tokenId,
+    video_token_id: tokenId,
+  })
+  .transform((config) => ({
+    imageTokenId: config.image_token_index ?? config.image_token_id,
+    videoTokenId: config.video_token_index ?? config.video_token_id,
+  }));
+const eosSchema = z.object({
+  eos_token_id: z.union([z.int().transform((id) => [id]), z.array(z.int())]).nullish(),
+});
+/** A token as its text, or as an object that holds it. */
+const tokenSchema = z.union([
+  z.string(),
+  z.looseObject({ content: z.string() }).transform(({ content }) => content),
+]);
+const templateSchema = z.union([z.string(), z.array(z.object({ name: z.string(), template: z.string() }))]);
+const tokenizerConfigSchema = z.looseObject({
+  bos_token: tokenSchema.nullish(),
+  eos_token: tokenSchema.nullish(),
+  chat_template: templateSchema.nullish(),
+});
+const tokenizerSchema = z.looseObject({
+  added_tokens: z.array(z.looseObject({ id: z.int(), content: z.string() })),
+});
+
+/** The small files of a model folder, read and checked. Throws an InputError that says what is missing or wrong. */
+export async function readModelFolder(dir: string) {
+  const config = await readJson(dir, 'config.json', configSchema);
+  const tokenizer = await readJson(dir, 'tokenizer.json', tokenizerSchema);
+  const tokenizerConfig = await readJson(dir, 'tokenizer_config.json', tokenizerConfigSchema);
+  const imageToken = tokenizer.added_tokens.find(({ id, content }) =>
+    config.imageTokenId === undefined ? content === '<image>' : id === config.imageTokenId,
+  );
+  if (!imageToken)
+    throw new InputError(
+      `tokenizer.json must name the image token ${config.imageTokenId ?? '<image>'} that config.json speaks of`,
+    );
+  return {
+    config,
+    imageToken: { id: imageToken.id, content: imageToken.content },
+    eosTokenIds: await readEosTokenIds(dir, tokenizerConfig.eos_token, tokenizer.added_tokens),
+    preprocessor: await readJson(dir, 'preprocessor_config.json', preprocessorConfigSchema),
+    tokenizer,
+    tokenizerConfig,
+    chatTemplate: await readChatTemplate(dir, tokenizerConfig.chat_template),
+  };
+}
+
+/** From generation_config.json, else the tokenizer's own. */
+async function readEosTokenIds(
+  dir: string,
+  eosToken: string | null | undefined,
+  addedTokens: readonly { readonly id: number; readonly content: string }[],
+): Promise<number[]> {
+  const generation = await readOptional(dir, 'generation_config.json', eosSchema);
+  if (generation?.eos_token_id) return generation.eos_token_id;
+  const added = addedTokens.find(({ content }) => content === eosToken);
+  if (added) return [added.id];
+  throw new InputError(
+    `${dir} must say in generation_config.json or tokenizer_config.json which token ends an answer`,
+  );
+}
+
+/** In a file of its own, in JSON, or in the tokenizer's configuration: newer and older publications differ. */
+async function readChatTemplate(
+  dir: string,
+  configured: z.output<typeof templateSchema> | null | undefined,
+): Promise<{ readonly file: string; readonly text: string }> {
+  const file = join(dir, 'chat_template.jinja');
+  const whole = await readFile(file, 'utf8').catch(() => null);
+  if (whole !== null) return { file, text: whole };
+  const json = await readOptional(dir, 'chat_template.json', z.object({ chat_template: templateSchema }));
+  const template = json?.chat_template ?? configured;
+  const text =
+    typeof template === 'string' ? template : template?.find(({ name }) => name === 'default')?.template;
+  const holder = json ? 'chat_template.json' : 'tokenizer_config.json';
+  if (text !== undefined) return { file: join(dir, holder), text };
+  throw new InputError(
+    `${dir} must hold a chat template: chat_template.jinja, chat_template.json, or \`chat_template\` in tokenizer_config.json`,
+  );
+}
+
+async function readOptional<S extends z.ZodType>(
+  dir: string,
+  name: string,
+  schema: S,
+): Promise<z.output<S> | undefined> {
+  const there = await stat(join(dir, name)).catch(() => null);
+  return there ? readJson(dir, name, schema) : undefined;
+}
+
+/** Reads and checks a JSON file of a model. Throws an InputError that names a missing or broken file. */
+export async function readJson<S extends z.ZodType>(
+  dir: string,
+  name: string,
+  schema: S,
+): Promise<z.output<S>> {
+  const text = await readText(dir, name);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new InputError(`${join(dir, name)} is no JSON: ${(error as Error).message}`, { cause: error });
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(({ path, message }) => `\`${path.join('.')}\`: ${message}`);
+  const more = faults.length > 3 ? `; and ${faults.length - 3} more` : '';
+  throw new InputError(`${join(dir, name)} is not as expected: ${faults.slice(0, 3).join('; ')}${more}`);
+}
+
+async function readText(dir: string, name: string): Promise<string> {
+  try {
+    return await readFile(join(dir, name), 'utf8');
+  } catch (error) {
+    throw missing(dir, name, error);
+  }
+}
+
+async function digestFiles(dir: string, manifest: string, names: readonly string[]): Promise<string> {
+  const all = createHash('sha256').update(manifest);
+  for (const name of [...names].sort()) {
+    const one = createHash('sha256');
+    try {
+      if (!(await stat(join(dir, name))).isFile()) throw new Error('it is no regular file');
+      await pipeline(createReadStream(join(dir, name), { highWaterMark: 2 ** 20 }), one);
+    } catch (error) {
+      throw missing(dir, name, error);
+    }
+    all.update(`${name}\n${one.digest('hex')}\n`);
+  }
+  return all.digest('hex');
+}
+
+function missing(dir: string, name: string, cause: unknown): InputError {
+  const reason = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
+  return new InputError(`the model ${basename(dir)} needs the file ${join(dir, name)}: ${reason}`, { cause });
+}

@@ -1,0 +1,151 @@
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import { basename, join, relative, resolve } from 'node:path';
+import { InputError } from '../../errors.js';
+import { createPictureCrops } from '../crops.js';
+import { contextLength, findFamily, publishedConfigSchema } from '../families/index.js';
+import { manifestFile, readJson, readModelFolder } from '../folder.js';
+import { Graph } from '../graph/graph.js';
+import { readGraph } from '../graph/read.js';
+import { writeGraph } from '../graph/write.js';
+import { chooseGraphs, type Dtype, NEWLINE_FILE } from '../layout.js';
+import { type Manifest, manifestSchema } from '../manifest.js';
+import { createPreprocessor } from '../preprocess.js';
+import type { PreprocessorConfig } from '../preprocessor-config.js';
+import { splitBudget } from '../split-budget.js';
+import { castEdges } from './edges.js';
+import { prepareVision } from './encoder.js';
+import { cutLogits } from './logits.js';
+import { ours, settleEdges, type Task, withSettledEdges } from './task.js';
+import { compareDecoders, type Difference } from './verify.js';
+import { describeWeights } from './weights.js';
+
+export interface PrepareOptions {
+  /** Default: the first of q4, int8, q4f16, fp16 and fp32 that is there. */
+  readonly dtype?: Dtype;
+  /** Threads of ONNX Runtime for the check; default 1. */
+  readonly threads?: number;
+  /** Called with a sentence before each step. */
+  readonly onStep?: (what: string) => void;
+}
+
+export interface Prepared {
+  readonly manifest: Manifest;
+  /** Of the prepared graphs against the untouched ones, on random input. */
+  readonly differences: readonly Difference[];
+}
+
+/** The largest difference that prepared graphs may show, |a − b| / (1 + |b|). */
+const LIMITS: Readonly<Record<Dtype, number>> = {
+  fp32: 1e-3,
+  int8: 1e-3,
+  q4: 0.02,
+  q4f16: 0.02,
+  fp16: 0.02,
+};
+/**
+ * Makes a published model ready for the worker: cuts the vision encoder into tower and projector, lets VisionZip's
+ * scores and keys out, cuts the logits to the last position, and compares all of it with the untouched graphs. Only
+ * new files are written: small graphs whose weights stay in the original files, and the manifest.
+ *
+ * Throws an InputError where the folder holds no model that can be prepared, with what was looked for, and an Error
+ * where the prepared graphs differ from the untouched ones.
+ */
+export async function prepareModel(dir: string, options: PrepareOptions = {}): Promise<Prepared> {
+  const path = resolve(dir);
+  const config = await readJson(path, 'config.json', publishedConfigSchema);
+  const family = findFamily(config.model_type);
+  const there = await filesBelow(path);
+  const graphs = chooseGraphs(there, options.dtype, basename(path));
+  const hasNewline = family.newline !== 'none' && there.includes(NEWLINE_FILE);
+  if (family.newline !== 'none' && !hasNewline)
+    options.onStep?.(`without the newline embedding, which this export lacks (${NEWLINE_FILE})`);
+  const task: Task = {
+    path,
+    config,
+    family,
+    graphs,
+    threads: options.threads ?? 1,
+    step: options.onStep ?? (() => {}),
+  };
+  await rm(join(path, manifestFile), { force: true });
+  // What loading needs beside the graphs: better missed now than by a worker.
+  const { preprocessor } = await readModelFolder(path);
+  const vision = await prepareVision(task);
+  const resolutions = family.crops && resolutionsOf(task, preprocessor, vision.tower.keepsCls);
+  const decoder = await prepareDecoder(task);
+  const manifest: Manifest = {
+    formatVersion: 1,
+    name: basename(path),
+    family: family.name,
+    dtype: graphs.dtype,
+    files: {
+      ...vision.files,
+      embedTokens: await prepareEmbedding(task),
+      decoder: decoder.file,
+      ...(hasNewline && { newline: NEWLINE_FILE }),
+    },
+    tower: vision.tower,
+    order: family.order,
+    frames: family.frames,
+    newlineTokens: hasNewline ? family.newline : 'none',
+    ...(resolutions && { pictureResolutions: resolutions }),
+    contextLength: contextLength(config),
+    frameTimes: false,
+    defaults: { frames: family.frameCount, compression: splitBudget(vision.budget) },
+    weights: await describeWeights(path, graphs.files),
+  };
+  const differences = [...(vision.difference ? [vision.difference] : []), ...decoder.differences];
+  for (const { what, largest } of differences) {
+    const limit = LIMITS[graphs.dtype];
+    if (!(largest <= limit))
+      throw new Error(`${what} differ by ${largest} from the untouched graph's, more than ${limit}`);
+  }
+  await writeFile(join(path, manifestFile), `${JSON.stringify(manifestSchema.parse(manifest), null, 2)}\n`);
+  return { manifest, differences };
+}
+
+/** That a still picture is cut into crops from; none where the files name none, or CLS goes to the language model. */
+function resolutionsOf({ config, step }: Task, preprocessor: PreprocessorConfig, keepsCls: boolean) {
+  const resolutions = preprocessor.image_grid_pinpoints ?? config.image_grid_pinpoints;
+  if (!resolutions || keepsCls) {
+    step('a picture is encoded as a whole, as a frame is: no `image_grid_pinpoints` to cut crops by');
+    return undefined;
+  }
+  createPictureCrops(resolutions, createPreprocessor(preprocessor), preprocessor.resample);
+  return resolutions;
+}
+
+async function prepareDecoder(task: Task) {
+  const { path, config, graphs, threads, step } = task;
+  const source = graphs.graphs.decoder_model_merged;
+  step(`cutting ${source}`);
+  const model = await readGraph(join(path, source));
+  settleEdges(model.graph!, config);
+  cutLogits(model.graph!);
+  const file = ours(source, 'decoder');
+  await writeGraph(join(path, file), model, model.graph!);
+  step(`comparing ${source}`);
+  // An int8 graph scales over all positions that it is given: parts of a prompt give other numbers.
+  const differences = await withSettledEdges(task, source, (whole) =>
+    compareDecoders(whole, join(path, file), graphs.dtype !== 'int8', threads),
+  );
+  return { file, differences };
+}
+
+async function prepareEmbedding({ path, graphs }: Task): Promise<string> {
+  const source = graphs.graphs.embed_tokens;
+  const model = await readGraph(join(path, source));
+  if (!castEdges(new Graph(model.graph!))) return source;
+  const file = ours(source, 'embed_tokens');
+  await writeGraph(join(path, file), model, model.graph!);
+  return file;
+}
+
+async function filesBelow(dir: string): Promise<string[]> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch((cause) => {
+    throw new InputError(`${dir} is no folder that can be read: ${cause.code}`, { cause });
+  });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(dir, join(entry.parentPath, entry.name)).replaceAll('\\', '/'));
+}

@@ -1,0 +1,143 @@
+import { Decoder } from '../decoder.js';
+import { Session, Tensor } from '../session.js';
+import type { KvCache } from '../types.js';
+
+/** How far a prepared graph is from the untouched one, on noise. */
+export interface Difference {
+  readonly what: string;
+  /** The largest |a − b| / (1 + |b|). */
+  readonly largest: number;
+}
+
+interface VisionShape {
+  readonly height: number;
+  readonly width: number;
+  /** Tokens without CLS. */
+  readonly patches: number;
+  /** Tokens at the front that do not enter the projector: CLS. */
+  readonly dropped: number;
+}
+
+/**
+ * Pictures through the untouched encoder one by one, and through the tower together and the projector: so frames do not mix
+ * either.
+ */
+export async function compareVision(
+  whole: string,
+  tower: string,
+  projector: string,
+  { height, width, patches, dropped }: VisionShape,
+  pictures: number,
+  threads: number,
+): Promise<Difference> {
+  const size = 3 * height * width;
+  const pixels = noise(pictures * size);
+  const feeds = (from: number, count: number) => ({
+    pixel_values: new Tensor('float32', pixels.slice(from * size, (from + count) * size), [
+      count,
+      3,
+      height,
+      width,
+    ]),
+  });
+  const { hidden, keys, scores } = await runOnce(tower, feeds(0, pictures), threads);
+  const [, N = 0, D = 0] = hidden!.dims;
+  if (keys!.dims[1] !== N || scores!.dims[1] !== patches)
+    throw new Error(
+      `the prepared tower gives ${N} tokens, ${keys!.dims[1]} keys and ${scores!.dims[1]} scores for ${patches} patches`,
+    );
+  let largest = 0;
+  for (let i = 0; i < pictures; i++) {
+    const expected = Object.values(await runOnce(whole, feeds(i, 1), threads))[0]!;
+    const rows = floats(hidden!).slice((i * N + dropped) * D, (i + 1) * N * D);
+    const kept = new Tensor('float32', rows, [N - dropped, D]);
+    const { visual_tokens: found } = await runOnce(projector, { hidden: kept }, threads);
+    largest = Math.max(largest, difference(floats(found!), floats(expected)));
+  }
+  return { what: 'visual tokens', largest };
+}
+
+/**
+ * A prompt of embeddings (S, H) and one more through both decoders: the logits of the last position each time. `inParts`
+ * also gives the prompt to the cut one in two parts, as the worker does, and compares with the whole: a decoder that was
+ * exported to take one token behind its past gives others, or none.
+ */
+export async function compareDecoders(
+  whole: string,
+  cut: string,
+  inParts: boolean,
+  threads: number,
+): Promise<Difference[]> {
+  const [expectedPrompt, expectedStep] = await runDecoder(whole, [7, 1], threads);
+  const [prompt, step] = await runDecoder(cut, [7, 1], threads);
+  const largest = Math.max(difference(prompt!, expectedPrompt!), difference(step!, expectedStep!));
+  const differences = [{ what: 'logits', largest }];
+  if (inParts) {
+    const [, rest] = await runDecoder(cut, [4, 3], threads);
+    differences.push({
+      what: 'logits of a prompt in two parts',
+      largest: difference(rest!, expectedPrompt!),
+    });
+  }
+  return differences;
+}
+
+/** The logits behind each of several parts of one sequence of embeddings. */
+async function runDecoder(file: string, parts: readonly number[], threads: number): Promise<Float32Array[]> {
+  const session = await Session.load(file, threads, { inputs: ['inputs_embeds'], outputs: ['logits'] });
+  try {
+    const decoder = new Decoder(session);
+    const embeds = noise(parts.reduce((sum, S) => sum + S, 0) * decoder.H);
+    const logits: Float32Array[] = [];
+    let past: KvCache | null = null;
+    for (const S of parts) {
+      const start: number = (past?.length ?? 0) * decoder.H;
+      const step = await decoder.decode(embeds.slice(start, start + S * decoder.H), S, past);
+      logits.push(step.logits);
+      past = step.cache;
+    }
+    return logits;
+  } finally {
+    await session.release();
+  }
+}
+
+/** One picture of noise, as a graph takes it. */
+export function picture(height: number, width: number): Record<string, Tensor> {
+  return { pixel_values: new Tensor('float32', noise(3 * height * width), [1, 3, height, width]) };
+}
+
+/** Loads a graph, runs it once, lets it go. */
+export async function runOnce(
+  file: string,
+  feeds: Record<string, Tensor>,
+  threads: number,
+): Promise<Record<string, Tensor>> {
+  const session = await Session.load(file, threads, { inputs: Object.keys(feeds), outputs: [] });
+  try {
+    return await session.run(feeds);
+  } finally {
+    await session.release();
+  }
+}
+
+/** Numbers between −1 and 1 without a pattern, the same every time. */
+function noise(count: number): Float32Array {
+  return Float32Array.from({ length: count }, (_, i) => Math.sin(i * i * 0.731 + i * 1.379));
+}
+
+function floats(tensor: Tensor): Float32Array {
+  return tensor.data as Float32Array;
+}
+
+function difference(found: Float32Array, expected: Float32Array): number {
+  if (found.length !== expected.length)
+    throw new Error(`the prepared graph gives ${found.length} numbers, the untouched one ${expected.length}`);
+  let largest = 0;
+  for (let i = 0; i < found.length; i++) {
+    const distance = Math.abs(found[i]! - expected[i]!) / (1 + Math.abs(expected[i]!));
+    if (Number.isNaN(distance)) return Number.POSITIVE_INFINITY;
+    largest = Math.max(largest, distance);
+  }
+  return largest;
+}

@@ -1,0 +1,113 @@
+import { InputError } from '../errors.js';
+import type { Manifest } from './manifest.js';
+import { type Grid, resampleGrid } from './pool.js';
+import type { Preprocessor } from './preprocess.js';
+import { type Session, Tensor } from './session.js';
+import type { EncodedFrame, Model, PreparedFrame } from './types.js';
+
+interface VisionSessions {
+  readonly tower: Session;
+  readonly projector: Session | undefined;
+  readonly projectorTuned: Session | undefined;
+}
+
+/**
+ * Encode and project in the family's order. Where tokens are projected before any is left out, projecting and pooling
+ * belong to encoding: what the pipeline calls the tower's tokens are the language model's already.
+ */
+export function createVision(
+  { order, dtype, tower: { grid, pooled } }: Manifest,
+  { tower, projector, projectorTuned }: VisionSessions,
+  size: Pick<Preprocessor, 'width' | 'height'>,
+): Pick<Model, 'encode' | 'project'> {
+  // int8 graphs scale over all they are given: alone, a frame's tokens do not depend on its neighbours.
+  const encode = (frames: readonly PreparedFrame[]) =>
+    dtype === 'int8'
+      ? oneByOne(frames, (frame) => run(tower, [frame], grid, size))
+      : run(tower, frames, grid, size);
+  if (!projector) return { encode, project: async (tokens) => tokens };
+  if (order === 'compress-project')
+    return {
+      encode,
+      project: (tokens, T, compressed) => project(compressed ? projectorTuned! : projector, tokens, T),
+    };
+  return {
+    encode: async (frames) =>
+      oneByOne(await encode(frames), async (frame) => [
+        await projectAndPool(projector, frame, grid, pooled!),
+      ]),
+    project: async (tokens) => tokens,
+  };
+}
+
+async function oneByOne<T>(
+  items: readonly T[],
+  work: (item: T) => Promise<EncodedFrame[]>,
+): Promise<EncodedFrame[]> {
+  const done: EncodedFrame[] = [];
+  for (const item of items) done.push(...(await work(item)));
+  return done;
+}
+
+/** pixel_values (B, 3, H, W) → hidden (B, N, D), and where the graph gives them keys (B, N, K) and scores (B, P). */
+async function run(
+  tower: Session,
+  frames: readonly PreparedFrame[],
+  grid: Grid,
+  { width, height }: Pick<Preprocessor, 'width' | 'height'>,
+): Promise<EncodedFrame[]> {
+  const B = frames.length;
+  const pixels = new Float32Array(B * 3 * height * width);
+  frames.forEach(({ pixelValues }, b) => {
+    pixels.set(pixelValues, b * pixelValues.length);
+  });
+  const out = await tower.run({ pixel_values: new Tensor('float32', pixels, [B, 3, height, width]) });
+  const [, N = 0, D = 0] = out.hidden!.dims;
+  const K = out.keys?.dims[2] ?? 0;
+  const P = out.scores?.dims[1] ?? N;
+  if (out.scores && P !== grid.rows * grid.columns) {
+    throw new InputError(
+      `${tower.file} scores ${P} patches, the manifest's \`grid\` has ${grid.rows} × ${grid.columns}`,
+      { fault: 'model' },
+    );
+  }
+  return frames.map(({ index, ptsSeconds }, b) => ({
+    index,
+    ptsSeconds,
+    N,
+    D,
+    K,
+    hidden: row(out.hidden!, b, N * D),
+    keys: out.keys ? row(out.keys, b, N * K) : new Float32Array(0),
+    scores: out.scores ? row(out.scores, b, P) : new Float32Array(P),
+  }));
+}
+
+function row(tensor: Tensor, b: number, size: number): Float32Array {
+  return (tensor.data as Float32Array).subarray(b * size, (b + 1) * size);
+}
+
+/** hidden (T, D) → visual_tokens (T, H). */
+async function project(projector: Session, tokens: Float32Array, T: number): Promise<Float32Array> {
+  const out = await projector.run({ hidden: new Tensor('float32', tokens, [T, tokens.length / T]) });
+  return out.visual_tokens!.data as Float32Array;
+}
+
+/** hidden (N, D) → (P, H), and keys and scores with them. */
+async function projectAndPool(
+  projector: Session,
+  frame: EncodedFrame,
+  grid: Grid,
+  pooled: Grid,
+): Promise<EncodedFrame> {
+  const hidden = await project(projector, frame.hidden, frame.N);
+  const shrink = (values: Float32Array) => resampleGrid(values, grid, pooled);
+  return {
+    ...frame,
+    N: pooled.rows * pooled.columns,
+    D: hidden.length / frame.N,
+    hidden: shrink(hidden),
+    keys: shrink(frame.keys),
+    scores: shrink(frame.scores),
+  };
+}

@@ -1,0 +1,22 @@
+import { realpath } from 'node:fs/promises';
+import { sep } from 'node:path';
+import { InputError } from '../errors.js';
+import { notReadable, shown } from '../media/open.js';
+
+/**
+ * The real path of a file inside one of the folders, symbolic links resolved on both sides.
+ *
+ * @throws InputError when it does not exist or lies elsewhere.
+ */
+export async function resolveBelow(path: string, folders: readonly string[]): Promise<string> {
+  const real = await realpath(path).catch((error: NodeJS.ErrnoException) => {
+    throw notReadable(path, error);
+  });
+  for (const folder of folders) {
+    const root = await realpath(folder).catch(() => null);
+    if (root !== null && real.startsWith(root.endsWith(sep) ? root : root + sep)) return real;
+  }
+  const allowed = folders.length === 0 ? 'none' : folders.map(shown).join(', ');
+  const target = real === path ? '' : ` (really ${shown(real)})`;
+  throw new InputError(`${shown(path)}${target} lies outside the allowed folders: ${allowed}`);
+}

@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto';
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { InputError } from '../errors.js';
+import { LARGE_BYTES, recognise } from '../media/recognise.js';
+
+/** How many files are remembered. */
+const maxRemembered = 1_000;
+
+/** sha256 of files, remembered for as long as size, time of change and inode stay. */
+export class FileDigests {
+  readonly #remembered = new Map<string, { readonly version: string; readonly digest: string }>();
+
+  /**
+   * @param path of a regular file of at most `maxBytes`.
+   * @throws InputError where it is none, is too large or cannot be read; the signal's reason
+   */
+  async of(path: string, maxBytes: number, signal?: AbortSignal): Promise<string> {
+    // O_NONBLOCK: opening a FIFO would else wait for a writer for ever.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
+      const { code } = error as NodeJS.ErrnoException;
+      throw new InputError(`expected a video file that can be read, got ${path} (${code})`, { cause: error });
+    });
+    try {
+      const stats = await file.stat();
+      checkFile(path, stats, maxBytes);
+      const version = `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeMs}:${stats.ctimeMs}`;
+      const known = this.#remembered.get(path);
+      if (known?.version === version) return known.digest;
+      if (stats.size > LARGE_BYTES) await refuseOthers(path, file, stats.size);
+      const hash = createHash('sha256');
+      await pipeline(file.createReadStream({ autoClose: false, start: 0, highWaterMark: 2 ** 20 }), hash, {
+        signal,
+      });
+      return this.#remember(path, version, hash.digest('hex'));
+    } finally {
+      await file.close();
+    }
+  }
+
+  #remember(path: string, version: string, digest: string): string {
+    this.#remembered.delete(path);
+    this.#remembered.set(path, { version, digest });
+    const oldest = this.#remembered.keys().next();
+    if (this.#remembered.size > maxRemembered && !oldest.done) this.#remembered.delete(oldest.value);
+    return digest;
+  }
+}
+
+/** What is no video at all is told at once, before gigabytes of it are read. */
+async function refuseOthers(path: string, file: FileHandle, size: number): Promise<void> {
+  const head = new Uint8Array(4096);
+  const { bytesRead } = await file.read(head, 0, head.length, 0);
+  recognise(path, head.subarray(0, bytesRead), size);
+}
+
+function checkFile(path: string, stats: Stats, maxBytes: number): void {
+  if (!stats.isFile()) {
+    const kind = stats.isDirectory() ? 'a folder' : stats.isFIFO() ? 'a FIFO' : 'no regular file';
+    throw new InputError(`expected a video file, ${path} is ${kind}`);
+  }
+  if (stats.size > maxBytes) {
+    throw new InputError(`expected a video of at most ${maxBytes} bytes, ${path} has ${stats.size}`);
+  }
+}
