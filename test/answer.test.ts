@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InputError } from '../src/errors.js';
 import { answerVideo, VideoSession } from '../src/pipeline/answer.js';
-import type { AnswerOutcome, AnswerRequest, CompressedFrame, Progress } from '../src/pipeline/types.js';
+import type { AnswerOutcome, AnswerRequest, Progress, TokenBlock } from '../src/pipeline/types.js';
 import { fakeModel } from './fake-model.js';
 
 /* The real stages around a scripted model: 4 patches and CLS a frame, a byte tokenizer, context 512. */
@@ -69,28 +69,33 @@ describe('answerVideo', () => {
 
   it('reports its progress, each frame with what was kept of it, and the text as it comes', async () => {
     const progress: Progress[] = [];
-    const kept: CompressedFrame[] = [];
+    const kept: TokenBlock[] = [];
     const texts: string[] = [];
     await answerVideo(fakeModel(['ab']), request(), {
       onProgress: (step) => progress.push(step),
-      onFrame: (frame, compressed) => {
-        expect(frame.index).toBe(compressed.index);
-        kept.push(compressed);
+      onFrame: (frame, block) => {
+        expect(block.span).toMatchObject({ first: frame.index, last: frame.index });
+        kept.push(block);
       },
       onText: (_, text) => texts.push(text),
     });
     expect([...new Set(progress.map(({ stage }) => stage))]).toEqual(['probe', 'encode', 'generate']);
     expect(progress.at(-1)).toMatchObject({ framesDone: 4, framesTotal: 4, answersDone: 1, answersTotal: 1 });
-    expect(kept.map(({ dominantIndices }) => dominantIndices)).toEqual(Array(4).fill([0, 4]));
+    const origins = [
+      { kind: 'dominant', crop: 0, rows: [0] },
+      { kind: 'dominant', crop: 0, rows: [4] },
+      { kind: 'contextual', crop: 0, rows: [1, 2, 3] },
+    ];
+    expect(kept.map((block) => block.origins)).toEqual(Array(4).fill(origins));
     expect(texts.join('')).toBe('ab');
   });
 
   it('fits frames that nobody asked for into the context', async () => {
-    const model = { ...fakeModel(['yes']), contextLength: 110 };
+    const model = fakeModel(['yes'], { contextLength: 110 });
     const { plan, frames } = await answerVideo(model, request({ generation: { maxNewTokens: 64 } }));
     // 110 − 64 − 11 for the question leaves 35; a frame takes 4 bytes of time and 3 tokens.
     expect(plan.frames).toBe(4);
-    const tight = { ...fakeModel(['yes']), contextLength: 100 };
+    const tight = fakeModel(['yes'], { contextLength: 100 });
     const fewer = await answerVideo(tight, request({ generation: { maxNewTokens: 64 } }));
     expect(fewer.plan.frames).toBe(3);
     expect(fewer.frames).toHaveLength(3);
@@ -102,7 +107,7 @@ describe('answerVideo', () => {
     const short = 'What?';
     const long = `What ${'very '.repeat(14)}?`;
     const ask = async (questions: string[], replies: string[]) => {
-      const model = { ...fakeModel(replies), contextLength };
+      const model = fakeModel(replies, { contextLength });
       const { answers } = await answerVideo(model, request({ questions, generation: { maxNewTokens: 50 } }));
       return answers.map(({ answer, promptTokens }) => ({ answer, promptTokens }));
     };
@@ -171,7 +176,7 @@ describe('VideoSession', () => {
   });
 
   it('encodes it anew for a question that leaves it less room, and again for a short one', async () => {
-    const model = { ...fakeModel(['one', 'two', 'three']), contextLength: 150 };
+    const model = fakeModel(['one', 'two', 'three'], { contextLength: 150 });
     const session = new VideoSession(model, request({ generation: { maxNewTokens: 50 } }));
     const frames = [];
     for (const question of ['What?', `What ${'very '.repeat(14)}?`, 'What?'])

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Frame } from '../src/media/types.js';
 import { framesAtOnce } from '../src/models/batch.js';
 import type { Manifest } from '../src/models/manifest.js';
+import type { Preprocessor } from '../src/models/preprocess.js';
 import { Session, Tensor } from '../src/models/session.js';
 import type { PreparedFrame } from '../src/models/types.js';
 import { createVision } from '../src/models/vision.js';
@@ -32,7 +33,7 @@ describe('frames on their way through the tower', () => {
     const { asked, decode } = clip(frames);
     let used = 0;
     let most = 0;
-    for await (const _ of encodeFrames(fakeModel([]), decode(), new StageClock())) {
+    for await (const _ of encodeFrames(fakeModel([]), decode(), { clock: new StageClock() })) {
       await settled();
       most = Math.max(most, asked.count - used);
       used += 1;
@@ -45,16 +46,14 @@ describe('frames on their way through the tower', () => {
     const { asked, decode } = clip(frames);
     const whileEncoding: number[] = [];
     const fake = fakeModel([]);
-    const model = {
-      ...fake,
-      encode: async (batch: readonly PreparedFrame[]) => {
-        const before = batch.at(-1)!.index + 1;
-        await settled();
-        whileEncoding.push(asked.count - before);
-        return fake.encode(batch);
-      },
+    const encode = async (batch: readonly PreparedFrame[]) => {
+      const before = batch.at(-1)!.index + 1;
+      await settled();
+      whileEncoding.push(asked.count - before);
+      return fake.vision.encode(batch);
     };
-    for await (const _ of encodeFrames(model, decode(), new StageClock()));
+    const model = { ...fake, vision: { ...fake.vision, encode } };
+    for await (const _ of encodeFrames(model, decode(), { clock: new StageClock() }));
     // Behind the last batch there is nothing more to decode.
     expect(whileEncoding).toHaveLength(frames / framesAtOnce);
     expect(Math.min(...whileEncoding.slice(0, -1))).toBeGreaterThan(0);
@@ -74,7 +73,8 @@ describe('a tower of int8', () => {
     const vision = createVision(
       manifest as Manifest,
       { tower: { run } as unknown as Session, projector: undefined, projectorTuned: undefined },
-      { width: 1, height: 1 },
+      { width: 1, height: 1 } as Preprocessor,
+      undefined,
     );
     const prepared = [0, 1, 2].map((index) => ({
       index,

@@ -231,10 +231,10 @@ describe('intervals', () => {
   });
 });
 
-const tower = { P: 144, cls: true, grid: { rows: 12, columns: 12 } };
+const { vision } = fakeModel([], { vision: { P: 144, grid: { rows: 12, columns: 12 } } });
 
 const evaluation = {
-  ...{ model: { ...fakeModel([]), tower }, tuned: new Map(), seed: 1, frames: undefined, clips: folder },
+  ...{ model: fakeModel([], { vision }), tuned: new Map(), seed: 1, frames: undefined, clips: folder },
   signal: new AbortController().signal,
   journal: (part: string) => new Journal(join(folder, `${part}.jsonl`)),
 };
@@ -271,7 +271,7 @@ describe('the settings', () => {
     const mixed = await shown(shuffled(model));
     expect(mixed).not.toEqual(all);
     expect([...mixed].sort((a, b) => a[0]! - b[0]!)).toEqual(all);
-    const times = (await shuffled(model).show(frames, 'clip')).map(({ ptsSeconds }) => ptsSeconds);
+    const times = (await shuffled(model).show(frames, 'clip')).map(({ span }) => span.startSeconds);
     expect(times).toEqual([0, 1, 2]);
   });
 
@@ -290,7 +290,7 @@ describe('the settings', () => {
   });
 
   it('ask VisionZip once where it has dominant tokens alone', () => {
-    const model = { ...fakeModel([]), tower };
+    const model = fakeModel([], { vision });
     const ids = curveSettings({ ...evaluation, model }).map(({ id }) => id);
     // All, and six methods at five budgets.
     expect(ids).toHaveLength(31);
@@ -315,13 +315,13 @@ describe('the settings', () => {
   });
 
   it('must fit into the context', async () => {
-    const model = { ...fakeModel(['red']), contextLength: 80 };
+    const model = fakeModel(['red'], { contextLength: 80 });
     await expect(ask(model, allTokens(model), frames, { id: '', rows })).rejects.toThrow(/`all` takes \d+/);
   });
 
   it('keep the shares of 144 patches of any other number', () => {
-    expect(budgetsOf({ tower: { P: 144, cls: true, grid } })).toEqual([72, 36, 15, 7, 3]);
-    expect(budgetsOf({ tower: { P: 576, cls: true, grid } })).toEqual([288, 144, 60, 28, 12]);
+    expect(budgetsOf({ vision })).toEqual([72, 36, 15, 7, 3]);
+    expect(budgetsOf({ vision: { ...vision, P: 576 } })).toEqual([288, 144, 60, 28, 12]);
   });
 });
 
@@ -348,7 +348,7 @@ describe('the tables', () => {
     };
     // Practice has blue alone: one answer of 64, and the last question is of the kind `when`.
     const practice = [asked('blue'), asked('blue', 'when')];
-    const { tables, data } = shortOutcome({ tower }, graded(right), practice);
+    const { tables, data } = shortOutcome({ vision }, graded(right), practice);
     expect(tables[0]!.columns).toEqual([
       ...['kind', 'questions', 'all tokens', 'VisionZip 15, training-free', 'VisionZip 15, tuned'],
       ...['VisionZip 15, trained with it', 'random 15', 'CLS + 14 random', 'shuffled'],
@@ -377,7 +377,7 @@ describe('the tables', () => {
 
   it('leave out the columns of models that there are not', () => {
     const settings = { all: 64, 'visionzip 15': 60, 'random 15': 48 };
-    const [table] = shortOutcome({ tower }, graded(settings), []).tables;
+    const [table] = shortOutcome({ vision }, graded(settings), []).tables;
     expect(table!.columns.slice(2)).toEqual([
       'all tokens',
       'VisionZip 15, training-free',
@@ -399,12 +399,12 @@ describe('the tables', () => {
       ['merging alone', 'merge'],
       ['dominant alone', 'dominant'],
     ];
-    const budgets = budgetsOf({ tower });
+    const budgets = budgetsOf({ vision });
     const right = lines.flatMap(([, method, tuned = ''], line) =>
       budgets.map((T, i): [string, number] => [`${method} ${T}${tuned}`, 5 * line + i]),
     );
     const results = graded({ all: 50, ...Object.fromEntries(right) });
-    const { tables } = curveOutcome({ tower }, results, ['visionzip', 'pool']);
+    const { tables } = curveOutcome({ vision }, results, ['visionzip', 'pool']);
     const rowsOver = (whole: number) =>
       lines.map(([name, method, tuned], line) => [
         name,
@@ -431,7 +431,7 @@ describe('the tables', () => {
         const few = { predictions: [answer as string], frames: 10, ms: 1, flashShown: flashShown as boolean };
         const many = { predictions: ['red'], frames: 20 + i, ms: 1, flashShown: true };
         const none = { predictions: ['none'], frames: 30, ms: 1, flashShown: true };
-        const others = budgetsOf({ tower }).map((T, i) => [`visionzip ${T}${tuned}`, i === 0 ? many : none]);
+        const others = budgetsOf({ vision }).map((T, i) => [`visionzip ${T}${tuned}`, i === 0 ? many : none]);
         const answered = { all: few, ...Object.fromEntries(others) };
         return { clip: `1/${i}`, rows: [flash], answered };
       });

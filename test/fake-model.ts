@@ -1,4 +1,11 @@
-import type { KvCache, Model } from '../src/models/types.js';
+import { type ChatParts, createChat } from '../src/models/chat.js';
+import type { KvCache, Model, Vision } from '../src/models/types.js';
+
+export interface FakeModelOptions extends Partial<Pick<ChatParts, 'frameTimes' | 'render'>> {
+  readonly contextLength?: number;
+  readonly vision?: Partial<Vision>;
+  readonly onnxMs?: () => number;
+}
 
 /** What the fake decoder was asked, in order. */
 export interface DecodeCall {
@@ -12,7 +19,10 @@ export interface DecodeCall {
  * A model with a byte tokenizer and no weights: width 1, an embedding is the token's id, and after each
  * question the queued reply comes out token for token. Byte 0 is end-of-sequence, 256 the image token.
  */
-export function fakeModel(replies: readonly string[]): Model & { readonly calls: DecodeCall[] } {
+export function fakeModel(
+  replies: readonly string[],
+  options: FakeModelOptions = {},
+): Model & { readonly calls: DecodeCall[] } {
   const calls: DecodeCall[] = [];
   const queue = replies.map((reply) => [...new TextEncoder().encode(reply), 0]);
   let current: number[] = [];
@@ -21,53 +31,58 @@ export function fakeModel(replies: readonly string[]): Model & { readonly calls:
     logits[token] = 1;
     return logits;
   };
+  const { contextLength = 512, frameTimes = true, onnxMs = () => 0 } = options;
   return {
     calls,
     name: 'fake',
     digest: 'fake',
     dtype: 'fp32',
-    tower: { cls: true, P: 4, grid: { rows: 2, columns: 2 } },
-    contextLength: 512,
-    frameTimes: true,
     defaults: { frames: 4, compression: { dominant: 2, contextual: 1 } },
-    decoderWidth: 1,
-    eosTokenIds: [0],
-    imageTokenId: 256,
-    imageToken: '<image>',
-    specialTokens: ['<image>'],
-    preprocess: async ({ index, ptsSeconds, rgb }) => ({
-      index,
-      ptsSeconds,
-      pixelValues: Float32Array.from(rgb.slice(0, 3)),
-    }),
-    encode: async (frames) =>
-      frames.map(({ index, ptsSeconds }) => ({
+    vision: {
+      ...{ cls: true, keepsCls: false, compressible: true, P: 4, grid: { rows: 2, columns: 2 } },
+      prepare: async ({ index, ptsSeconds, rgb }) => ({
         index,
         ptsSeconds,
-        N: 5,
-        D: 1,
-        K: 1,
-        hidden: Float32Array.of(1000, 1001, 1002, 1003, 1004).map((value) => value + 10 * index),
-        keys: new Float32Array(5).fill(1),
-        scores: Float32Array.of(1, 2, 3, 4),
-      })),
-    project: async (tokens) => tokens,
-    embed: async (ids) => Float32Array.from(ids),
-    decode: async (embeds, S, past: KvCache | null) => {
-      const before = past?.length ?? 0;
-      calls.push({ S, before, rows: [...embeds] });
-      const video = calls.findLast((call) => call.before === 0)!;
-      // A question comes right after the video; anything later is one of its decode steps.
-      if (before === video.S) current = [...(queue.shift() ?? [0])];
-      return { logits: logitsOf(current.shift() ?? 0), cache: { length: before + S, tensors: {} } };
+        pixelValues: Float32Array.from(rgb.slice(0, 3)),
+      }),
+      encode: async (frames) =>
+        frames.map(({ index, ptsSeconds }) => ({
+          index,
+          ptsSeconds,
+          N: 5,
+          D: 1,
+          K: 1,
+          hidden: Float32Array.of(1000, 1001, 1002, 1003, 1004).map((value) => value + 10 * index),
+          keys: new Float32Array(5).fill(1),
+          scores: Float32Array.of(1, 2, 3, 4),
+        })),
+      project: async (tokens) => tokens,
+      ...options.vision,
     },
-    renderChat: (parts) => parts.map((part) => (part.type === 'text' ? part.text : '<image>')).join(''),
-    tokenize: (text) =>
-      text
-        .split(/(<image>)/)
-        .flatMap((part) => (part === '<image>' ? [256] : [...new TextEncoder().encode(part)])),
-    detokenize: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
-    onnxMs: () => 0,
+    language: {
+      ...{ H: 1, contextLength, eosTokenIds: [0] },
+      embed: async (ids) => Float32Array.from(ids),
+      forward: async ({ embeds, S }, past: KvCache | null) => {
+        const before = past?.length ?? 0;
+        calls.push({ S, before, rows: [...embeds] });
+        const video = calls.findLast((call) => call.before === 0)!;
+        // A question comes right after the video; anything later is one of its decode steps.
+        if (before === video.S) current = [...(queue.shift() ?? [0])];
+        return { logits: logitsOf(current.shift() ?? 0), cache: { length: before + S, tensors: {} } };
+      },
+    },
+    chat: createChat({
+      ...{ frames: 'images', frameTimes, imageTokenId: 256, specialTokens: ['<image>'] },
+      render:
+        options.render ??
+        ((parts) => parts.map((part) => (part.type === 'text' ? part.text : '<image>')).join('')),
+      tokenize: (text) =>
+        text
+          .split(/(<image>)/)
+          .flatMap((part) => (part === '<image>' ? [256] : [...new TextEncoder().encode(part)])),
+      detokenize: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
+    }),
+    onnxMs,
     release: async () => {},
   };
 }

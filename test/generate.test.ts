@@ -1,58 +1,64 @@
 import { describe, expect, it } from 'vitest';
-import { generateAnswer, prefillVideo } from '../src/pipeline/generate.js';
-import { buildPrompt } from '../src/pipeline/prompt.js';
-import type { Generation, VisualTokens } from '../src/pipeline/types.js';
+import { generate, prefillVideo } from '../src/pipeline/generate.js';
+import type { Answer, Generation } from '../src/pipeline/types.js';
 import { fakeModel } from './fake-model.js';
 
-function visual(index: number, ...embeds: number[]): VisualTokens {
-  return { index, ptsSeconds: index, T: embeds.length, H: 1, embeds: Float32Array.from(embeds) };
+function block(...embeds: number[]) {
+  return { T: embeds.length, embeds: Float32Array.from(embeds) };
 }
 
 async function ask(reply: string, generation: Generation, signal?: AbortSignal) {
   const model = fakeModel([reply]);
-  const cache = await prefillVideo(model, [72, 256], [visual(0, 1000, 1001)]);
+  const cache = await prefillVideo(model, [72, 256], [block(1000, 1001)]);
+  const heard: string[] = [];
   const texts: string[] = [];
-  const answer = await generateAnswer(model, 'why?', [63], cache, {
-    generation,
-    signal,
-    onText: (text) => texts.push(text),
-  });
-  return { ...answer, texts, calls: model.calls };
+  let answer: Answer | undefined;
+  const question = { question: 'why?', suffix: [63] };
+  for await (const event of generate(model, question, cache, { generation, signal })) {
+    heard.push(event.type);
+    if (event.type === 'text') texts.push(event.text);
+    if (event.type === 'answer') answer = event.answer;
+  }
+  return { ...answer!, heard, texts, calls: model.calls };
 }
 
-describe('buildPrompt', () => {
+/** A video of so many frames, a second apart. */
+const video = (...ptsSeconds: number[]) => ({ ptsSeconds, durationSeconds: ptsSeconds.length });
+
+describe('laying out', () => {
   it('writes the time of each frame before its image token, then the question', () => {
     const model = fakeModel([]);
-    const { prefix, suffix } = buildPrompt(model, [0, 1.25], ' which? ');
-    expect(model.detokenize(prefix.map((id) => (id === 256 ? 124 : id)))).toBe('0.0s|1.3s|');
-    expect(model.detokenize(suffix)).toBe('which?');
+    const { prefix, suffix } = model.chat.layOut(video(0, 1.25), ' which? ');
+    expect(model.chat.detokenize(prefix.map((id) => (id === 256 ? 124 : id)))).toBe('0.0s|1.3s|');
+    expect(model.chat.detokenize(suffix)).toBe('which?');
   });
 
   it('leaves the times out for a model that was not trained with them', () => {
-    const { prefix } = buildPrompt({ ...fakeModel([]), frameTimes: false }, [0, 1], 'which?');
+    const { chat } = fakeModel([], { frameTimes: false });
+    const { prefix } = chat.layOut(video(0, 1), 'which?');
     expect(prefix).toEqual([256, 256]);
   });
 
   it('refuses a question that holds a special token', () => {
-    expect(() => buildPrompt(fakeModel([]), [0], 'what is <image>?')).toThrow(/special token `<image>`/);
+    expect(() => fakeModel([]).chat.layOut(video(0), 'what is <image>?')).toThrow(/special token `<image>`/);
   });
 
   it('notices a template that drops frames', () => {
-    const model = { ...fakeModel([]), renderChat: () => 'no picture' };
-    expect(() => buildPrompt(model, [0], 'what?')).toThrow(/must give 1 image tokens, it gave 0/);
+    const { chat } = fakeModel([], { render: () => 'no picture' });
+    expect(() => chat.layOut(video(0), 'what?')).toThrow(/must give 1 image tokens, it gave 0/);
   });
 });
 
 describe('prefillVideo', () => {
   it('puts the visual tokens of each frame where its image token stands', async () => {
     const model = fakeModel([]);
-    const cache = await prefillVideo(model, [72, 256, 73, 256], [visual(0, 1000, 1001), visual(1, 2000)]);
+    const cache = await prefillVideo(model, [72, 256, 73, 256], [block(1000, 1001), block(2000)]);
     expect(model.calls).toEqual([{ S: 5, before: 0, rows: [72, 1000, 1001, 73, 2000] }]);
     expect(cache.length).toBe(5);
   });
 });
 
-describe('generateAnswer', () => {
+describe('generating', () => {
   it('answers until end-of-sequence, one decode step a token', async () => {
     const { answer, finishReason, newTokens, promptTokens, calls } = await ask(' red', {});
     expect(answer).toBe('red');

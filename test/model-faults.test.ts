@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InputError } from '../src/errors.js';
 import { loadModel } from '../src/models/load.js';
 import type { PreparedFrame } from '../src/models/types.js';
-import { buildPrompt } from '../src/pipeline/prompt.js';
 
 /* Every file of a model, broken in every way, on the shipped model: a fault of the model that names the file. */
 
@@ -37,17 +36,19 @@ function editJson<T>(change: (json: T) => void): (file: string) => void {
   };
 }
 
+const video = { ptsSeconds: [0], durationSeconds: 1 };
+
 /** Loads the model and does with it once what a job does. */
 async function use(dir: string): Promise<void> {
   const model = await loadModel(dir);
   try {
-    model.tokenize(model.renderChat([{ type: 'image' }, { type: 'text', text: 'What moves?' }]));
+    model.chat.layOut(video, 'What moves?');
     const pixelValues = new Float32Array(3 * 96 * 96);
     const frame: PreparedFrame = { index: 0, ptsSeconds: 0, pixelValues };
-    const { hidden, N } = (await model.encode([frame]))[0]!;
-    const tokens = await model.project(hidden, N, true);
-    await model.embed([1]);
-    await model.decode(tokens, N, null);
+    const { hidden, N } = (await model.vision.encode([frame]))[0]!;
+    const tokens = await model.vision.project(hidden, N, true);
+    await model.language.embed([1]);
+    await model.language.forward({ embeds: tokens, S: N }, null);
   } finally {
     await model.release();
   }
@@ -124,7 +125,7 @@ describe('a model that is whole but does not fit together', () => {
       editJson<{ model: object }>((json) => Object.assign(json.model, { vocab: {}, merges: [] })),
     );
     const model = await loadModel(copy);
-    expect(() => buildPrompt(model, [0], 'What moves?')).toThrow(
+    expect(() => model.chat.layOut(video, 'What moves?')).toThrow(
       expect.objectContaining({ fault: 'model', message: expect.stringContaining('tokenizer') }),
     );
     await model.release();
@@ -133,9 +134,11 @@ describe('a model that is whole but does not fit together', () => {
   it('has no embedding for a token, or gets one of another width', async () => {
     const model = await loadModel(nano);
     try {
-      await expect(model.embed([99_999])).rejects.toMatchObject({ fault: 'model' });
-      const wide = new Float32Array(3 * (model.decoderWidth + 8));
-      await expect(model.decode(wide, 3, null)).rejects.toMatchObject({ fault: 'model' });
+      await expect(model.language.embed([99_999])).rejects.toMatchObject({ fault: 'model' });
+      const wide = new Float32Array(3 * (model.language.H + 8));
+      await expect(model.language.forward({ embeds: wide, S: 3 }, null)).rejects.toMatchObject({
+        fault: 'model',
+      });
     } finally {
       await model.release();
     }

@@ -99,9 +99,9 @@ describe('the shipped model', () => {
       const pixelValues = Float32Array.from({ length: 3 * 96 * 96 }, (_, i) => Math.sin(i * (index + 1)));
       return { index, ptsSeconds: index, pixelValues };
     });
-    const together = await model.encode(frames);
+    const together = await model.vision.encode(frames);
     for (const [i, frame] of frames.entries()) {
-      const [alone] = await model.encode([frame]);
+      const [alone] = await model.vision.encode([frame]);
       expect(alone!.hidden).toEqual(together[i]!.hidden);
       expect(alone!.scores).toEqual(together[i]!.scores);
       expect(alone!.keys).toEqual(together[i]!.keys);
@@ -109,13 +109,13 @@ describe('the shipped model', () => {
   });
 
   it('gives the same logits by prefill and decode steps as in one go', async () => {
-    const ids = model.tokenize('USER: What colour is the star? ASSISTANT:');
-    const embeds = await model.embed(ids);
-    const H = model.decoderWidth;
-    const whole = await model.decode(embeds, ids.length, null);
-    let { logits, cache } = await model.decode(embeds.subarray(0, 3 * H), 3, null);
+    const ids = model.chat.tokenize('USER: What colour is the star? ASSISTANT:');
+    const embeds = await model.language.embed(ids);
+    const { H, forward } = model.language;
+    const whole = await forward({ embeds, S: ids.length }, null);
+    let { logits, cache } = await forward({ embeds: embeds.subarray(0, 3 * H), S: 3 }, null);
     for (let i = 3; i < ids.length; i++) {
-      ({ logits, cache } = await model.decode(embeds.subarray(i * H, (i + 1) * H), 1, cache));
+      ({ logits, cache } = await forward({ embeds: embeds.subarray(i * H, (i + 1) * H), S: 1 }, cache));
     }
     expect(cache.length).toBe(ids.length);
     logits.forEach((logit, token) => {

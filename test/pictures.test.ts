@@ -4,13 +4,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { defaultLimits } from '../src/media/open.js';
 import { loadModel } from '../src/models/load.js';
+import { NEWLINE } from '../src/models/newline.js';
 import { prepareModel } from '../src/models/prepare/prepare.js';
 import type { Model } from '../src/models/types.js';
+import { allow } from '../src/pipeline/allow.js';
 import { answerVideo } from '../src/pipeline/answer.js';
-import { planPasses } from '../src/pipeline/passes.js';
-import { encodePicture } from '../src/pipeline/picture.js';
+import { encodeFrames } from '../src/pipeline/encode.js';
 import { StageClock } from '../src/pipeline/timings.js';
-import type { CompressedFrame, Progress } from '../src/pipeline/types.js';
+import { makeTokens } from '../src/pipeline/tokens.js';
+import type { Progress, TokenBlock } from '../src/pipeline/types.js';
 import {
   answerGreedily,
   concat,
@@ -40,6 +42,10 @@ const referenceSchema = z.object({
   budget: z.object({ dominant: z.int(), contextual: z.int() }),
   answers: z.object({ none: z.object({ ids }), visionzip: z.object({ ids }) }),
 });
+
+async function* pictureOf(file: string) {
+  yield await readFrame(file, 0);
+}
 
 const folder = join(fixtures, 'llava_next/pictures');
 const pictures = readdirSync(folder);
@@ -78,8 +84,8 @@ describe.each(pictures)('picture %s', (name) => {
 
   it("is cut into crops as transformers' image processor does", async () => {
     const { width, height } = reference.size;
-    expect(model.crops!.gridOf(width, height)).toEqual(reference.grid);
-    const crops = await model.crops!.preprocess(await readFrame(file, 0));
+    expect(model.vision.crops!.gridOf(width, height)).toEqual(reference.grid);
+    const crops = await model.vision.crops!.preprocess(await readFrame(file, 0));
     // Normalised by a standard deviation of at least 0.2: 1/255 before is at most 5/255 after.
     const actual = concat(crops.map(({ pixelValues }) => pixelValues));
     expect(meanDifference(actual, stored('pixel_values'))).toBeLessThanOrEqual(1 / 255 / 0.2);
@@ -88,43 +94,58 @@ describe.each(pictures)('picture %s', (name) => {
   it.each(['none', 'visionzip'] as const)('gives the tokens, logits and answer: %s', async (side) => {
     const compression = side === 'none' ? side : reference.budget;
     const info = { ...reference.size, isStill: true };
-    const [pass] = planPasses(model, request(compression), { ptsSeconds: [0], displayedSeconds: 0 }, info);
-    const { plan } = pass!;
+    const [allowed] = allow(model, request(compression), { ptsSeconds: [0], displayedSeconds: 0 }, info);
+    const { plan, allowance } = allowed!;
     const pixels = stored('pixel_values');
     const size = pixels.length / plan.crops;
     const preprocess = async () =>
       Array.from({ length: plan.crops }, (_, i) => {
         return { index: 0, ptsSeconds: 0, pixelValues: pixels.subarray(i * size, (i + 1) * size) };
       });
-    const project: Model['project'] = (tokens, T, compressed) => {
+    const project: Model['vision']['project'] = (tokens, T, compressed) => {
       expect(compressed).toBe(side === 'visionzip');
-      return model.project(tokens, T, compressed);
+      return model.vision.project(tokens, T, compressed);
     };
-    const given = { ...model, project, crops: { ...model.crops!, preprocess } };
-    const { visual } = await encodePicture(given, await readFrame(file, 0), plan, new StageClock());
+    const crops = { ...model.vision.crops!, preprocess };
+    const given = { ...model, vision: { ...model.vision, project, crops } };
+    const clock = new StageClock();
+    const visual: TokenBlock[] = [];
+    for await (const pair of encodeFrames(given, pictureOf(file), { clock, inCrops: allowance.inCrops })) {
+      visual.push(await makeTokens(given, pair, allowance.budget, clock));
+    }
+    const [block] = visual as [TokenBlock];
     expect(
-      difference(visual.embeds, stored(side === 'none' ? 'visual_all' : 'visual_visionzip')),
+      difference(block.embeds, stored(side === 'none' ? 'visual_all' : 'visual_visionzip')),
     ).toBeLessThanOrEqual(1e-4);
-    expect(visual.T).toBe(plan.tokensPerFrame);
+    expect([visual.length, block.T, block.origins.length]).toEqual([
+      1,
+      plan.tokensPerFrame,
+      plan.tokensPerFrame,
+    ]);
+    const { dominant, contextual } = reference.budget;
+    const kinds = block.origins.filter(({ crop }) => crop === 0).map(({ kind }) => kind);
+    if (side === 'visionzip')
+      expect(kinds).toEqual([...Array(dominant).fill('dominant'), ...Array(contextual).fill('contextual')]);
 
-    const prompt = pass!.prompts.get(0)!;
+    const shown = { ptsSeconds: [0], durationSeconds: 0, inCrops: allowance.inCrops };
+    const prompt = model.chat.layOut(shown, reference.question);
     expect([...prompt.prefix, ...prompt.suffix]).toEqual(reference.promptIds);
     const places = reference.expandedIds.filter((id) => id === reference.placeholderId);
     expect(places).toHaveLength(plan.tokensPerFrameBefore);
     const expected = reference.answers[side].ids;
-    const answer = await answerGreedily(model, prompt, [visual], expected.length);
+    const answer = await answerGreedily(model, prompt, visual, expected.length);
     expect(difference(answer.logits, stored(`logits_${side}`))).toBeLessThanOrEqual(1e-3);
     expect(answer.ids).toEqual(expected);
   });
 
   it('is answered from its file', async () => {
     const crops = 1 + reference.grid.rows * reference.grid.columns;
-    const seen: CompressedFrame[] = [];
+    const seen: TokenBlock[] = [];
     const progress: Progress[] = [];
     const { plan, tokens, timings } = await answerVideo(model, request(reference.budget), {
-      onFrame: (frame, compressed) => {
+      onFrame: (frame, block) => {
         expect(frame).toMatchObject(reference.size);
-        seen.push(compressed);
+        seen.push(block);
       },
       onProgress: (at) => progress.push(at),
     });
@@ -132,8 +153,8 @@ describe.each(pictures)('picture %s', (name) => {
     expect(tokens).toEqual({ before: plan.tokensPerFrameBefore, after: crops * 10 });
     for (const stage of ['decodeMs', 'preprocessMs', 'encodeMs', 'compressMs', 'projectMs'] as const)
       expect(timings[stage], stage).toBeGreaterThan(0);
-    // The listener gets the picture as a whole.
-    expect(seen.map(({ dominantIndices }) => dominantIndices)).toEqual([reference.dominantIndices[0]]);
+    const whole = seen[0]!.origins.filter(({ kind, crop }) => kind === 'dominant' && crop === 0);
+    expect(whole.map(({ rows }) => rows)).toEqual(reference.dominantIndices[0]!.map((row) => [row]));
     expect(progress).toContainEqual(
       expect.objectContaining({ stage: 'encode', framesDone: 1, framesTotal: 1 }),
     );
@@ -141,10 +162,11 @@ describe.each(pictures)('picture %s', (name) => {
 
   it('is encoded as a frame is where it is one of a video', () => {
     const info = { ...reference.size, isStill: false };
-    const [pass] = planPasses(model, request('none'), { ptsSeconds: [0, 1], displayedSeconds: 2 }, info);
-    expect(pass!.plan).toMatchObject({ frames: 2, crops: 1, tokensPerFrame: 49 });
+    const [allowed] = allow(model, request('none'), { ptsSeconds: [0, 1], displayedSeconds: 2 }, info);
+    expect(allowed!.allowance.inCrops).toBe(false);
+    expect(allowed!.plan).toMatchObject({ frames: 2, crops: 1, tokensPerFrame: 49 });
     // A newline behind each frame.
-    const { prefix } = pass!.prompts.get(0)!;
-    expect(prefix.filter((id) => id === model.newline!.id)).toHaveLength(2);
+    const { prefix } = model.chat.layOut({ ptsSeconds: [0, 1], durationSeconds: 2 }, reference.question);
+    expect(prefix.filter((id) => id === NEWLINE)).toHaveLength(2);
   });
 });

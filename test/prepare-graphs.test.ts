@@ -13,9 +13,6 @@ import { cutLogits } from '../src/models/prepare/logits.js';
 import { prepareModel } from '../src/models/prepare/prepare.js';
 import { findVisionParts } from '../src/models/prepare/vision.js';
 import type { EncodedFrame, Model } from '../src/models/types.js';
-import { compressFrame, keepAll } from '../src/pipeline/compress.js';
-import { buildPrompt } from '../src/pipeline/prompt.js';
-import type { VisualTokens } from '../src/pipeline/types.js';
 import {
   answerGreedily,
   concat,
@@ -23,6 +20,8 @@ import {
   difference,
   fixtures,
   readFloats,
+  tokensOf,
+  videoOf,
 } from './support/published.js';
 
 /*
@@ -81,7 +80,7 @@ async function withModel<T>(dtype: Dtype, use: (model: Model) => Promise<T>): Pr
 function encodeFrames(model: Model): Promise<EncodedFrame[]> {
   const pixels = stored('pixel_values');
   const size = pixels.length / reference.frames;
-  return model.encode(
+  return model.vision.encode(
     Array.from({ length: reference.frames }, (_, index) => {
       return { index, ptsSeconds: index, pixelValues: pixels.subarray(index * size, (index + 1) * size) };
     }),
@@ -90,22 +89,10 @@ function encodeFrames(model: Model): Promise<EncodedFrame[]> {
 
 async function answer(model: Model, side: 'none' | 'visionzip', steps: number) {
   const encoded = await encodeFrames(model);
-  const kept = encoded.map((frame) => {
-    return side === 'none' ? keepAll(frame, model.tower.keepsCls) : compressFrame(frame, reference.budget);
-  });
-  const visual: VisualTokens[] = await Promise.all(
-    kept.map(async (frame) => {
-      const embeds = await model.project(frame.tokens, frame.T, side === 'visionzip');
-      return { ...frame, H: model.decoderWidth, embeds };
-    }),
-  );
-  const times = kept.map((_, i) => i);
-  return answerGreedily(
-    model,
-    buildPrompt(model, times, reference.question, reference.frames),
-    visual,
-    steps,
-  );
+  const budget = side === 'none' ? null : reference.budget;
+  const blocks = await Promise.all(encoded.map((frame) => tokensOf(model, frame, budget)));
+  const prompt = model.chat.layOut(videoOf(reference.frames), reference.question);
+  return answerGreedily(model, prompt, blocks, steps);
 }
 
 async function expectAnswers(dtype: Dtype, limit: number): Promise<void> {

@@ -61,7 +61,7 @@ function framesOf(family: string): PreparedFrame[] {
 async function encodeOne(folder: string, family: string) {
   const model = await loadModel(folder);
   try {
-    return (await model.encode(framesOf(family).slice(0, 1)))[0]!;
+    return (await model.vision.encode(framesOf(family).slice(0, 1)))[0]!;
   } finally {
     await model.release();
   }
@@ -264,8 +264,8 @@ describe('preparing a model', () => {
     writeFileSync(file('chat_template.json'), JSON.stringify({ chat_template: template }));
     await prepareModel(copy, { dtype: 'fp32' });
     const model = await loadModel(copy);
-    expect(model.eosTokenIds).toEqual([2]);
-    expect(model.renderChat([{ type: 'text', text: 'Hello' }])).toBe('USER: Hello ASSISTANT:');
+    expect(model.language.eosTokenIds).toEqual([2]);
+    expect(model.chat.render([{ type: 'text', text: 'Hello' }])).toBe('USER: Hello ASSISTANT:');
     await model.release();
     rmSync(file('chat_template.json'));
     const named = [{ name: 'default', template }];
@@ -284,7 +284,7 @@ describe('preparing a model', () => {
       writeFileSync(file, JSON.stringify({ ...config, image_token_index: index }));
       await prepareModel(copy, { dtype: 'fp32' });
       const model = await loadModel(copy);
-      expect(model.imageTokenId).toBe(named);
+      expect(model.chat.imageTokenId).toBe(named);
       await model.release();
     }
     writeFileSync(file, JSON.stringify({ ...config, image_token_index: 7 }));

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { loadModel } from '../src/models/load.js';
+import { NEWLINE } from '../src/models/newline.js';
 import { prepareModel } from '../src/models/prepare/prepare.js';
 import type { EncodedFrame, Model } from '../src/models/types.js';
 import { compressFrame, keepAll } from '../src/pipeline/compress.js';
-import { buildPrompt } from '../src/pipeline/prompt.js';
-import type { CompressedFrame, VisualTokens } from '../src/pipeline/types.js';
+import type { CompressedFrame } from '../src/pipeline/types.js';
 import {
   answerGreedily,
   concat,
@@ -17,6 +17,8 @@ import {
   meanDifference,
   readFloats,
   readFrame,
+  tokensOf,
+  videoOf,
 } from './support/published.js';
 
 /*
@@ -76,9 +78,9 @@ describe.each(families)('%s', (family) => {
     const prepared = Array.from({ length: reference.frames }, (_, index) => {
       return { index, ptsSeconds: index, pixelValues: pixels.subarray(index * size, (index + 1) * size) };
     });
-    encoded = await model.encode(prepared);
+    encoded = await model.vision.encode(prepared);
     kept = {
-      none: encoded.map((frame) => keepAll(frame, model.tower.keepsCls)),
+      none: encoded.map((frame) => keepAll(frame, model.vision.keepsCls)),
       visionzip: budget ? encoded.map((frame) => compressFrame(frame, budget)) : undefined,
     };
   });
@@ -92,7 +94,7 @@ describe.each(families)('%s', (family) => {
     const prepared = [];
     for (let index = 0; index < reference.frames; index++)
       prepared.push(
-        await model.preprocess(await readFrame(join(folder, `reference/frame-${index}.png`), index)),
+        await model.vision.prepare(await readFrame(join(folder, `reference/frame-${index}.png`), index)),
       );
     const actual = concat(prepared.map(({ pixelValues }) => pixelValues));
     // Normalised by a standard deviation of at least 0.2: 1/255 before is at most 5/255 after.
@@ -122,10 +124,9 @@ describe.each(families)('%s', (family) => {
   it("gives transformers' prompt", () => {
     const { prefix, suffix } = promptOf(model);
     const [{ T }] = kept.none as [CompressedFrame];
-    const { imageTokenId, newline } = model;
     const expanded = [...prefix, ...suffix].flatMap((id) => {
-      if (id === newline?.id) return [reference.placeholderId];
-      return id === imageTokenId ? new Array<number>(T).fill(reference.placeholderId) : [id];
+      if (id === NEWLINE) return [reference.placeholderId];
+      return id === model.chat.imageTokenId ? new Array<number>(T).fill(reference.placeholderId) : [id];
     });
     expect(expanded).toEqual(reference.expandedIds);
   });
@@ -133,23 +134,18 @@ describe.each(families)('%s', (family) => {
   it.each(budget ? (['none', 'visionzip'] as const) : (['none'] as const))(
     "gives transformers' logits and up to 32 tokens: %s",
     async (side) => {
-      const visual = await Promise.all(kept[side]!.map((frame) => project(frame, side === 'visionzip')));
+      const used = side === 'none' ? null : budget;
+      const visual = await Promise.all(encoded.map((frame) => tokensOf(model, frame, used)));
       const expected = reference.answers[side]!.ids;
       const answer = await answerGreedily(model, promptOf(model), visual, expected.length);
       expect(difference(answer.logits, stored(`logits_${side}`))).toBeLessThanOrEqual(1e-3);
       expect(answer.ids).toEqual(expected);
-      expect(expected.length === 32 || model.eosTokenIds.includes(expected.at(-1)!)).toBe(true);
+      expect(expected.length === 32 || model.language.eosTokenIds.includes(expected.at(-1)!)).toBe(true);
     },
   );
 
   /** The frames are a second apart. */
   function promptOf(loaded: Model) {
-    const times = Array.from({ length: reference.frames }, (_, i) => i);
-    return buildPrompt(loaded, times, reference.question, reference.frames);
-  }
-
-  async function project(frame: CompressedFrame, compressed: boolean): Promise<VisualTokens> {
-    const embeds = await model.project(frame.tokens, frame.T, compressed);
-    return { ...frame, H: model.decoderWidth, embeds };
+    return loaded.chat.layOut(videoOf(reference.frames), reference.question);
   }
 });

@@ -7,11 +7,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { Frame } from '../src/media/types.js';
 import { loadModel } from '../src/models/load.js';
-import type { EncodedFrame, KvCache, Model } from '../src/models/types.js';
-import { compressFrame, keepAll } from '../src/pipeline/compress.js';
-import { generateAnswer, prefillVideo } from '../src/pipeline/generate.js';
-import { buildPrompt, type Prompt } from '../src/pipeline/prompt.js';
-import type { CompressedFrame, VisualTokens } from '../src/pipeline/types.js';
+import type { EncodedFrame, KvCache, Model, Prompt, TokenBudget } from '../src/models/types.js';
+import { compressFrame } from '../src/pipeline/compress.js';
+import { generate, prefillVideo } from '../src/pipeline/generate.js';
+import { StageClock } from '../src/pipeline/timings.js';
+import { makeTokens } from '../src/pipeline/tokens.js';
+import type { CompressedFrame, TokenBlock } from '../src/pipeline/types.js';
 
 /*
  * The shipped model against transformers' LlavaForConditionalGeneration in float32, from the pixels to the answer.
@@ -105,9 +106,9 @@ beforeAll(async () => {
 
 afterAll(() => model?.release());
 
-async function visualTokens(frame: CompressedFrame, compressed: boolean): Promise<VisualTokens> {
-  const embeds = await model.project(frame.tokens, frame.T, compressed);
-  return { ...frame, H: model.decoderWidth, embeds };
+function visualTokens(frame: EncodedFrame, budget: TokenBudget | null): Promise<TokenBlock> {
+  const shape = { ...frame, width: 96, height: 96 };
+  return makeTokens(model, { frame: shape, encoded: [frame] }, budget, new StageClock());
 }
 
 /** The answer's token ids, the end token included. */
@@ -115,11 +116,15 @@ async function greedy({ suffix }: Prompt, video: KvCache): Promise<number[]> {
   let seen: readonly number[] = [];
   const detokenize = (all: readonly number[]) => {
     seen = [...all];
-    return model.detokenize(all);
+    return model.chat.detokenize(all);
   };
   const generation = { maxNewTokens: index.maxNewTokens };
-  const { finishReason } = await generateAnswer({ ...model, detokenize }, '', suffix, video, { generation });
-  return finishReason === 'stop' ? [...seen, ...model.eosTokenIds] : [...seen];
+  const listened = { ...model, chat: { ...model.chat, detokenize } };
+  let stopped = false;
+  for await (const event of generate(listened, { question: '', suffix }, video, { generation })) {
+    if (event.type === 'answer') stopped = event.answer.finishReason === 'stop';
+  }
+  return stopped ? [...seen, ...model.language.eosTokenIds] : [...seen];
 }
 
 describe.each(index.clips.map((clip, c) => ({ ...clip, c })))('clip $c', ({ c, ...clip }) => {
@@ -128,7 +133,7 @@ describe.each(index.clips.map((clip, c) => ({ ...clip, c })))('clip $c', ({ c, .
   let zipped: CompressedFrame[];
 
   beforeAll(async () => {
-    encoded = await model.encode(await Promise.all(framesOf(c).map(model.preprocess)));
+    encoded = await model.vision.encode(await Promise.all(framesOf(c).map(model.vision.prepare)));
     zipped = encoded.map((frame) => compressFrame(frame, index.budget));
   });
 
@@ -149,13 +154,14 @@ describe.each(index.clips.map((clip, c) => ({ ...clip, c })))('clip $c', ({ c, .
   it.each(clip.questions.map((asked, q) => ({ ...asked, q })))(
     "gives transformers' logits and answer, all tokens and compressed: $question",
     async ({ question, promptIds, answerIds, q }) => {
-      const prompt = buildPrompt(model, clip.ptsSeconds, question);
+      const prompt = model.chat.layOut({ ptsSeconds: clip.ptsSeconds, durationSeconds: 0 }, question);
       expect([...prompt.prefix, ...prompt.suffix]).toEqual(promptIds);
       for (const [s, side] of sides.entries()) {
-        const kept = side === 'none' ? encoded.map((frame) => keepAll(frame)) : zipped;
-        const visual = await Promise.all(kept.map((frame) => visualTokens(frame, side === 'visionzip')));
+        const budget = side === 'none' ? null : index.budget;
+        const visual = await Promise.all(encoded.map((frame) => visualTokens(frame, budget)));
         const video = await prefillVideo(model, prompt.prefix, visual);
-        const { logits } = await model.decode(await model.embed(prompt.suffix), prompt.suffix.length, video);
+        const embeds = await model.language.embed(prompt.suffix);
+        const { logits } = await model.language.forward({ embeds, S: prompt.suffix.length }, video);
         const expected = part(part(part(stored.logits, c, count), q, clip.questions.length), s, sides.length);
         expect(difference(logits, expected), side).toBeLessThanOrEqual(1e-3);
         expect(await greedy(prompt, video), side).toEqual(answerIds[side]);
@@ -169,7 +175,7 @@ it("turns decoded frames into transformers' pixel values, within 1/255 on averag
   const { image_std } = JSON.parse(readFileSync(join(nano, 'preprocessor_config.json'), 'utf8'));
   for (const i of [0, 1]) {
     const rgb = stored.decoded.subarray(i * width * height * 3, (i + 1) * width * height * 3);
-    const { pixelValues } = await model.preprocess({ index: i, ptsSeconds: 0, width, height, rgb });
+    const { pixelValues } = await model.vision.prepare({ index: i, ptsSeconds: 0, width, height, rgb });
     const expected = part(stored.decodedPixelValues, i, 2);
     expect(pixelValues).toHaveLength(expected.length);
     const sum = expected.reduce((total, value, at) => total + Math.abs(value - pixelValues[at]!), 0);

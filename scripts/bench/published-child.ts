@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { loadModel } from '../../src/models/load.js';
 import { prepareModel } from '../../src/models/prepare/prepare.js';
 import type { EncodedFrame, Model } from '../../src/models/types.js';
-import { compressFrame, keepAll } from '../../src/pipeline/compress.js';
-import { generateAnswer, prefillVideo } from '../../src/pipeline/generate.js';
-import { buildPrompt } from '../../src/pipeline/prompt.js';
-import type { VisualTokens } from '../../src/pipeline/types.js';
+import { compressFrame } from '../../src/pipeline/compress.js';
+import { generate, prefillVideo } from '../../src/pipeline/generate.js';
+import { StageClock } from '../../src/pipeline/timings.js';
+import { makeTokens } from '../../src/pipeline/tokens.js';
+import type { TokenBlock } from '../../src/pipeline/types.js';
 import type { ChildRequest, FirstTokenSetting } from './published.js';
 
 // One measurement in a process of its own, so that its peak memory is its own: REQUEST, in JSON. Prints JSON.
@@ -38,14 +39,14 @@ async function withModel() {
 
 /** Milliseconds of the tower, and of VisionZip at 54 + 10, for one frame. */
 async function encode(model: Model) {
-  const { grid } = model.tower;
+  const { grid } = model.vision;
   const side = grid.rows * 14;
   const pixelValues = Float32Array.from({ length: 3 * side * side }, () => Math.random() - 0.5);
   const ms: number[] = [];
   const compressMs: number[] = [];
   for (let run = 0; run <= RUNS; run++) {
     const started = performance.now();
-    const [frame] = await model.encode([{ index: 0, ptsSeconds: 0, pixelValues }]);
+    const [frame] = await model.vision.encode([{ index: 0, ptsSeconds: 0, pixelValues }]);
     const encoded = performance.now();
     compressFrame(frame!, { dominant: 54, contextual: 10 });
     ms.push(encoded - started);
@@ -58,30 +59,27 @@ async function encode(model: Model) {
 async function firstTokens(model: Model, setting: FirstTokenSetting) {
   const frames = Array.from({ length: setting.frames }, (_, index) => randomFrame(setting, index));
   const question = 'What does the red rectangle do at the end of the video?';
-  const prompt = buildPrompt(
-    model,
-    frames.map(({ ptsSeconds }) => ptsSeconds),
-    question,
-  );
+  const video = { ptsSeconds: frames.map(({ ptsSeconds }) => ptsSeconds), durationSeconds: setting.frames };
+  const { prefix, suffix } = model.chat.layOut(video, question);
   const runs: { compressMs: number; prefillMs: number; firstTokenMs: number; promptTokens: number }[] = [];
   for (let run = 0; run <= RUNS; run++) {
     const started = performance.now();
-    const kept = frames.map((frame) =>
-      setting.budget ? compressFrame(frame, setting.budget) : keepAll(frame),
-    );
-    const compressMs = performance.now() - started;
-    const visual: VisualTokens[] = [];
-    for (const { index, ptsSeconds, T, tokens } of kept) {
-      const embeds = await model.project(tokens, T, setting.budget !== null);
-      visual.push({ index, ptsSeconds, T, H: model.decoderWidth, embeds });
+    const clock = new StageClock();
+    const blocks: TokenBlock[] = [];
+    for (const encoded of frames) {
+      const frame = { ...encoded, width: 0, height: 0 };
+      blocks.push(await makeTokens(model, { frame, encoded: [encoded] }, setting.budget, clock));
     }
+    const { compressMs } = clock.record({ decodeSteps: 0, onnxMs: 0 });
     const projected = performance.now();
-    const cache = await prefillVideo(model, prompt.prefix, visual);
-    const { promptTokens } = await generateAnswer(model, question, prompt.suffix, cache, {
-      generation: { maxNewTokens: 1 },
-    });
-    const ended = performance.now();
-    runs.push({ compressMs, prefillMs: ended - projected, firstTokenMs: ended - started, promptTokens });
+    const cache = await prefillVideo(model, prefix, blocks);
+    const generation = { maxNewTokens: 1 };
+    for await (const event of generate(model, { question, suffix }, cache, { generation })) {
+      if (event.type !== 'answer') continue;
+      const ended = performance.now();
+      const { promptTokens } = event.answer;
+      runs.push({ compressMs, prefillMs: ended - projected, firstTokenMs: ended - started, promptTokens });
+    }
   }
   const measured = runs.slice(1);
   return {

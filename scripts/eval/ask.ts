@@ -1,9 +1,8 @@
 import { decodeFrames } from '../../src/media/decode.js';
 import { defaultLimits, type OpenedVideo, openVideo } from '../../src/media/open.js';
-import type { EncodedFrame, Model } from '../../src/models/types.js';
+import type { EncodedFrame, Model, Prompt } from '../../src/models/types.js';
 import { encodeFrames } from '../../src/pipeline/encode.js';
-import { defaultMaxNewTokens, generateAnswer, prefillVideo } from '../../src/pipeline/generate.js';
-import { buildPrompt, type Prompt } from '../../src/pipeline/prompt.js';
+import { defaultMaxNewTokens, generate, prefillVideo } from '../../src/pipeline/generate.js';
 import { sampleFrames } from '../../src/pipeline/sample.js';
 import { StageClock } from '../../src/pipeline/timings.js';
 import type { EvalClip } from './clips.js';
@@ -24,7 +23,8 @@ export async function encodeAt(
 ): Promise<EncodedFrame[]> {
   const frames = decodeFrames(video, indices, { timeoutMs: defaultLimits.decodeTimeoutMs });
   const encoded: EncodedFrame[] = [];
-  for await (const pair of encodeFrames(model, frames, new StageClock())) encoded.push(pair.encoded);
+  const clock = new StageClock();
+  for await (const pair of encodeFrames(model, frames, { clock })) encoded.push(...pair.encoded);
   return encoded;
 }
 
@@ -37,14 +37,17 @@ export async function ask(
 ): Promise<Answered> {
   const started = performance.now();
   const visual = await setting.show(frames, id);
-  const times = visual.map(({ ptsSeconds }) => ptsSeconds);
-  const prompts = rows.map(({ question }) => startedPrompt(buildPrompt(model, times, question)));
+  const ptsSeconds = visual.map(({ span }) => span.startSeconds);
+  const video = { ptsSeconds, durationSeconds: ptsSeconds.at(-1) ?? 0 };
+  const prompts = rows.map(({ question }) => startedPrompt(model.chat.layOut(video, question)));
   const cache = await prefillVideo(model, prompts[0]!.prefix, visual);
   const predictions: string[] = [];
   for (const [i, { suffix }] of prompts.entries()) {
     requireRoom(model, cache.length + suffix.length, setting.id);
-    const { answer } = await generateAnswer(model, rows[i]!.question, suffix, cache, { generation: {} });
-    predictions.push(answer);
+    const question = { question: rows[i]!.question, suffix };
+    for await (const event of generate(model, question, cache, { generation: {} })) {
+      if (event.type === 'answer') predictions.push(event.answer.answer);
+    }
   }
   return { predictions, frames: frames.length, ms: performance.now() - started };
 }
@@ -54,7 +57,7 @@ function startedPrompt({ prefix, suffix }: Prompt): Prompt {
   return prefix.length > 0 ? { prefix, suffix } : { prefix: suffix.slice(0, 1), suffix: suffix.slice(1) };
 }
 
-function requireRoom({ contextLength }: Model, promptTokens: number, setting: string): void {
+function requireRoom({ language: { contextLength } }: Model, promptTokens: number, setting: string): void {
   if (promptTokens + defaultMaxNewTokens <= contextLength) return;
   throw new RangeError(
     `the setting \`${setting}\` takes ${promptTokens} tokens and ${defaultMaxNewTokens} for the answer, ` +

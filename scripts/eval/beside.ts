@@ -43,7 +43,7 @@ export async function evaluateBeside(
   });
   return besideOutcome(results, [
     { name: 'compressed', title: `${model.name}, VisionZip`, tokens: T },
-    { name: 'smaller', title: `${smaller.name}, all tokens`, tokens: smaller.tower.P },
+    { name: 'smaller', title: `${smaller.name}, all tokens`, tokens: smaller.vision.P },
   ]);
 }
 

@@ -63,7 +63,7 @@ function linesOf(tuned: readonly Method[]): Line[] {
 
 /** Right answers against the tokens that are kept of a frame. */
 export function curveOutcome(
-  model: Pick<Model, 'tower'>,
+  model: Pick<Model, 'vision'>,
   results: readonly ClipResult[],
   tuned: readonly Method[],
 ): PartOutcome {
@@ -84,7 +84,7 @@ export function curveOutcome(
     tables: [
       table(
         'Right answers against tokens kept',
-        `${clips}. With all ${model.tower.P} tokens: ${percentInterval(all)}. ${aboutMethods(model)}`,
+        `${clips}. With all ${model.vision.P} tokens: ${percentInterval(all)}. ${aboutMethods(model)}`,
         ({ accuracy }) => accuracy,
       ),
       table('The same as a share of “all tokens”', `${clips}, in pairs, clip by clip.`, ({ ratio }) => ratio),
@@ -93,7 +93,7 @@ export function curveOutcome(
   };
 }
 
-function aboutMethods(model: Pick<Model, 'tower'>): string {
+function aboutMethods(model: Pick<Model, 'vision'>): string {
   const same = budgetsOf(model).filter(isDominantOnly);
   const alike = same.length > 0 ? ` At ${same.join(' and ')} tokens VisionZip is *dominant alone*.` : '';
   return (
@@ -103,7 +103,7 @@ function aboutMethods(model: Pick<Model, 'tower'>): string {
 }
 
 function pointOf(
-  { tower: { P } }: Pick<Model, 'tower'>,
+  { vision: { P } }: Pick<Model, 'vision'>,
   results: readonly ClipResult[],
   { method, isTuned }: Line,
   tokens: number,

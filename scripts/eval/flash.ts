@@ -1,7 +1,7 @@
 import { defaultLimits, type OpenedVideo, openVideo } from '../../src/media/open.js';
 import { splitBudget } from '../../src/models/split-budget.js';
 import type { Model } from '../../src/models/types.js';
-import { planPasses } from '../../src/pipeline/passes.js';
+import { allow } from '../../src/pipeline/allow.js';
 import { median } from '../bench/table.js';
 import { isSeen } from '../clips/index.js';
 import { NO_FLASH } from '../clips/questions.js';
@@ -30,7 +30,7 @@ function flashSettings({
 }: FlashEvaluation): { readonly T: number; readonly setting: Setting }[] {
   const own = tuned.get('visionzip');
   return [
-    { T: model.tower.P, setting: allTokens(model) },
+    { T: model.vision.P, setting: allTokens(model) },
     ...budgetsOf(model).map((T) => ({ T, setting: kept(model, 'visionzip', T, own) })),
   ];
 }
@@ -80,19 +80,19 @@ async function answerLongClip(
 /** The most frames that the pipeline plans at T tokens each: all of them are wanted, the context decides. */
 function mostFrames(model: Model, video: OpenedVideo, question: string, T: number): readonly number[] {
   // More than that do not fit, even without their times.
-  const frames = Math.min(video.ptsSeconds.length, Math.floor(model.contextLength / T));
-  const [pass] = planPasses(
+  const frames = Math.min(video.ptsSeconds.length, Math.floor(model.language.contextLength / T));
+  const [allowed] = allow(
     { ...model, defaults: { ...model.defaults, frames } },
     {
       questions: [question],
       sampling: {},
-      compression: T === model.tower.P ? 'none' : splitBudget(T),
+      compression: T === model.vision.P ? 'none' : splitBudget(T),
       generation: {},
     },
     video,
     video.info,
   );
-  return pass!.indices;
+  return allowed!.allowance.indices;
 }
 
 /** Flashes found against tokens a frame. */
@@ -119,7 +119,7 @@ export function flashOutcome(
       ),
     };
   });
-  const { contextLength } = evaluation.model;
+  const { contextLength } = evaluation.model.language;
   const table = {
     title: 'A flash in a long clip',
     about:

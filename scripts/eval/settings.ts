@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { Session, Tensor } from '../../src/models/session.js';
 import { splitBudget } from '../../src/models/split-budget.js';
 import type { EncodedFrame, Model } from '../../src/models/types.js';
-import { keepAll } from '../../src/pipeline/compress.js';
-import type { VisualTokens } from '../../src/pipeline/types.js';
+import { StageClock } from '../../src/pipeline/timings.js';
+import { makeTokens, projectKept } from '../../src/pipeline/tokens.js';
+import type { TokenBlock } from '../../src/pipeline/types.js';
 import { createRandom } from '../clips/index.js';
 import { type Method, methods } from './controls.js';
 
@@ -15,19 +16,19 @@ export interface Setting {
   /** The frames are those of another clip, at this one's times. */
   readonly ofAnother?: true;
   /** `seed` names the clip. */
-  show(frames: readonly EncodedFrame[], seed: string): Promise<VisualTokens[]>;
+  show(frames: readonly EncodedFrame[], seed: string): Promise<TokenBlock[]>;
 }
 
 /** tokens (T, D) → (T, H). */
 export type Project = (tokens: Float32Array, T: number) => Promise<Float32Array>;
 
 /** Tokens a frame for 144 patches: 50, 25, 10, 5 and 2 %; as large a share where there are more patches. */
-export function budgetsOf({ tower: { P } }: Pick<Model, 'tower'>): number[] {
+export function budgetsOf({ vision: { P } }: Pick<Model, 'vision'>): number[] {
   return [72, 36, 15, 7, 3].map((tokens) => Math.round((tokens * P) / 144));
 }
 
 /** The budget of the table of short clips: 15 of 144. */
-export function mainBudget(model: Pick<Model, 'tower'>): number {
+export function mainBudget(model: Pick<Model, 'vision'>): number {
   return budgetsOf(model)[2]!;
 }
 
@@ -36,28 +37,34 @@ export function allTokens(model: Model): Setting {
   return {
     id: 'all',
     show: (frames) =>
-      showEach(
-        model,
-        frames,
-        (frame) => keepAll(frame).tokens,
-        (tokens, T) => model.project(tokens, T, false),
+      inTurn(frames, (frame) =>
+        makeTokens(model, { frame: shapeOf(frame), encoded: [frame] }, null, new StageClock()),
       ),
   };
 }
 
 /** T tokens of each frame by a method, through the projector of the uncompressed model or a tuned one. */
 export function kept(model: Model, method: Method, T: number, tuned?: Project): Setting {
-  const project: Project = tuned ?? ((tokens, count) => model.project(tokens, count, false));
-  const { grid } = model.tower;
+  const { vision } = model;
+  const project: Project = tuned ?? ((tokens, count) => vision.project(tokens, count, false));
+  const projecting = { ...model, vision: { ...vision, project } };
+  const { grid } = vision;
   return {
     id: keptId(method, T, tuned !== undefined),
     show: (frames, seed) =>
-      showEach(
-        model,
-        frames,
-        (frame) => methods[method](frame, T, { grid, random: createRandom(`${seed}/${frame.index}`) }),
-        project,
-      ),
+      inTurn(frames, (frame) => {
+        const random = createRandom(`${seed}/${frame.index}`);
+        const tokens = methods[method](frame, T, { grid, random });
+        // Not every method says where its tokens came from.
+        const one = {
+          ...frame,
+          T: tokens.length / frame.D,
+          tokens,
+          dominantIndices: [],
+          contextualMembers: [],
+        };
+        return projectKept(projecting, shapeOf(frame), [one], true);
+      }),
   };
 }
 
@@ -74,7 +81,7 @@ export function isDominantOnly(T: number): boolean {
 
 /** The projector that the worker uses with compression. */
 export function workersProjector(model: Model): Project {
-  return (tokens, T) => model.project(tokens, T, true);
+  return (tokens, T) => model.vision.project(tokens, T, true);
 }
 
 /** What a reader must know of all settings without a tuned projector. */
@@ -90,7 +97,7 @@ export function shuffled(model: Model): Setting {
     show: async (frames, seed) => {
       const visual = await show(frames, seed);
       const order = createRandom(`${seed}/order`).shuffle([...visual.keys()]);
-      return visual.map((frame, i) => ({ ...frame, embeds: visual[order[i]!]!.embeds }));
+      return visual.map((block, i) => ({ ...block, embeds: visual[order[i]!]!.embeds }));
     },
   };
 }
@@ -103,20 +110,18 @@ export function another(model: Model): Setting {
 /** The question alone. */
 export const blind: Setting = { id: 'blind', show: async () => [] };
 
-async function showEach(
-  model: Pick<Model, 'decoderWidth'>,
+async function inTurn(
   frames: readonly EncodedFrame[],
-  reduce: (frame: EncodedFrame) => Float32Array,
-  project: Project,
-): Promise<VisualTokens[]> {
-  const visual: VisualTokens[] = [];
-  for (const frame of frames) {
-    const tokens = reduce(frame);
-    const T = tokens.length / frame.D;
-    const { index, ptsSeconds } = frame;
-    visual.push({ index, ptsSeconds, T, H: model.decoderWidth, embeds: await project(tokens, T) });
-  }
-  return visual;
+  show: (frame: EncodedFrame) => Promise<TokenBlock>,
+): Promise<TokenBlock[]> {
+  const blocks: TokenBlock[] = [];
+  for (const frame of frames) blocks.push(await show(frame));
+  return blocks;
+}
+
+/** Of a frame of a video the size does not matter. */
+function shapeOf({ index, ptsSeconds }: EncodedFrame) {
+  return { index, ptsSeconds, width: 0, height: 0 };
 }
 
 /** The tuned projectors `projector-METHOD.onnx` in a folder, of some methods. Throws where there is none. */

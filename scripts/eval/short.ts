@@ -48,7 +48,7 @@ export function trainedSetting(model: Model, trained: Model): Setting {
 
 /** Right answers by kind under each setting, and beside those with all tokens. */
 export function shortOutcome(
-  model: Pick<Model, 'tower'>,
+  model: Pick<Model, 'vision'>,
   answered: readonly ClipResult[],
   practice: readonly ClipRow[],
 ): PartOutcome {

@@ -1,26 +1,20 @@
-import { access } from 'node:fs/promises';
+import { access, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import type { AskJob, Result, ResultDocument } from '../../queues/schemas.js';
 import { InputError } from '../errors.js';
 import { shippedModel } from '../models/shipped.js';
-import type { AnswerOutcome } from '../pipeline/types.js';
 import { FileDigests } from '../sources/digest.js';
+import { type AnswerJobOptions, answerJob } from '../workers/answer-job.js';
 import { Catalog } from '../workers/catalog.js';
 import { buildResult } from '../workers/document.js';
-import { ModelProcess, type RunOptions } from '../workers/model-process.js';
+import { ModelProcess } from '../workers/model-process.js';
 import { settings } from './connect.js';
 import { usageError } from './exit.js';
 import { messageOf } from './format.js';
 
 /** How a job is run here, and what its caller hears of it. */
-export interface LocalOptions extends Pick<RunOptions, 'onProgress' | 'onText'> {
+export interface LocalOptions extends Omit<AnswerJobOptions, 'questions'> {
   readonly signal: AbortSignal;
-  /** Each answer when it is whole: the document as it stands then, with this answer alone. */
-  onAnswer?(document: Result): void;
-  /** Folder for a picture of each frame. */
-  readonly saveFrames?: string;
-  /** Keep the encoded video for the next job about it. A job without questions only makes it ready. */
-  readonly keepVideo?: boolean;
 }
 
 /** A model in a process of this command's own. */
@@ -35,28 +29,18 @@ export interface LocalModel {
 
 /** Lends a model, by its name below the models folders or by the path of its folder, and ends its process afterwards. */
 export async function withLocalModel<T>(model: string, use: (model: LocalModel) => Promise<T>): Promise<T> {
-  const { modelDirs, threads, provider, limits, decoder, abortGraceMs } = settings();
-  const modelDir = await modelFolder(model, modelDirs);
-  const modelProcess = new ModelProcess({ abortGraceMs });
+  const current = settings();
+  const modelDir = await modelFolder(model, current.modelDirs);
+  const modelProcess = new ModelProcess(current);
   modelProcess.start();
   const catalog = new Catalog([dirname(modelDir)]);
-  const digests = new FileDigests();
+  const parts = { settings: current, digests: new FileDigests() };
   const compute = async (job: AskJob, options: LocalOptions): Promise<Result> => {
-    const { saveFrames, keepVideo, onAnswer, onProgress, onText, signal } = options;
-    const videoDigest = await digests.of(job.video, limits.maxBytes, signal);
-    const description = await catalog.find(basename(modelDir));
-    const { video, questions, sampling, compression, generation, strict } = job;
-    const request = { video, questions, sampling, compression, generation, limits, strict };
-    const model = { modelDir, modelDigest: description.digest, threads, provider, decoder };
-    const order = { ...model, request, saveFrames, keepVideo, tellAnswers: onAnswer !== undefined };
-    const describe = (outcome: AnswerOutcome) =>
-      buildResult({ id: 'local', job, outcome, videoDigest, model: description });
-    const listeners = {
-      onProgress,
-      onText,
-      onAnswer: (outcome: AnswerOutcome) => onAnswer?.(describe(outcome)),
-    };
-    return describe(await modelProcess.run(order, { ...listeners, signal }));
+    const path = await realpath(job.video).catch(() => job.video); // What is wrong with it is told below.
+    const videoDigest = await parts.digests.of(path, current.limits.maxBytes, options.signal);
+    const model = await catalog.find(basename(modelDir));
+    const ready = { id: 'local', job, path, videoDigest, model };
+    return buildResult({ ...ready, outcome: await answerJob(modelProcess, ready, parts, options) });
   };
   try {
     return await use({

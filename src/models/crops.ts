@@ -11,6 +11,8 @@ export type Resolution = readonly [height: number, width: number];
 
 /** How a model looks at a still picture: as a whole, and closer in crops. */
 export interface PictureCrops {
+  /** Whether a newline stands behind each row of the crops' tokens where none are left out. */
+  readonly newlines: boolean;
   /** Rows and columns of crops for a picture of this size. */
   gridOf(width: number, height: number): Grid;
   /** The whole picture squeezed into a square, then its crops in raster order. */
@@ -27,6 +29,7 @@ export function createPictureCrops(
   resolutions: readonly Resolution[],
   preprocessor: Preprocessor,
   kind: Resample,
+  newlines = false,
 ): PictureCrops {
   const { width: side, height } = preprocessor;
   const odd = resolutions.find((resolution) => resolution.some((edge) => edge % side !== 0));
@@ -37,6 +40,7 @@ export function createPictureCrops(
       { fault: 'model' },
     );
   return {
+    newlines,
     gridOf: (width, height) => {
       const best = bestResolution(resolutions, width, height);
       return { rows: best[0] / side, columns: best[1] / side };

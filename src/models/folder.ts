@@ -83,6 +83,8 @@ const tokenizerSchema = z.looseObject({
   added_tokens: z.array(z.looseObject({ id: z.int(), content: z.string() })),
 });
 
+export type ModelFolder = Awaited<ReturnType<typeof readModelFolder>>;
+
 /** The small files of a model folder, read and checked. Throws an InputError that says what is missing or wrong. */
 export async function readModelFolder(dir: string) {
   const config = await readJson(dir, 'config.json', configSchema);

@@ -1,18 +1,18 @@
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
-import { Template } from '@huggingface/jinja';
-import { Tokenizer } from '@huggingface/tokenizers';
 import { InputError } from '../errors.js';
+import { createChat } from './chat.js';
+import { readChat } from './chat-files.js';
 import { createPictureCrops } from './crops.js';
-import { Decoder } from './decoder.js';
-import { blameModel, faultOfModel } from './fault.js';
+import { blameModel } from './fault.js';
 import { describeModel, type ModelDescription, readModelFolder } from './folder.js';
 import { isSmall, measureModel } from './inspect.js';
-import { NEWLINE, readNewline } from './newline.js';
+import { createLanguage } from './language.js';
+import { readNewline } from './newline.js';
 import { createPreprocessor } from './preprocess.js';
 import type { Provider } from './providers.js';
-import { Session, Tensor } from './session.js';
-import type { Model, PromptPart } from './types.js';
+import { Session } from './session.js';
+import type { Model } from './types.js';
 import { createVision } from './vision.js';
 
 export interface LoadOptions {
@@ -37,67 +37,25 @@ async function load(dir: string, { threads = 1, provider = 'cpu' }: LoadOptions)
   const folder = await readModelFolder(description.dir);
   // All that can be wrong in a text file is found before anything large is loaded.
   const { manifest } = description;
-  const { config, imageToken } = folder;
-  const tokenizer = await blameModel(
-    join(dir, 'tokenizer.json'),
-    () => new Tokenizer(folder.tokenizer, folder.tokenizerConfig),
-  );
-  const template = await blameModel(folder.chatTemplate.file, () => new Template(folder.chatTemplate.text));
-  const specialTokens = folder.tokenizer.added_tokens.map(({ content }) => content);
-  if (manifest.frames === 'video' && config.videoTokenId == null)
-    throw new InputError(
-      'config.json must have a `video_token_index`: this family shows frames as one video',
-    );
   const newline = await readNewline(description.dir, manifest);
+  const chat = createChat(await readChat(dir, folder, manifest, newline));
   const preprocessor = createPreprocessor(folder.preprocessor);
-  const resolutions = manifest.pictureResolutions;
-  const crops = resolutions && createPictureCrops(resolutions, preprocessor, folder.preprocessor.resample);
+  const crops =
+    manifest.pictureResolutions &&
+    createPictureCrops(manifest.pictureResolutions, preprocessor, folder.preprocessor.resample, !!newline);
   const sessions = await loadSessions(description, threads, provider);
-  const grid = manifest.tower.pooled ?? manifest.tower.grid;
-
+  const { name, dtype, defaults, contextLength } = manifest;
+  const all = [...new Set(Object.values(sessions))].filter((session) => session !== undefined);
   return {
-    name: manifest.name,
-    digest: description.digest,
-    dtype: manifest.dtype,
-    tower: {
-      cls: manifest.tower.cls,
-      keepsCls: manifest.tower.keepsCls,
-      compressible: manifest.tower.keyWidth > 0,
-      P: grid.rows * grid.columns,
-      grid,
-    },
-    contextLength: manifest.contextLength,
-    frameTimes: manifest.frameTimes,
-    defaults: { frames: manifest.defaults.frames, compression: manifest.defaults.compression },
-    decoderWidth: sessions.decoder.H,
-    eosTokenIds: folder.eosTokenIds,
-    imageTokenId: imageToken.id,
-    imageToken: imageToken.content,
-    specialTokens,
-    preprocess: (frame) => preprocessor.preprocess(frame),
-    ...(crops && { crops }),
-    ...createVision(manifest, sessions, preprocessor),
-    ...(manifest.frames === 'video' && { video: { tokenId: config.videoTokenId! } }),
-    ...(manifest.frames === 'sentences' && { sentences: true }),
-    ...(newline && { newline: { id: NEWLINE, after: newline.after } }),
-    embed: (ids) => embed(sessions.embedTokens, ids, newline?.embedding),
-    decode: (embeds, S, past) => sessions.decoder.decode(embeds, S, past),
-    renderChat: (parts) => {
-      try {
-        return renderChat(template, parts, folder.tokenizerConfig.bos_token, imageToken.content);
-      } catch (error) {
-        throw faultOfModel(folder.chatTemplate.file, error);
-      }
-    },
-    tokenize: (text) => {
-      // A template may write the first token itself; else the tokenizer adds it where the family has one.
-      const begun = text.startsWith(folder.tokenizerConfig.bos_token || '\0');
-      return tokenizer.encode(text, { add_special_tokens: !begun }).ids;
-    },
-    detokenize: (ids) => tokenizer.decode([...ids], { skip_special_tokens: true }),
-    onnxMs: () => sessions.all.reduce((sum, session) => sum + session.ms, 0),
+    ...{ name, digest: description.digest, dtype, defaults, chat },
+    vision: createVision(manifest, sessions, preprocessor, crops),
+    language: createLanguage({
+      ...sessions,
+      ...{ contextLength, eosTokenIds: folder.eosTokenIds, newline: newline?.embedding },
+    }),
+    onnxMs: () => all.reduce((sum, session) => sum + session.ms, 0),
     release: async () => {
-      await Promise.all(sessions.all.map((session) => session.release()));
+      await Promise.all(all.map((session) => session.release()));
     },
   };
 }
@@ -131,47 +89,5 @@ async function loadSessions({ dir, manifest }: ModelDescription, threads: number
   const projectorTuned = (await project(files.projectorTuned)) ?? projector;
   const embedTokens = await load(files.embedTokens, ['input_ids'], ['inputs_embeds']);
   const decoder = await load(files.decoder, ['inputs_embeds', 'attention_mask'], ['logits']);
-  return {
-    tower,
-    projector,
-    projectorTuned,
-    embedTokens,
-    decoder: new Decoder(decoder),
-    all: [...new Set([tower, projector, projectorTuned, embedTokens, decoder])].filter(
-      (session) => session !== undefined,
-    ),
-  };
-}
-
-/** Token ids (S) → (S, H). `NEWLINE` is no word, and has an embedding of its own. */
-async function embed(
-  session: Session,
-  ids: readonly number[],
-  newline: Float32Array | undefined,
-): Promise<Float32Array> {
-  const words = BigInt64Array.from(ids, (id) => BigInt(id === NEWLINE ? 0 : id));
-  const out = await session.run({ input_ids: new Tensor('int64', words, [1, ids.length]) });
-  const embeds = out.inputs_embeds!.data as Float32Array;
-  if (newline)
-    ids.forEach((id, i) => {
-      if (id === NEWLINE) embeds.set(newline, i * newline.length);
-    });
-  return embeds;
-}
-
-/** One user message. Older templates want its content as a string, with the image tokens written out. */
-function renderChat(
-  template: Template,
-  parts: readonly PromptPart[],
-  bosToken: string | null | undefined,
-  imageToken: string,
-): string {
-  const render = (content: unknown): string => {
-    const messages = [{ role: 'user', content }];
-    return template.render({ messages, add_generation_prompt: true, bos_token: bosToken ?? '' });
-  };
-  const text = render(parts);
-  const images = parts.filter(({ type }) => type === 'image').length;
-  if (text.split(imageToken).length - 1 >= images) return text;
-  return render(parts.map((part) => (part.type === 'text' ? part.text : `${imageToken}\n`)).join(''));
+  return { tower, projector, projectorTuned, embedTokens, decoder };
 }

@@ -1,5 +1,6 @@
 import type { Frame } from '../media/types.js';
 import type { PictureCrops } from './crops.js';
+import type { Grid } from './pool.js';
 
 /** A frame as the tower wants it. */
 export interface PreparedFrame {
@@ -39,72 +40,97 @@ export interface KvCache {
   readonly tensors: Readonly<Record<string, unknown>>;
 }
 
-/** A part of a chat message: text, the place of one frame's visual tokens, or that of a whole video's. */
+/** A vision tower with its projector, from a frame to tokens in the language model's width. float32 at this border. */
+export interface Vision {
+  /** Whether token 0 is a CLS token. */
+  readonly cls: boolean;
+  /** Whether CLS goes to the language model where nothing is left out. */
+  readonly keepsCls: boolean;
+  /** Whether a frame's tokens can be compressed: there are scores and keys. */
+  readonly compressible: boolean;
+  /** Patches of a frame, or of a crop. */
+  readonly grid: Grid;
+  /** How many there are. */
+  readonly P: number;
+  /** Of models that look at a still picture closer in several crops, as LLaVA-NeXT. */
+  readonly crops?: PictureCrops;
+  prepare(frame: Frame): Promise<PreparedFrame>;
+  /** A batch of frames through the tower. */
+  encode(frames: readonly PreparedFrame[]): Promise<EncodedFrame[]>;
+  /** tokens (T, D) → (T, H). `compressed` chooses the projector that was tuned on compressed tokens, where there is one. */
+  project(tokens: Float32Array, T: number, compressed: boolean): Promise<Float32Array>;
+}
+
+/** A decoder with its embedding of words. float32 at this border, whatever the graphs use inside. */
+export interface Language {
+  /** Width of an embedding. */
+  readonly H: number;
+  /** Tokens that it can look back on. */
+  readonly contextLength: number;
+  readonly eosTokenIds: readonly number[];
+  /** Token ids (S) → (S, H). */
+  embed(ids: readonly number[]): Promise<Float32Array>;
+  /** S embeddings (S, H) after what is in the cache → logits (V) of the last one, and the longer cache. */
+  forward(
+    input: { readonly embeds: Float32Array; readonly S: number },
+    past: KvCache | null,
+  ): Promise<{ readonly logits: Float32Array; readonly cache: KvCache }>;
+}
+
+/** What the chat is told of a video. */
+export interface ShownVideo {
+  /** Of each block of its visual tokens, in order. */
+  readonly ptsSeconds: readonly number[];
+  /** Of the whole video. */
+  readonly durationSeconds: number;
+  /** A still picture in crops, whose tokens hold their newlines already. */
+  readonly inCrops?: boolean;
+}
+
+/** The prompt of one question, split after the last visual token. */
+export interface Prompt {
+  /**
+   * What all questions on a video share. Token ids; `imageTokenId` stands once for each block, where its
+   * visual tokens go.
+   */
+  readonly prefix: readonly number[];
+  /** The question and the rest of the template. */
+  readonly suffix: readonly number[];
+}
+
+/** A part of a chat message: text, the place of one block of visual tokens, or that of a whole video's. */
 export type PromptPart =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'image' }
   | { readonly type: 'video' };
 
-/**
- * A loaded vision-language model, as the pipeline sees it: a tower, a projector, an embedding, a decoder and a
- * tokenizer. Everything is float32 at this border, whatever the graphs use inside.
- */
+/** A chat template with its tokenizer: from a video and a question to token ids, and from ids back to text. */
+export interface Chat {
+  /** Stands in a prompt for a block of visual tokens. */
+  readonly imageTokenId: number;
+  /**
+   * @throws InputError for a question that holds a special token (fault `question`), and for a template that loses
+   *   frames or the question (fault `model`).
+   */
+  layOut(video: ShownVideo, question: string): Prompt;
+  /** The model's own chat template around one user message, ready for the answer. */
+  render(parts: readonly PromptPart[]): string;
+  /** Special tokens in the text become their ids; the family's first token is added where it is not there. */
+  tokenize(text: string): number[];
+  /** Special tokens are left out. */
+  detokenize(ids: readonly number[]): string;
+}
+
+/** A loaded vision-language model, as the pipeline sees it. */
 export interface Model {
   readonly name: string;
   /** sha256 over the model's files. */
   readonly digest: string;
   readonly dtype: string;
-  readonly tower: {
-    readonly cls: boolean;
-    /** Whether CLS goes to the language model where nothing is left out. */
-    readonly keepsCls?: boolean;
-    /** Whether a frame's tokens can be compressed: there are scores and keys. */
-    readonly compressible?: boolean;
-    /** Patches of a frame. */
-    readonly P: number;
-    readonly grid: { readonly rows: number; readonly columns: number };
-  };
-  readonly contextLength: number;
-  /** Whether each frame's time is written into the prompt before its tokens. */
-  readonly frameTimes: boolean;
   readonly defaults: { readonly frames: number; readonly compression: TokenBudget };
-  /** H. */
-  readonly decoderWidth: number;
-  readonly eosTokenIds: readonly number[];
-  readonly imageTokenId: number;
-  readonly imageToken: string;
-  /** Of models whose chat shows a video as one: its token, in whose place all frames go. */
-  readonly video?: { readonly tokenId: number };
-  /** Of models whose chat tells the length of a video and the time of each frame in sentences, as SmolVLM2's. */
-  readonly sentences?: true;
-  /** A learned embedding behind each frame or behind the whole video. `id` stands for it; it is no word. */
-  readonly newline?: { readonly id: number; readonly after: 'frame' | 'video' };
-  /** Of models that look at a still picture closer in several crops, as LLaVA-NeXT. */
-  readonly crops?: PictureCrops;
-  /** Strings that the tokenizer turns into tokens of their own; a question must not hold one. */
-  readonly specialTokens: readonly string[];
-
-  preprocess(frame: Frame): Promise<PreparedFrame>;
-  /** A batch of frames through the vision tower. */
-  encode(frames: readonly PreparedFrame[]): Promise<EncodedFrame[]>;
-  /** tokens (T, D) → (T, H). */
-  project(tokens: Float32Array, T: number, compressed: boolean): Promise<Float32Array>;
-  /** Token ids (S) → (S, H). */
-  embed(ids: readonly number[]): Promise<Float32Array>;
-  /** S embeddings (S, H) after what is in the cache → logits (V) of the last one, and the longer cache. */
-  decode(
-    embeds: Float32Array,
-    S: number,
-    past: KvCache | null,
-  ): Promise<{ logits: Float32Array; cache: KvCache }>;
-
-  /** The model's own chat template around one user message, ready for the answer. */
-  renderChat(parts: readonly PromptPart[]): string;
-  /** Special tokens in the text become their ids; the family's first token is added where it is not there. */
-  tokenize(text: string): number[];
-  /** Special tokens are left out. */
-  detokenize(ids: readonly number[]): string;
-
+  readonly vision: Vision;
+  readonly language: Language;
+  readonly chat: Chat;
   /** Milliseconds spent inside ONNX Runtime since the model was loaded. */
   onnxMs(): number;
   release(): Promise<void>;

@@ -1,9 +1,10 @@
 import { InputError } from '../errors.js';
+import type { PictureCrops } from './crops.js';
 import type { Manifest } from './manifest.js';
 import { type Grid, resampleGrid } from './pool.js';
 import type { Preprocessor } from './preprocess.js';
 import { type Session, Tensor } from './session.js';
-import type { EncodedFrame, Model, PreparedFrame } from './types.js';
+import type { EncodedFrame, PreparedFrame, Vision } from './types.js';
 
 interface VisionSessions {
   readonly tower: Session;
@@ -11,15 +12,31 @@ interface VisionSessions {
   readonly projectorTuned: Session | undefined;
 }
 
+export function createVision(
+  manifest: Manifest,
+  sessions: VisionSessions,
+  preprocessor: Preprocessor,
+  crops: PictureCrops | undefined,
+): Vision {
+  const { cls, keepsCls, keyWidth, grid: patches, pooled } = manifest.tower;
+  const grid = pooled ?? patches;
+  return {
+    ...{ cls, keepsCls, compressible: keyWidth > 0, grid, P: grid.rows * grid.columns },
+    ...(crops && { crops }),
+    prepare: (frame) => preprocessor.preprocess(frame),
+    ...inOrder(manifest, sessions, preprocessor),
+  };
+}
+
 /**
  * Encode and project in the family's order. Where tokens are projected before any is left out, projecting and pooling
  * belong to encoding: what the pipeline calls the tower's tokens are the language model's already.
  */
-export function createVision(
+function inOrder(
   { order, dtype, tower: { grid, pooled } }: Manifest,
   { tower, projector, projectorTuned }: VisionSessions,
   size: Pick<Preprocessor, 'width' | 'height'>,
-): Pick<Model, 'encode' | 'project'> {
+): Pick<Vision, 'encode' | 'project'> {
   // int8 graphs scale over all they are given: alone, a frame's tokens do not depend on its neighbours.
   const encode = (frames: readonly PreparedFrame[]) =>
     dtype === 'int8'

@@ -1,42 +1,56 @@
 import type { KvCache, Model } from '../models/types.js';
 import { createSampler } from './sampler.js';
-import type { Answer, Generation, VisualTokens } from './types.js';
+import type { Answer, Generation, TokenBlock } from './types.js';
 
 export const defaultMaxNewTokens = 64;
 
-type Decoder = Pick<Model, 'embed' | 'decode' | 'decoderWidth' | 'imageTokenId'>;
-type Generator = Decoder & Pick<Model, 'eosTokenIds' | 'detokenize'>;
+type Decoder = {
+  readonly language: Pick<Model['language'], 'embed' | 'forward' | 'H'>;
+  readonly chat: Pick<Model['chat'], 'imageTokenId'>;
+};
+type Generator = {
+  readonly language: Pick<Model['language'], 'embed' | 'forward' | 'eosTokenIds'>;
+  readonly chat: Pick<Model['chat'], 'detokenize'>;
+};
 
 /**
- * Prefills what all questions share: the template's head, the frame times, and each frame's visual tokens in
- * the place of its image token. `prefix` holds one image token a frame, in the order of `visual`.
+ * Prefills what all questions share: the template's head, the frame times, and the visual tokens of each block in
+ * the place of its image token. `prefix` holds one image token a block, in their order.
  */
 export async function prefillVideo(
-  model: Decoder,
+  { language, chat }: Decoder,
   prefix: readonly number[],
-  visual: readonly VisualTokens[],
+  blocks: readonly Pick<TokenBlock, 'T' | 'embeds'>[],
 ): Promise<KvCache> {
-  const H = model.decoderWidth;
-  const text = await model.embed(prefix); // (prefix, H)
-  const S = prefix.length - visual.length + visual.reduce((sum, frame) => sum + frame.T, 0);
+  const { H } = language;
+  const text = await language.embed(prefix); // (prefix, H)
+  const S = prefix.length - blocks.length + blocks.reduce((sum, block) => sum + block.T, 0);
   const embeds = new Float32Array(S * H); // (S, H)
-  let frame = 0;
+  let block = 0;
   let row = 0;
   prefix.forEach((id, i) => {
-    const rows = id === model.imageTokenId ? visual[frame++]!.embeds : text.subarray(i * H, (i + 1) * H);
+    const rows = id === chat.imageTokenId ? blocks[block++]!.embeds : text.subarray(i * H, (i + 1) * H);
     embeds.set(rows, row * H);
     row += rows.length / H;
   });
-  return (await model.decode(embeds, S, null)).cache;
+  return (await language.forward({ embeds, S }, null)).cache;
 }
+
+/** A question as it stands behind the video: `suffix` is the rest of its prompt. */
+export interface AskedQuestion {
+  readonly question: string;
+  readonly suffix: readonly number[];
+}
+
+/** What is heard of an answer: its first token, the text that was added (together the answer, but for white space around it), the whole. */
+export type GenerateEvent =
+  | { readonly type: 'firstToken' }
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'answer'; readonly answer: Answer };
 
 export interface GenerateOptions {
   readonly generation: Generation;
   readonly signal?: AbortSignal;
-  /** The text that was added; together the answer, but for white space around it. */
-  onText?(text: string): void;
-  /** The first token is there. */
-  onFirstToken?(): void;
 }
 
 /**
@@ -44,43 +58,41 @@ export interface GenerateOptions {
  * that every question starts from the same one. Stops between decode steps when aborted, with the signal's
  * reason.
  */
-export async function generateAnswer(
-  model: Generator,
-  question: string,
-  suffix: readonly number[],
+export async function* generate(
+  { language, chat }: Generator,
+  { question, suffix }: AskedQuestion,
   video: KvCache,
-  { generation, signal, onText, onFirstToken }: GenerateOptions,
-): Promise<Answer> {
+  { generation, signal }: GenerateOptions,
+): AsyncGenerator<GenerateEvent> {
   const pick = createSampler(generation);
   const maxNewTokens = generation.maxNewTokens ?? defaultMaxNewTokens;
-  const text = new AnswerText(model, generation.stop ?? [], onText);
+  const text = new AnswerText(chat, generation.stop ?? []);
   const started = performance.now();
+  const forward = async (ids: readonly number[], past: KvCache) =>
+    language.forward({ embeds: await language.embed(ids), S: ids.length }, past);
 
-  let { logits, cache } = await model.decode(await model.embed(suffix), suffix.length, video);
+  let { logits, cache } = await forward(suffix, video);
   const prefillMs = performance.now() - started;
   let newTokens = 0;
-  let finishReason: Answer['finishReason'] = 'length';
+  let finishReason: Answer['finishReason'] | null = null;
   for (;;) {
     signal?.throwIfAborted();
     const token = pick(logits);
     newTokens += 1;
-    if (newTokens === 1) onFirstToken?.();
-    if (model.eosTokenIds.includes(token) || text.push(token)) {
-      finishReason = 'stop';
-      break;
-    }
-    if (newTokens === maxNewTokens) break;
-    ({ logits, cache } = await model.decode(await model.embed([token]), 1, cache));
+    if (newTokens === 1) yield { type: 'firstToken' };
+    if (language.eosTokenIds.includes(token) || text.push(token)) finishReason = 'stop';
+    else if (newTokens === maxNewTokens) finishReason = 'length';
+    const added = text.added(finishReason !== null);
+    if (added !== '') yield { type: 'text', text: added };
+    if (finishReason !== null) break;
+    ({ logits, cache } = await forward([token], cache));
   }
-  return {
-    question,
-    answer: text.finish(),
-    finishReason,
+  const answer = {
+    ...{ question, answer: text.whole, finishReason, newTokens, prefillMs },
     promptTokens: video.length + suffix.length,
-    newTokens,
-    prefillMs,
     generateMs: performance.now() - started - prefillMs,
   };
+  yield { type: 'answer', answer };
 }
 
 /** The answer so far. Hands text on only when later tokens cannot take it back. */
@@ -90,33 +102,31 @@ class AnswerText {
   #sent = 0;
 
   constructor(
-    readonly model: Pick<Model, 'detokenize'>,
+    readonly chat: Pick<Model['chat'], 'detokenize'>,
     readonly stop: readonly string[],
-    readonly onText?: (text: string) => void,
   ) {}
 
   /** Takes one token; true when a stop string is complete, which is then cut off. */
   push(token: number): boolean {
     this.#ids.push(token);
-    this.#text = this.model.detokenize(this.#ids);
+    this.#text = this.chat.detokenize(this.#ids);
     const cuts = this.stop.map((stop) => this.#text.indexOf(stop)).filter((at) => at >= 0);
-    if (cuts.length > 0) {
-      this.#text = this.#text.slice(0, Math.min(...cuts));
-      return true;
-    }
-    this.#send(this.#text.length - this.#undecided());
-    return false;
+    if (cuts.length === 0) return false;
+    this.#text = this.#text.slice(0, Math.min(...cuts));
+    return true;
   }
 
-  finish(): string {
-    this.#send(this.#text.length);
-    return this.#text.trim();
-  }
-
-  #send(end: number): void {
-    if (end <= this.#sent) return;
-    this.onText?.(this.#text.slice(this.#sent, end));
+  /** What was added since it was asked last, and later tokens cannot take back; at the end all that is left. */
+  added(isEnd: boolean): string {
+    const end = isEnd ? this.#text.length : this.#text.length - this.#undecided();
+    if (end <= this.#sent) return '';
+    const text = this.#text.slice(this.#sent, end);
     this.#sent = end;
+    return text;
+  }
+
+  get whole(): string {
+    return this.#text.trim();
   }
 
   /** Characters at the end that may yet change: half a UTF-8 character, or the beginning of a stop string. */

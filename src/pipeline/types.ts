@@ -1,7 +1,7 @@
 /**
  * The types that cross a stage, in the order in which the data flows:
  *
- *   VideoInfo → Frame → PreparedFrame → EncodedFrame → CompressedFrame → VisualTokens → Answer
+ *   VideoInfo → Frame → PreparedFrame → EncodedFrame → CompressedFrame → TokenBlock → VideoTokens → Answer
  *
  * Dictionary. A *frame* is one decoded picture of the video. A *patch token* is what the ViT gives for one
  * patch of a frame, the *CLS token* its class token. *Dominant* tokens are kept as they are, *contextual*
@@ -25,7 +25,7 @@ export interface Sampling {
   readonly endSeconds?: number;
 }
 
-/** The kept tokens of one frame: dominant, then contextual. */
+/** The kept tokens of one frame, or of one crop of a picture: dominant, then contextual. */
 export interface CompressedFrame {
   readonly index: number;
   readonly ptsSeconds: number;
@@ -42,14 +42,59 @@ export interface CompressedFrame {
   readonly contextualMembers: readonly (readonly number[])[];
 }
 
-/** One frame's tokens in the language model's width. */
-export interface VisualTokens {
-  readonly index: number;
-  readonly ptsSeconds: number;
+/** Sampled frames, first to last, that tokens stand for. */
+export interface Span {
+  /** Positions among the sampled frames. */
+  readonly first: number;
+  readonly last: number;
+  /** When the first and the last of them are shown, from the first frame of the video. */
+  readonly startSeconds: number;
+  readonly endSeconds: number;
+}
+
+/** Where a visual token came from. */
+export interface Origin {
+  /** `newline` is a learned embedding between rows of a picture's tokens, and came from none. */
+  readonly kind: 'dominant' | 'contextual' | 'newline';
+  /** Which crop of a picture, 0 for the whole; 0 for a frame of a video. */
+  readonly crop: number;
+  /** Rows of the tower's output that went into it, its target first. With a CLS token that one is row 0. */
+  readonly rows: readonly number[];
+}
+
+/** Visual tokens that stand in the prompt together, in the language model's width. */
+export interface TokenBlock {
+  readonly span: Span;
   readonly T: number;
-  readonly H: number;
   /** (T, H). */
   readonly embeds: Float32Array;
+  /** (T). */
+  readonly origins: readonly Origin[];
+}
+
+/** A video as the language model will see it: independent of every question. */
+export interface VideoTokens {
+  readonly H: number;
+  /** Tokens of its frames without compression. */
+  readonly tokensBefore: number;
+  readonly blocks: readonly TokenBlock[];
+  /** Of the whole video, as the prompt may tell it. */
+  readonly durationSeconds: number;
+  /** Whether it is a still picture in crops. */
+  readonly inCrops: boolean;
+}
+
+/** What may be spent on a video, fixed before a frame of it is decoded. */
+export interface Allowance {
+  /** Which frames, as indices into the video's own, ascending. */
+  readonly indices: readonly number[];
+  /** Tokens of each frame or crop; null: all of them. */
+  readonly budget: TokenBudget | null;
+  /** Visual tokens of all frames without compression, and at most with it. */
+  readonly tokensBefore: number;
+  readonly visualTokens: number;
+  readonly durationSeconds: number;
+  readonly inCrops: boolean;
 }
 
 /** `auto`: what fits, VisionZip's split. `none`: every patch token. Or a budget a frame. */
@@ -168,8 +213,8 @@ export interface AnswerOptions {
   onText?(questionIndex: number, text: string): void;
   /** Each answer as soon as it is whole: the outcome as it stands then, with this answer alone. */
   onAnswer?(outcome: AnswerOutcome): void;
-  /** Each frame with the tokens that were kept of it, in order. */
-  onFrame?(frame: Frame, compressed: CompressedFrame): void | Promise<void>;
+  /** Each frame with the tokens that were made of it, in order. */
+  onFrame?(frame: Frame, block: TokenBlock): void | Promise<void>;
 }
 
 /** What `answerVideo` gives back. */

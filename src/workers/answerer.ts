@@ -1,11 +1,17 @@
 import type { AskJob, Result } from '../../queues/schemas.js';
-import { InputError } from '../errors.js';
 import type { AnswerOutcome, Timings } from '../pipeline/types.js';
 import type { Settings } from '../settings.js';
 import type { FileDigests } from '../sources/digest.js';
-import type { Catalog, CatalogModel } from './catalog.js';
+import {
+  type AnswerJobOptions,
+  answerJob,
+  type JobSettings,
+  modelKeyOf,
+  type ReadyJob,
+} from './answer-job.js';
+import type { Catalog } from './catalog.js';
 import { buildResult } from './document.js';
-import { ModelProcess, modelKey, type RunOptions } from './model-process.js';
+import { ModelProcess } from './model-process.js';
 import {
   type AnswerStore,
   type ContentKeyParts,
@@ -15,10 +21,7 @@ import {
 } from './store.js';
 
 export interface AnswererParts {
-  readonly settings: Pick<
-    Settings,
-    'threads' | 'provider' | 'limits' | 'decoder' | 'abortGraceMs' | 'concurrency'
-  >;
+  readonly settings: JobSettings & Pick<Settings, 'abortGraceMs' | 'concurrency'>;
   readonly catalog: Catalog;
   readonly digests: FileDigests;
   readonly store: AnswerStore;
@@ -34,11 +37,8 @@ export interface Ask {
   readonly queueMs: number;
 }
 
-/** What whoever asks may hear meanwhile. */
-export interface AskOptions extends Pick<RunOptions, 'signal' | 'onProgress'> {
-  /** Each answer when it is whole, in a document with it alone; not called where another attempt would answer otherwise. */
-  onAnswer?(document: Result): void;
-}
+/** What whoever asks may hear meanwhile; of answers those that another attempt would repeat. */
+export type AskOptions = Pick<AnswerJobOptions, 'signal' | 'onProgress' | 'onAnswer'>;
 
 /** An answer, and whether it was stored before. */
 interface Found extends StoredAnswer {
@@ -64,29 +64,21 @@ export class Answerer {
     const started = performance.now();
     const model = await catalog.find(ask.job.model);
     const videoDigest = await digests.of(ask.path, settings.limits.maxBytes, options.signal);
-    const parts = { id: ask.id, job: ask.job, videoDigest, model, queueMs: ask.queueMs };
+    const ready: ReadyJob = { ...ask, videoDigest, model };
     const keys = keysOf(ask.job, { videoDigest, model, provider: settings.provider });
     const found = await this.#stored(keys);
     const missing = [...keys.keys()].filter((question) => !found.has(question));
     let outcome: AnswerOutcome | null = null;
     if (missing.length > 0) {
-      const describe = (outcome: AnswerOutcome) => buildResult({ ...parts, outcome });
-      const tell = isRepeatable(ask.job.generation) ? options.onAnswer : undefined;
-      const onAnswer = tell && ((outcome: AnswerOutcome) => tell(describe(outcome)));
-      outcome = await this.#run(ask, model, missing, { ...options, onAnswer });
-      if (outcome.video.path !== ask.path) {
-        throw new InputError(`${ask.path} became a link to ${outcome.video.path}, which was not checked`);
-      }
-      if ((await digests.of(ask.path, settings.limits.maxBytes, options.signal)) !== videoDigest) {
-        throw new Error(`${ask.path} changed while it was read`);
-      }
+      const onAnswer = isRepeatable(ask.job.generation) ? options.onAnswer : undefined;
+      outcome = await this.#run(ready, { ...options, onAnswer, questions: missing });
       await this.#store(keys, outcome, found);
     }
     const answers = ask.job.questions.map((question) => found.get(question)!);
     const { plan, tokens, frames, video } = answers[0]!.run; // As the pipeline has it: the first question's.
     const timings = outcome?.timings ?? lookupOnly(performance.now() - started);
     return buildResult({
-      ...parts,
+      ...ready,
       outcome: {
         ...{ plan, tokens, frames, timings },
         video: { ...video, path: ask.path },
@@ -123,33 +115,21 @@ export class Answerer {
     }
   }
 
-  async #run(
-    { job, path }: Ask,
-    model: CatalogModel,
-    questions: readonly string[],
-    options: RunOptions,
-  ): Promise<AnswerOutcome> {
-    const { threads, provider, limits, decoder, abortGraceMs } = this.#parts.settings;
-    const { sampling, compression, generation, strict } = job;
-    const request = { video: path, questions, sampling, compression, generation, limits, strict };
-    const order = {
-      ...{ modelDir: model.dir, modelDigest: model.digest, threads, provider, decoder, request },
-      tellAnswers: options.onAnswer !== undefined,
-    };
-    const process = this.#takeProcess(modelKey(order), abortGraceMs);
+  async #run(ready: ReadyJob, options: AnswerJobOptions): Promise<AnswerOutcome> {
+    const process = this.#takeProcess(modelKeyOf(ready, this.#parts.settings));
     try {
-      return await process.run(order, options);
+      return await answerJob(process, ready, this.#parts, options);
     } finally {
       this.#idle.push(process);
     }
   }
 
   /** One that holds the model, else one that holds none, else the one whose model was not needed for longest. */
-  #takeProcess(model: string, abortGraceMs: number): ModelProcess {
+  #takeProcess(model: string): ModelProcess {
+    const { concurrency, abortGraceMs } = this.#parts.settings;
     const idle = this.#idle;
     const fitting = [model, null].map((key) => idle.findIndex((process) => process.model === key));
-    const place =
-      fitting.find((at) => at >= 0) ?? (this.#all.size < this.#parts.settings.concurrency ? -1 : 0);
+    const place = fitting.find((at) => at >= 0) ?? (this.#all.size < concurrency ? -1 : 0);
     const [process = new ModelProcess({ abortGraceMs, entry: this.#parts.modelEntry })] =
       place >= 0 ? idle.splice(place, 1) : [];
     this.#all.add(process);

@@ -137,13 +137,20 @@ class Child {
         act();
       };
       const onClose = () => settle(() => reject(this.#death()));
-      const onMessage = (message: FromModel) => {
-        if (message.run !== run) return;
+      const hear = (message: FromModel) => {
         if (message.type === 'progress') onProgress?.(message.progress);
         else if (message.type === 'text') onText?.(message.questionIndex, message.text);
         else if (message.type === 'answer') onAnswer?.(message.outcome);
         else if (message.type === 'done') settle(() => resolve(message.outcome));
         else settle(() => reject(received(message.error)));
+      };
+      const onMessage = (message: FromModel) => {
+        if (message.run !== run) return;
+        try {
+          hear(message);
+        } catch (error) {
+          settle(() => reject(error)); // A listener's fault is the run's, not the process's that listens.
+        }
       };
       this.#process.on('message', onMessage).on('close', onClose);
     });

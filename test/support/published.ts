@@ -5,11 +5,12 @@ import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 import { expect } from 'vitest';
 import type { Frame } from '../../src/media/types.js';
-import type { Model } from '../../src/models/types.js';
+import type { EncodedFrame, Model, Prompt, ShownVideo, TokenBudget } from '../../src/models/types.js';
 import { prefillVideo } from '../../src/pipeline/generate.js';
-import type { Prompt } from '../../src/pipeline/prompt.js';
 import { argmax } from '../../src/pipeline/sampler.js';
-import type { VisualTokens } from '../../src/pipeline/types.js';
+import { StageClock } from '../../src/pipeline/timings.js';
+import { makeTokens } from '../../src/pipeline/tokens.js';
+import type { TokenBlock } from '../../src/pipeline/types.js';
 
 /** Small models at random weights, as training/published wrote them. */
 export const fixtures = fileURLToPath(new URL('../fixtures/published', import.meta.url));
@@ -48,21 +49,38 @@ export function concat(parts: readonly Float32Array[]): Float32Array {
   return Float32Array.from(parts.flatMap((part) => [...part]));
 }
 
+/** The visual tokens of a frame of a video, all or with a budget. */
+export function tokensOf(
+  model: Model,
+  encoded: EncodedFrame,
+  budget: TokenBudget | null,
+): Promise<TokenBlock> {
+  const frame = { ...encoded, width: 0, height: 0 };
+  return makeTokens(model, { frame, encoded: [encoded] }, budget, new StageClock());
+}
+
+/** A video of so many frames, a second apart. */
+export function videoOf(frames: number): ShownVideo {
+  return { ptsSeconds: Array.from({ length: frames }, (_, i) => i), durationSeconds: frames };
+}
+
 /** The logits behind a prompt, and `steps` greedy tokens. */
 export async function answerGreedily(
   model: Model,
   { prefix, suffix }: Prompt,
-  visual: readonly VisualTokens[],
+  blocks: readonly TokenBlock[],
   steps: number,
 ): Promise<{ logits: Float32Array; ids: number[] }> {
-  let past = await prefillVideo(model, prefix, visual);
-  let step = await model.decode(await model.embed(suffix), suffix.length, past);
+  let past = await prefillVideo(model, prefix, blocks);
+  const forward = async (tokens: readonly number[]) =>
+    model.language.forward({ embeds: await model.language.embed(tokens), S: tokens.length }, past);
+  let step = await forward(suffix);
   const { logits } = step;
   const ids: number[] = [];
   while (ids.length < steps) {
     ids.push(argmax(step.logits));
     past = step.cache;
-    step = await model.decode(await model.embed([ids.at(-1)!]), 1, past);
+    step = await forward([ids.at(-1)!]);
   }
   return { logits, ids };
 }

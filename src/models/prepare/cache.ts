@@ -1,7 +1,7 @@
 import { InputError } from '../../errors.js';
-import type { PublishedConfig } from '../families/index.js';
 import { valueInfo } from '../graph/graph.js';
 import type { GraphProto, ValueInfoProto } from '../graph/onnx_pb.js';
+import type { PublishedConfig } from '../published-config.js';
 
 const [HEADS, WIDTH] = [1, 3];
 

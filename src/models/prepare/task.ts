@@ -1,11 +1,12 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Family, PublishedConfig } from '../families/index.js';
+import type { Family } from '../families/family.js';
 import { Graph } from '../graph/graph.js';
 import type { GraphProto } from '../graph/onnx_pb.js';
 import { readGraph } from '../graph/read.js';
 import { writeGraph } from '../graph/write.js';
 import type { Graphs } from '../layout.js';
+import type { PublishedConfig } from '../published-config.js';
 import { fixCacheShape } from './cache.js';
 import { castEdges } from './edges.js';
 

@@ -1,0 +1,78 @@
+import { InputError } from '../errors.js';
+import { describeInSentences } from './families/smolvlm.js';
+import { NEWLINE } from './newline.js';
+import type { Chat, Prompt, PromptPart, ShownVideo } from './types.js';
+
+/** What a chat is made of. */
+export interface ChatParts extends Omit<Chat, 'layOut'> {
+  /** How it shows the frames: as pictures, as one video, or in SmolVLM's sentences. */
+  readonly frames: 'images' | 'video' | 'sentences';
+  /** Whether each picture's time is written before it (`1.5s`). */
+  readonly frameTimes: boolean;
+  /** In whose place all frames go, where they are shown as one video. */
+  readonly videoTokenId?: number;
+  /** Where a learned embedding, the newline, stands. */
+  readonly newline?: 'frame' | 'video';
+  /** Strings that the tokenizer turns into tokens of their own; a question must not hold one. */
+  readonly specialTokens: readonly string[];
+}
+
+export function createChat(parts: ChatParts): Chat {
+  const { imageTokenId, render, tokenize, detokenize } = parts;
+  return {
+    ...{ imageTokenId, render, tokenize, detokenize },
+    layOut: (video, question) =>
+      layOut(video.inCrops ? { ...parts, newline: undefined } : parts, video, question),
+  };
+}
+
+/** Renders the template: the frames in order, each after its time where the model was trained so, then the question. */
+function layOut(parts: ChatParts, video: ShownVideo, question: string): Prompt {
+  const { imageTokenId, newline } = parts;
+  const count = video.ptsSeconds.length;
+  refuseSpecialTokens(parts, question);
+  const chat = parts.render([...showFrames(parts, video), { type: 'text', text: question.trim() }]);
+  const ids = placeFrames(parts, parts.tokenize(chat), count);
+  const places = ids.filter((id) => id === imageTokenId).length;
+  if (places !== count) {
+    throw new InputError(`the model's chat template must give ${count} image tokens, it gave ${places}`, {
+      fault: 'model',
+    });
+  }
+  const end = ids.lastIndexOf(newline ? NEWLINE : imageTokenId) + 1;
+  if (end === ids.length && question.trim() !== '') {
+    throw new InputError("the model's chat template or tokenizer leaves no token of the question", {
+      fault: 'model',
+    });
+  }
+  return { prefix: ids.slice(0, end), suffix: ids.slice(end) };
+}
+
+function refuseSpecialTokens({ specialTokens }: ChatParts, question: string): void {
+  const special = specialTokens.find((token) => question.includes(token));
+  if (special === undefined) return;
+  throw new InputError(`a question is plain text, this one holds the model's special token \`${special}\``, {
+    fault: 'question',
+  });
+}
+
+function showFrames({ frames, frameTimes }: ChatParts, video: ShownVideo): PromptPart[] {
+  if (frames === 'video') return [{ type: 'video' }];
+  if (frames === 'sentences') return describeInSentences(video);
+  return video.ptsSeconds.flatMap((seconds): PromptPart[] =>
+    frameTimes ? [{ type: 'text', text: `${seconds.toFixed(1)}s` }, { type: 'image' }] : [{ type: 'image' }],
+  );
+}
+
+/** One image token for each frame where the template gave one for the whole video, and the newlines. */
+function placeFrames(
+  { frames, imageTokenId, videoTokenId, newline }: ChatParts,
+  ids: readonly number[],
+  count: number,
+): number[] {
+  const frame = newline === 'frame' ? [imageTokenId, NEWLINE] : [imageTokenId];
+  const all = Array.from({ length: count }, () => frame).flat();
+  if (newline === 'video') all.push(NEWLINE);
+  if (frames === 'video') return ids.flatMap((id) => (id === videoTokenId ? all : [id]));
+  return ids.flatMap((id) => (id === imageTokenId ? frame : [id]));
+}

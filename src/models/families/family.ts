@@ -1,0 +1,20 @@
+import type { Manifest } from '../manifest.js';
+
+/** How the models of one architecture show a video to their language model: what none of their files says. */
+export interface Family {
+  readonly name: string;
+  /** The values of `model_type` in config.json by which it is known. */
+  readonly modelTypes: readonly string[];
+  /**
+   * `compress-project`: as in the paper. `project-pool-compress`: all tokens are projected, and a frame's grid is pooled,
+   * before any is left out. `project`: nothing can be left out before the projector, which mixes neighbouring tokens.
+   */
+  readonly order: Manifest['order'];
+  /** Where the frames go in the chat: an image each, one video, or sentences with a time and an image each. */
+  readonly frames: Manifest['frames'];
+  readonly newline: Manifest['newlineTokens'];
+  /** Whether a still picture is looked at in several crops. */
+  readonly crops?: true;
+  /** Frames of a video where nobody says how many. */
+  readonly frameCount: number;
+}

@@ -1,0 +1,11 @@
+import type { Family } from './family.js';
+
+/** LLaVA 1.5 and what follows its layout (arXiv 2310.03744). */
+export const llava: Family = {
+  name: 'llava',
+  modelTypes: ['llava'],
+  order: 'compress-project',
+  frames: 'images',
+  newline: 'none',
+  frameCount: 8,
+};

@@ -1,0 +1,5 @@
+import type { Family } from './family.js';
+import { llava } from './llava.js';
+
+/** nanoLLaVA, by the key of its own code; its exports for transformers.js may also say llava. */
+export const nanollava: Family = { ...llava, name: 'nanollava', modelTypes: ['llava-qwen2'] };

@@ -1,0 +1,57 @@
+import type { PromptPart, ShownVideo } from '../types.js';
+import type { Family } from './family.js';
+import { llava } from './llava.js';
+
+/** SmolVLM2. Its connector shuffles pixels of neighbouring tokens into channels: nothing can be left out before it. */
+export const smolvlm: Family = {
+  ...llava,
+  name: 'smolvlm',
+  modelTypes: ['smolvlm'],
+  order: 'project',
+  frames: 'sentences',
+};
+
+/** What SmolVLM2's processor makes of a video: how many frames of how long a video, and the time of each. */
+export function describeInSentences({ ptsSeconds, durationSeconds }: ShownVideo): PromptPart[] {
+  const count = inWords(ptsSeconds.length);
+  const text = (words: string): PromptPart => ({ type: 'text', text: words });
+  return [
+    text(
+      `You are provided the following series of ${count} frames from a ${hours(durationSeconds)} [H:MM:SS] video.\n`,
+    ),
+    ...ptsSeconds.flatMap((pts): PromptPart[] => [
+      text(`\nFrame from ${minutes(pts)}:<fake_token_around_image><global-img>`),
+      { type: 'image' },
+      text('<fake_token_around_image>'),
+    ]),
+    text('\n\n'),
+  ];
+}
+
+/** 75.9 → 01:15 */
+function minutes(seconds: number): string {
+  const whole = Math.floor(seconds);
+  return [Math.floor(whole / 60), whole % 60].map((part) => String(part).padStart(2, '0')).join(':');
+}
+
+/** 75.9 → 0:01:15 */
+function hours(seconds: number): string {
+  return `${Math.floor(seconds / 3600)}:${minutes(seconds % 3600)}`;
+}
+
+const SMALL =
+  'zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen ' +
+  'seventeen eighteen nineteen';
+const TENS = 'twenty thirty forty fifty sixty seventy eighty ninety';
+
+/** A number below 1,000 in English words, as SmolVLM was trained to read it. */
+function inWords(count: number): string {
+  if (count < 20) return SMALL.split(' ')[count]!;
+  if (count >= 1000) return String(count);
+  if (count >= 100) {
+    const rest = count % 100 === 0 ? '' : ` and ${inWords(count % 100)}`;
+    return `${inWords(Math.floor(count / 100))} hundred${rest}`;
+  }
+  const tens = TENS.split(' ')[Math.floor(count / 10) - 2]!;
+  return count % 10 === 0 ? tens : `${tens}-${inWords(count % 10)}`;
+}

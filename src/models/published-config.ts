@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { InputError } from '../errors.js';
+import { resolutionsSchema } from './preprocessor-config.js';
+
+/** What of a published config.json the preparation reads. */
+export const publishedConfigSchema = z.looseObject({
+  model_type: z.string(),
+  max_position_embeddings: z.int().positive().nullish(),
+  vision_feature_layer: z.int('expected one layer').nullish(),
+  image_grid_pinpoints: resolutionsSchema,
+  text_config: z
+    .looseObject({
+      model_type: z.string().nullish(),
+      max_position_embeddings: z.int().positive().nullish(),
+      hidden_size: z.int().positive().nullish(),
+      num_attention_heads: z.int().positive().nullish(),
+      num_key_value_heads: z.int().positive().nullish(),
+      head_dim: z.int().positive().nullish(),
+    })
+    .nullish(),
+});
+export type PublishedConfig = z.output<typeof publishedConfigSchema>;
+
+/** What transformers' configuration classes take where config.json says nothing. */
+const defaultContext: Readonly<Record<string, number>> = { llama: 2048, qwen2: 32_768, mistral: 131_072 };
+
+/** Tokens that the language model can look back on. Throws an InputError where nothing says how many. */
+export function contextLength({ max_position_embeddings, text_config }: PublishedConfig): number {
+  const kind = text_config?.model_type ?? 'llama';
+  const length = text_config?.max_position_embeddings ?? max_position_embeddings ?? defaultContext[kind];
+  if (length) return length;
+  throw new InputError(
+    `config.json must say \`max_position_embeddings\`: it does not, and no default is known for "${kind}"`,
+  );
+}

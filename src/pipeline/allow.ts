@@ -1,0 +1,127 @@
+import { InputError } from '../errors.js';
+import type { VideoInfo } from '../media/types.js';
+import type { Model, Prompt, ShownVideo } from '../models/types.js';
+import { planTokens } from './budget.js';
+import { orderOfAll } from './crop-order.js';
+import { defaultMaxNewTokens } from './generate.js';
+import { sampleFrames, type Timeline } from './sample.js';
+import type { Allowance, CompleteRequest, Compression, Plan } from './types.js';
+
+/** What may be spent on a video for some of the questions. */
+export interface Allowed {
+  readonly allowance: Allowance;
+  /** The same, as it is reported. */
+  readonly plan: Plan;
+  /** Their positions in the request. */
+  readonly questions: readonly number[];
+}
+
+type AllowModel = Pick<Model, 'vision' | 'defaults'> & {
+  readonly chat: Pick<Model['chat'], 'layOut'>;
+  readonly language: Pick<Model['language'], 'contextLength'>;
+};
+type AllowRequest = Pick<CompleteRequest, 'questions' | 'sampling' | 'compression' | 'generation'>;
+
+/**
+ * Plans each question as if it were alone, so that company never changes an answer, and puts the questions with
+ * the same plan together: for them the video is encoded once. More than one is rare: it takes a question so long that it
+ * leaves the video less room.
+ *
+ * @param timeline times of all frames of the video.
+ * @param info says whether it is a picture, and its size.
+ * @throws InputError for a range without frames, a question that is too long, a demand that cannot fit.
+ */
+export function allow(
+  model: AllowModel,
+  request: AllowRequest,
+  timeline: Timeline,
+  info: Pick<VideoInfo, 'isStill' | 'width' | 'height'>,
+): Allowed[] {
+  const { questions, sampling } = request;
+  const { ptsSeconds } = timeline;
+  const wanted = sampleFrames(timeline, sampling, model.defaults.frames);
+  const framesOf = (count: number) =>
+    count === wanted.length ? wanted : sampleFrames(timeline, { ...rangeOf(sampling), frames: count }, count);
+  const durationSeconds = durationOf(ptsSeconds);
+  const picture = info.isStill ? describePicture(model, info) : undefined;
+  const inCrops = picture !== undefined;
+  const show = (count: number): ShownVideo => {
+    return { ptsSeconds: framesOf(count).map((index) => ptsSeconds[index]!), durationSeconds, inCrops };
+  };
+
+  const together = new Map<string, { allowance: Allowance; plan: Plan; questions: number[] }>();
+  questions.forEach((question, position) => {
+    const promptOf = (count: number) => model.chat.layOut(show(count), question);
+    const plan = planQuestion(model, request, wanted.length, promptOf, picture);
+    const key = `${plan.frames} × ${plan.tokensPerFrame}`;
+    const before = together.get(key);
+    before?.questions.push(position);
+    // The plan of several questions speaks of the longest prompt.
+    if (before && plan.promptTokens > before.plan.promptTokens) before.plan = plan;
+    if (before) return;
+    const allowance = {
+      ...{ indices: framesOf(plan.frames), budget: plan.budget, durationSeconds, inCrops },
+      tokensBefore: plan.frames * plan.tokensPerFrameBefore,
+      visualTokens: plan.frames * plan.tokensPerFrame,
+    };
+    together.set(key, { allowance, plan, questions: [position] });
+  });
+  return [...together.values()];
+}
+
+/** Until the frame behind the last one would be shown. */
+function durationOf(ptsSeconds: ArrayLike<number>): number {
+  const last = ptsSeconds[ptsSeconds.length - 1]!;
+  return last + (last - ptsSeconds[0]!) / Math.max(1, ptsSeconds.length - 1);
+}
+
+function planQuestion(
+  { vision, language, defaults }: AllowModel,
+  { sampling, compression, generation }: AllowRequest,
+  frames: number,
+  promptOf: (frames: number) => Prompt,
+  picture: ReturnType<typeof describePicture>,
+): Plan {
+  return planTokens({
+    contextLength: language.contextLength,
+    maxNewTokens: generation.maxNewTokens ?? defaultMaxNewTokens,
+    compression: compressionOf(vision, compression),
+    N: vision.P + (vision.cls ? 1 : 0),
+    P: vision.P + (vision.keepsCls ? 1 : 0),
+    ...picture,
+    defaultBudget: defaults.compression,
+    frames,
+    framesAreExplicit: sampling.frames !== undefined || sampling.fps !== undefined,
+    textTokens: (count) => {
+      const { prefix, suffix } = promptOf(count);
+      return prefix.length - count + suffix.length;
+    },
+  });
+}
+
+/** In how many crops a picture is encoded, the whole counted, and its tokens without compression. */
+function describePicture(
+  { vision: { crops, grid } }: AllowModel,
+  size: Pick<VideoInfo, 'width' | 'height'>,
+): { crops: number; P: number } | undefined {
+  if (!crops) return undefined;
+  const cropGrid = crops.gridOf(size.width, size.height);
+  const P = orderOfAll(cropGrid, grid, size, crops.newlines).length;
+  return { crops: 1 + cropGrid.rows * cropGrid.columns, P };
+}
+
+/** A model without scores and keys takes every frame whole. Throws an InputError where it is told otherwise. */
+function compressionOf({ compressible }: Model['vision'], compression: Compression): Compression {
+  if (compressible) return compression;
+  if (typeof compression === 'object')
+    throw new InputError(
+      `this model's tokens cannot be compressed: expected \`compression\` auto or none, ` +
+        `got ${compression.dominant} + ${compression.contextual}`,
+      { fault: 'settings' },
+    );
+  return 'none';
+}
+
+function rangeOf({ startSeconds, endSeconds }: CompleteRequest['sampling']): CompleteRequest['sampling'] {
+  return { startSeconds, endSeconds };
+}

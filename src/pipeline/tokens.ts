@@ -1,0 +1,98 @@
+import type { Frame } from '../media/types.js';
+import { NEWLINE } from '../models/newline.js';
+import type { Model, TokenBudget } from '../models/types.js';
+import { compressFrame, keepAll } from './compress.js';
+import { orderOfAll, orderOfKept } from './crop-order.js';
+import type { EncodedPair } from './encode.js';
+import type { StageClock } from './timings.js';
+import type { CompressedFrame, Origin, TokenBlock } from './types.js';
+
+type TokensModel = Pick<Model, 'vision'> & { readonly language: Pick<Model['language'], 'H' | 'embed'> };
+
+/** What of a frame its tokens depend on besides what the tower made of it. */
+export type FrameShape = Pick<Frame, 'index' | 'ptsSeconds' | 'width' | 'height'>;
+
+/**
+ * From what the tower made of a frame to visual tokens: compressed with a budget, or all of them; then projected. Of a
+ * picture in crops each crop has the budget, and the tokens are put in order afterwards.
+ */
+export async function makeTokens(
+  model: TokensModel,
+  { frame, encoded }: { readonly frame: FrameShape } & Pick<EncodedPair, 'encoded'>,
+  budget: TokenBudget | null,
+  clock: StageClock,
+): Promise<TokenBlock> {
+  const { keepsCls } = model.vision;
+  const kept = await clock.measure('compressMs', () =>
+    encoded.map((crop) => (budget ? compressFrame(crop, budget) : keepAll(crop, keepsCls))),
+  );
+  return clock.measure('projectMs', () => projectKept(model, frame, kept, budget !== null));
+}
+
+/** The second half of `makeTokens`: the kept tokens of a frame or of its crops, projected and in order. */
+export async function projectKept(
+  model: TokensModel,
+  frame: FrameShape,
+  kept: readonly CompressedFrame[],
+  compressed: boolean,
+): Promise<TokenBlock> {
+  const { vision, language } = model;
+  const { index, ptsSeconds } = frame;
+  const projected = await vision.project(concatenate(kept), kept.length * kept[0]!.T, compressed);
+  const origins = kept.flatMap(originsOf);
+  const block = {
+    span: { first: index, last: index, startSeconds: ptsSeconds, endSeconds: ptsSeconds },
+    ...(kept.length === 1
+      ? { embeds: projected, origins }
+      : await putInOrder({ embeds: projected, origins }, orderOf(model, frame, kept, compressed), language)),
+  };
+  return { ...block, T: block.embeds.length / language.H };
+}
+
+/** (crops × T, D) */
+function concatenate(kept: readonly CompressedFrame[]): Float32Array {
+  if (kept.length === 1) return kept[0]!.tokens;
+  const [{ tokens }] = kept as [CompressedFrame];
+  const all = new Float32Array(kept.length * tokens.length);
+  kept.forEach((crop, i) => {
+    all.set(crop.tokens, i * tokens.length);
+  });
+  return all;
+}
+
+function originsOf({ dominantIndices, contextualMembers }: CompressedFrame, crop: number): Origin[] {
+  return [
+    ...dominantIndices.map((row): Origin => ({ kind: 'dominant', crop, rows: [row] })),
+    ...contextualMembers.map((rows): Origin => ({ kind: 'contextual', crop, rows })),
+  ];
+}
+
+/** Of the tokens of all crops, numbered crop after crop, and `NEWLINE`. */
+function orderOf(
+  { vision: { grid, cls, crops } }: TokensModel,
+  { width, height }: Pick<Frame, 'width' | 'height'>,
+  kept: readonly CompressedFrame[],
+  compressed: boolean,
+): number[] {
+  const cropGrid = crops!.gridOf(width, height);
+  return compressed
+    ? orderOfKept(kept, cropGrid, grid, cls)
+    : orderOfAll(cropGrid, grid, { width, height }, crops!.newlines);
+}
+
+async function putInOrder(
+  tokens: Pick<TokenBlock, 'embeds' | 'origins'>,
+  order: readonly number[],
+  { H, embed }: Pick<Model['language'], 'H' | 'embed'>,
+): Promise<Pick<TokenBlock, 'embeds' | 'origins'>> {
+  const newline = order.includes(NEWLINE) ? await embed([NEWLINE]) : null;
+  const embeds = new Float32Array(order.length * H);
+  order.forEach((token, place) => {
+    const row = token === NEWLINE ? newline! : tokens.embeds.subarray(token * H, (token + 1) * H);
+    embeds.set(row, place * H);
+  });
+  const origins = order.map((token) => (token === NEWLINE ? newlineOrigin : tokens.origins[token]!));
+  return { embeds, origins };
+}
+
+const newlineOrigin: Origin = { kind: 'newline', crop: 0, rows: [] };

@@ -1,0 +1,70 @@
+import type { AskJob, Result } from '../../queues/schemas.js';
+import { InputError } from '../errors.js';
+import type { AnswerOutcome } from '../pipeline/types.js';
+import type { Settings } from '../settings.js';
+import type { FileDigests } from '../sources/digest.js';
+import type { CatalogModel } from './catalog.js';
+import { buildResult } from './document.js';
+import { type ModelProcess, modelKey, type RunOptions } from './model-process.js';
+
+export type JobSettings = Pick<Settings, 'threads' | 'provider' | 'limits' | 'decoder'>;
+
+/** A job that may run: its model is found, its video may be read. */
+export interface ReadyJob {
+  readonly id: string;
+  readonly job: AskJob;
+  /** Real path of the video. */
+  readonly path: string;
+  readonly videoDigest: string;
+  readonly model: CatalogModel;
+  /** From enqueue to the start of the attempt, in milliseconds; default 0: there was no queue. */
+  readonly queueMs?: number;
+}
+
+export interface AnswerJobOptions extends Omit<RunOptions, 'onAnswer'> {
+  /** Which of its questions; default all. */
+  readonly questions?: readonly string[];
+  /** Each answer when it is whole, in a document with it alone. */
+  onAnswer?(document: Result): void;
+  /** Folder for a picture of each frame. */
+  readonly saveFrames?: string;
+  /** Keep the encoded video for the next job about it. A job without questions only makes it ready. */
+  readonly keepVideo?: boolean;
+}
+
+/** What a process must hold loaded for the job. */
+export function modelKeyOf({ model }: Pick<ReadyJob, 'model'>, settings: JobSettings): string {
+  return modelKey({ modelDir: model.dir, modelDigest: model.digest, ...settings });
+}
+
+/**
+ * Answers a job in a model process.
+ *
+ * @throws as `ModelProcess.run`; InputError where the path became a link to another file, Error where the file changed
+ *   while it was read.
+ */
+export async function answerJob(
+  process: ModelProcess,
+  ready: ReadyJob,
+  { settings, digests }: { readonly settings: JobSettings; readonly digests: FileDigests },
+  { questions, onAnswer, saveFrames, keepVideo, ...options }: AnswerJobOptions,
+): Promise<AnswerOutcome> {
+  const { job, path, model, videoDigest } = ready;
+  const { threads, provider, limits, decoder } = settings;
+  const { sampling, compression, generation, strict } = job;
+  const asked = { questions: questions ?? job.questions, sampling, compression, generation, strict };
+  const order = {
+    ...{ modelDir: model.dir, modelDigest: model.digest, threads, provider, decoder },
+    ...{ request: { video: path, limits, ...asked }, saveFrames, keepVideo },
+    tellAnswers: onAnswer !== undefined,
+  };
+  const tell = (outcome: AnswerOutcome) => onAnswer?.(buildResult({ ...ready, outcome }));
+  const outcome = await process.run(order, { ...options, onAnswer: tell });
+  if (outcome.video.path !== path) {
+    throw new InputError(`${path} became a link to ${outcome.video.path}, which was not checked`);
+  }
+  if ((await digests.of(path, limits.maxBytes, options.signal)) !== videoDigest) {
+    throw new Error(`${path} changed while it was read`);
+  }
+  return outcome;
+}
