@@ -297,7 +297,8 @@ function readVariables(env: NodeJS.ProcessEnv): Values {
     const text = env[name];
     if (text === undefined || text === '') return [name, fallback];
     const parsed = schema.safeParse(text);
-    if (!parsed.success) faults.push(`${name}: ${parsed.error.issues[0]!.message}${found(name, text)}`);
+    if (!parsed.success)
+      faults.push(`${name}: ${parsed.error.issues[0]!.message}${describeFound(name, text)}`);
     return [name, parsed.data];
   });
   if (faults.length > 0) throw new InputError(faults.join('; '), { fault: 'settings' });
@@ -305,6 +306,6 @@ function readVariables(env: NodeJS.ProcessEnv): Values {
 }
 
 /** Any part of a URL that cannot be read may be of a password, and so may a token. */
-function found(name: string, text: string): string {
+function describeFound(name: string, text: string): string {
   return ['REDIS_URL', 'HF_TOKEN'].includes(name) ? '' : `, got ${JSON.stringify(text)}`;
 }

@@ -79,7 +79,7 @@ export function benchPublished(bench: PublishedBench): Table[] {
   const models = bench.dtypes.map((dtype) => ({ dtype, dir: linkModel(bench.models, dtype) }));
   try {
     const prepared = models.map(({ dtype, dir }) => [dtype, ...prepare(bench, dtype, dir)]);
-    const runtimes = [...models.map((model) => ours(bench, model.dtype, model.dir)), inPyTorch(bench)];
+    const runtimes = [...models.map((model) => measureOurs(bench, model.dtype, model.dir)), inPyTorch(bench)];
     const measured = measureInTurn(runtimes, bench.runs);
     return [
       {
@@ -228,7 +228,7 @@ function prepare({ onDone }: PublishedBench, dtype: Dtype, dir: string): string[
   ];
 }
 
-function ours({ onDone }: PublishedBench, dtype: Dtype, dir: string): Runtime {
+function measureOurs({ onDone }: PublishedBench, dtype: Dtype, dir: string): Runtime {
   const measure = (request: ChildRequest, what: string) => {
     const measured = child(request);
     onDone(`${what}, ${dtype}`);

@@ -157,17 +157,18 @@ async function takeFrame(
 ): Promise<Omit<Frame, 'index'>> {
   const times = video.index.ptsSeconds;
   const verdict = await reader.judge(index);
-  if (verdict === 'sound') return { ptsSeconds: times[index]!, ...(await shown(await reader.pixels())) };
+  if (verdict === 'sound')
+    return { ptsSeconds: times[index]!, ...(await restoreShape(await reader.pixels())) };
   if (verdict === 'damaged' && strict) throw reader.missing(index);
   const other = await substitutes.find(index, verdict);
   if (other === null && !reader.came(index)) throw reader.missing(index);
   if (other === null) {
     // Nothing far and wide is better.
     onDamage?.(times[index]!, times[index]!);
-    return { ptsSeconds: times[index]!, ...(await shown(await reader.pixels())) };
+    return { ptsSeconds: times[index]!, ...(await restoreShape(await reader.pixels())) };
   }
   if (verdict === 'damaged') onDamage?.(times[index]!, times[other]!);
-  return { ptsSeconds: times[other]!, ...(await shown(await readOne(video, other, read))) };
+  return { ptsSeconds: times[other]!, ...(await restoreShape(await readOne(video, other, read))) };
 }
 
 /** A frame that was found sound, by a process of its own. */
@@ -191,7 +192,7 @@ async function readOne(
 }
 
 /** Undoes the squeezing of a frame whose size is not that of the run's first. */
-async function shown({
+async function restoreShape({
   rgb,
   width,
   height,

@@ -63,9 +63,9 @@ export async function openVideo(
   try {
     const stats = await file.handle.stat();
     const { size } = stats;
-    if (size === 0) throw new InputError(`${shown(path)} is empty (0 bytes): expected a video file`);
+    if (size === 0) throw new InputError(`${quotePath(path)} is empty (0 bytes): expected a video file`);
     if (size > limits.maxBytes) {
-      throw new InputError(`${shown(path)} has ${size} bytes, more than the limit of ${limits.maxBytes}`);
+      throw new InputError(`${quotePath(path)} has ${size} bytes, more than the limit of ${limits.maxBytes}`);
     }
     const kind = recognise(path, await readHead(file.handle), size);
     const picture = kind && (await readPictureFile(file.handle, kind));
@@ -83,7 +83,7 @@ export async function openVideo(
       signal,
     });
     if (strict && probe.isTruncated)
-      throw new InputError(`${shown(path)} is truncated: ${truncation(probe)}`);
+      throw new InputError(`${quotePath(path)} is truncated: ${truncation(probe)}`);
     // Decoding of a part begins at its tables.
     if (probe.container?.demuxer === 'mpegts') {
       const { partBytes } = probe.index;
@@ -201,7 +201,7 @@ async function openRegular(path: string): Promise<{ path: string; handle: FileHa
     const stats = await handle.stat();
     if (stats.isFile()) return { path: real, handle };
     const kind = stats.isDirectory() ? 'a folder' : stats.isFIFO() ? 'a FIFO' : 'a device';
-    throw new InputError(`${shown(path)} is ${kind}: expected a video file`);
+    throw new InputError(`${quotePath(path)} is ${kind}: expected a video file`);
   } catch (error) {
     await handle?.close();
     throw error instanceof InputError ? error : notReadable(path, error as NodeJS.ErrnoException);
@@ -221,7 +221,7 @@ export function notReadable(path: string, cause: NodeJS.ErrnoException): Error {
     ERR_INVALID_ARG_VALUE: 'is not a path: it holds a null byte',
   };
   const reason = reasons[cause.code ?? ''];
-  return reason ? new InputError(`${shown(path)} ${reason}`, { cause }) : cause;
+  return reason ? new InputError(`${quotePath(path)} ${reason}`, { cause }) : cause;
 }
 
 async function readHead(file: FileHandle): Promise<Uint8Array> {
@@ -230,6 +230,6 @@ async function readHead(file: FileHandle): Promise<Uint8Array> {
   return head.subarray(0, bytesRead);
 }
 
-export function shown(path: string): string {
+export function quotePath(path: string): string {
   return JSON.stringify(path);
 }

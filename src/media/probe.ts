@@ -159,13 +159,15 @@ async function list(
 
 function checkCount(media: Media, entries: readonly Entry[]): void {
   if (entries.length > MAX_FRAMES) {
-    throw new InputError(`${shown(media)} holds more than ${MAX_FRAMES} frames`);
+    throw new InputError(`${quoteName(media)} holds more than ${MAX_FRAMES} frames`);
   }
 }
 
 function checkLength(media: Media, seconds: number, { maxSeconds }: Pick<Limits, 'maxSeconds'>): void {
   if (seconds <= maxSeconds) return;
-  throw new InputError(`${shown(media)} is ${seconds} seconds long, more than the limit of ${maxSeconds}`);
+  throw new InputError(
+    `${quoteName(media)} is ${seconds} seconds long, more than the limit of ${maxSeconds}`,
+  );
 }
 
 /**
@@ -189,14 +191,14 @@ function checkStream(media: Media, { width, height, codec, sar }: ListedStream, 
     const [, size] = tooLarge.exec(complaints) ?? [];
     if (size) throw tooManyPixels(media, size);
     const said = (complaints.trim().split('\n').at(-1) || 'no reason given').replace(/^\[[^\]]*\]\s*/, '');
-    throw new InputError(`${shown(media)}: the size of its frames cannot be read: ${said}`);
+    throw new InputError(`${quoteName(media)}: the size of its frames cannot be read: ${said}`);
   }
   const displayed = width * sar;
   const widest = Math.round(Math.max(width, displayed));
   if (widest * height > media.maxPixels) throw tooManyPixels(media, `${widest}x${height}`);
   if (Math.max(displayed / height, height / displayed, sar, 1 / sar) > MAX_ASPECT) {
     throw new InputError(
-      `${shown(media)}: expected frames of a shape up to ${MAX_ASPECT} : 1, ` +
+      `${quoteName(media)}: expected frames of a shape up to ${MAX_ASPECT} : 1, ` +
         `found ${width} × ${height} pixels${sar === 1 ? '' : ` that are ${sar} times as wide as high`}`,
     );
   }
@@ -214,13 +216,15 @@ function explained(media: Media, error: unknown): unknown {
   if (!(error instanceof InputError && error.cause instanceof FfmpegError)) return error;
   const { stderr } = error.cause;
   const say = (found: string) =>
-    new InputError(`${shown(media)}: expected ${expectedFormats}, found ${found}`, { cause: error.cause });
+    new InputError(`${quoteName(media)}: expected ${expectedFormats}, found ${found}`, {
+      cause: error.cause,
+    });
   const [, size] = tooLarge.exec(stderr) ?? [];
   if (size) return tooManyPixels(media, size);
   const codec = notOnList(error);
   if (codec) return notAccepted(media, codec);
   if (/Number of streams exceeds/.test(stderr)) {
-    return new InputError(`${shown(media)}: expected at most ${MAX_STREAMS} streams, found more`, {
+    return new InputError(`${quoteName(media)}: expected at most ${MAX_STREAMS} streams, found more`, {
       cause: error.cause,
     });
   }
@@ -237,24 +241,24 @@ async function noVideo(media: Media, options: RunOptions): Promise<InputError> {
     isCover ? 'a cover picture' : `${type} (${codec})`,
   );
   const found = names.length === 0 ? 'no stream at all' : `only ${names.join(' and ')}`;
-  return new InputError(`${shown(media)}: expected a video stream, found ${found}`);
+  return new InputError(`${quoteName(media)}: expected a video stream, found ${found}`);
 }
 
 function noFrame(media: Media): InputError {
-  return new InputError(`${shown(media)} holds no frame: its video is 0 seconds long`);
+  return new InputError(`${quoteName(media)} holds no frame: its video is 0 seconds long`);
 }
 
 function tooManyPixels(media: Media, size: string): InputError {
   return new InputError(
-    `${shown(media)}: frames of ${size.replace('x', ' × ')} pixels, more than the limit of ${media.maxPixels} pixels`,
+    `${quoteName(media)}: frames of ${size.replace('x', ' × ')} pixels, more than the limit of ${media.maxPixels} pixels`,
   );
 }
 
 function notAccepted(media: Media, codec: string): InputError {
   const accepted = videoCodecs.map(({ name }) => name).join(', ');
-  return new InputError(`${shown(media)}: codec ${codec} is not accepted, only ${accepted}`);
+  return new InputError(`${quoteName(media)}: codec ${codec} is not accepted, only ${accepted}`);
 }
 
-function shown(media: Media): string {
+function quoteName(media: Media): string {
   return JSON.stringify(media.path);
 }

@@ -86,7 +86,7 @@ async function pullFile(
   signal: AbortSignal | undefined,
   onBytes: (bytes: number) => void,
 ): Promise<number> {
-  const path = below(dir, file.path);
+  const path = resolveInside(dir, file.path);
   if ((await sizeOf(path)) === file.bytes && (await digestOf(path, file)) === file.digest.hex) return 0;
   const part = partOf(path, file);
   await mkdir(dirname(path), { recursive: true });
@@ -167,7 +167,7 @@ function partOf(path: string, { digest }: HubFile): string {
 }
 
 /** Names come from the repository: none may lead out of the folder. */
-function below(dir: string, path: string): string {
+function resolveInside(dir: string, path: string): string {
   const full = resolve(dir, path);
   if (!full.startsWith(resolve(dir) + sep))
     throw new InputError(`the repository names a file outside: ${path}`);
@@ -178,7 +178,9 @@ async function requireSpace(dir: string, files: readonly HubFile[]): Promise<voi
   const there = await Promise.all(
     files.map(
       async (file) =>
-        (await sizeOf(below(dir, file.path))) ?? (await sizeOf(partOf(below(dir, file.path), file))) ?? 0,
+        (await sizeOf(resolveInside(dir, file.path))) ??
+        (await sizeOf(partOf(resolveInside(dir, file.path), file))) ??
+        0,
     ),
   );
   const missing = sum(files.map(({ bytes }) => bytes)) - sum(there);

@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { InputError } from '../errors.js';
-import { notReadable, shown } from '../media/open.js';
+import { notReadable, quotePath } from '../media/open.js';
 
 /**
  * The real path of a file inside one of the folders, symbolic links resolved on both sides.
@@ -16,7 +16,7 @@ export async function resolveBelow(path: string, folders: readonly string[]): Pr
     const root = await realpath(folder).catch(() => null);
     if (root !== null && real.startsWith(root.endsWith(sep) ? root : root + sep)) return real;
   }
-  const allowed = folders.length === 0 ? 'none' : folders.map(shown).join(', ');
-  const target = real === path ? '' : ` (really ${shown(real)})`;
-  throw new InputError(`${shown(path)}${target} lies outside the allowed folders: ${allowed}`);
+  const allowed = folders.length === 0 ? 'none' : folders.map(quotePath).join(', ');
+  const target = real === path ? '' : ` (really ${quotePath(real)})`;
+  throw new InputError(`${quotePath(path)}${target} lies outside the allowed folders: ${allowed}`);
 }

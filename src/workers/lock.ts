@@ -28,7 +28,7 @@ async function take(file: string, claim: string, waitMs: number): Promise<void> 
   const own = `${file}.${claim.replace(' ', '.')}`;
   await writeFile(own, claim);
   try {
-    for (const end = Date.now() + waitMs; !(await taken(own, file)); await pause(pollMs)) {
+    for (const end = Date.now() + waitMs; !(await isTaken(own, file)); await pause(pollMs)) {
       const holder = await contentOf(file);
       if (holder !== null && !isHeld(holder) && (await takeOver(file, holder, own))) return;
       if (Date.now() > end) throw new Error(`the lock ${file} is still held by process ${holder}`);
@@ -63,7 +63,7 @@ function isZombie(pid: number): boolean {
 }
 
 /** A hard link appears with its content, and only where nothing is. */
-async function taken(own: string, file: string): Promise<boolean> {
+async function isTaken(own: string, file: string): Promise<boolean> {
   return link(own, file).then(() => true, unless('EEXIST', false));
 }
 
@@ -75,7 +75,7 @@ async function taken(own: string, file: string): Promise<boolean> {
  */
 async function takeOver(file: string, dead: string, own: string): Promise<boolean> {
   const second = `${file}.over`;
-  if (!(await taken(own, second))) {
+  if (!(await isTaken(own, second))) {
     const holder = await contentOf(second);
     if (holder === null || isHeld(holder) || !(await takeOver(second, holder, own))) return false;
   }

@@ -63,7 +63,7 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
     const outcome = await session.ask(order.request.questions, options);
     say({ type: 'done', run, outcome });
   } catch (error) {
-    say({ type: 'failed', run, error: sent(error) });
+    say({ type: 'failed', run, error: packError(error) });
   } finally {
     current = null;
   }
@@ -108,7 +108,7 @@ function say(message: FromModel): void {
   process.send?.(message);
 }
 
-function sent(error: unknown): SentError {
+function packError(error: unknown): SentError {
   if (!(error instanceof Error)) return { name: 'Error', message: String(error) };
   const code = 'code' in error ? String(error.code) : undefined;
   const fault = error instanceof InputError ? error.fault : undefined;

@@ -142,7 +142,7 @@ class Child {
         else if (message.type === 'text') onText?.(message.questionIndex, message.text);
         else if (message.type === 'answer') onAnswer?.(message.outcome);
         else if (message.type === 'done') settle(() => resolve(message.outcome));
-        else settle(() => reject(received(message.error)));
+        else settle(() => reject(unpackError(message.error)));
       };
       const onMessage = (message: FromModel) => {
         if (message.run !== run) return;
@@ -177,7 +177,7 @@ class Child {
   }
 }
 
-function received({ name, message, code, fault }: SentError): Error {
+function unpackError({ name, message, code, fault }: SentError): Error {
   const error = fault ? new InputError(message, { fault }) : Object.assign(new Error(message), { name });
   return code === undefined ? error : Object.assign(error, { code });
 }

@@ -10,7 +10,7 @@ import { createPreprocessor } from '../preprocess.js';
 import { preprocessorConfigSchema } from '../preprocessor-config.js';
 import { type ClassToken, cutProjector, cutTower, wrapEncoder } from './cut.js';
 import { castEdges } from './edges.js';
-import { ours, type Task, withSettledEdges } from './task.js';
+import { nameFile, type Task, withSettledEdges } from './task.js';
 import { compareVision, picture, runOnce } from './verify.js';
 import { findVisionParts, type VisionParts } from './vision.js';
 
@@ -28,7 +28,7 @@ async function cutEncoder(task: Task) {
   step(`cutting ${source}`);
   const preprocessor = await readJson(path, 'preprocessor_config.json', preprocessorConfigSchema);
   const { height, width } = createPreprocessor(preprocessor);
-  const files = { visionTower: ours(source, 'tower'), projector: ours(source, 'projector') };
+  const files = { visionTower: nameFile(source, 'tower'), projector: nameFile(source, 'projector') };
   const [tower, projector] = [join(path, files.visionTower), join(path, files.projector)];
   const cut = async (cls: ClassToken) => {
     const model = await readGraph(join(path, source));
@@ -96,7 +96,7 @@ async function prepareWholeEncoder({ path, graphs, threads, step }: Task) {
   const { height, width } = createPreprocessor(preprocessor);
   const model = await readGraph(join(path, source));
   castEdges(new Graph(model.graph!));
-  const files = { visionTower: ours(source, 'tower') };
+  const files = { visionTower: nameFile(source, 'tower') };
   const tower = join(path, files.visionTower);
   await writeGraph(tower, model, wrapEncoder(model.graph!, opsetOf(model), ['batch', 3, height, width]));
   const { hidden } = await runOnce(tower, picture(height, width), threads);

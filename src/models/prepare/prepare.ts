@@ -16,7 +16,7 @@ import { splitBudget } from '../split-budget.js';
 import { castEdges } from './edges.js';
 import { prepareVision } from './encoder.js';
 import { cutLogits } from './logits.js';
-import { ours, settleEdges, type Task, withSettledEdges } from './task.js';
+import { nameFile, settleEdges, type Task, withSettledEdges } from './task.js';
 import { compareDecoders, type Difference } from './verify.js';
 import { describeWeights } from './weights.js';
 
@@ -123,7 +123,7 @@ async function prepareDecoder(task: Task) {
   const model = await readGraph(join(path, source));
   settleEdges(model.graph!, config);
   cutLogits(model.graph!);
-  const file = ours(source, 'decoder');
+  const file = nameFile(source, 'decoder');
   await writeGraph(join(path, file), model, model.graph!);
   step(`comparing ${source}`);
   // An int8 graph scales over all positions that it is given: parts of a prompt give other numbers.
@@ -137,7 +137,7 @@ async function prepareEmbedding({ path, graphs }: Task): Promise<string> {
   const source = graphs.graphs.embed_tokens;
   const model = await readGraph(join(path, source));
   if (!castEdges(new Graph(model.graph!))) return source;
-  const file = ours(source, 'embed_tokens');
+  const file = nameFile(source, 'embed_tokens');
   await writeGraph(join(path, file), model, model.graph!);
   return file;
 }

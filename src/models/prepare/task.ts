@@ -34,13 +34,13 @@ export async function withSettledEdges<T>(
 ): Promise<T> {
   const model = await readGraph(join(path, source));
   if (!settleEdges(model.graph!, config)) return use(join(path, source));
-  const file = join(path, ours(source, 'untouched'));
+  const file = join(path, nameFile(source, 'untouched'));
   await writeGraph(file, model, model.graph!);
   return use(file).finally(() => rm(file));
 }
 
 /** onnx/vision_encoder_q4.onnx → onnx/visionzip_tower_q4.onnx */
-export function ours(source: string, part: string): string {
+export function nameFile(source: string, part: string): string {
   const suffix =
     /^onnx\/(?:vision_encoder|embed_tokens|decoder_model_merged)(.*)\.onnx$/.exec(source)?.[1] ?? '';
   return `onnx/visionzip_${part}${suffix}.onnx`;
