@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // Decoders, models and Redis servers run in the tests: two at a time are enough for a small machine.
-    maxWorkers: 2,
+    // Most tests wait for processes that they start; more at a time would need more memory than a small machine has.
+    maxWorkers: 4,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -3,8 +3,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cli, documentOf, startCli } from './support/cli.js';
+import { cliHere } from './support/cli-here.js';
 
-const commands = ['ask', 'enqueue', 'result', 'cancel', 'status', 'batch', 'worker', 'redis', 'dashboard'];
+const commands = [
+  'ask',
+  'chat',
+  'enqueue',
+  'result',
+  'cancel',
+  'status',
+  'batch',
+  'worker',
+  'redis',
+  'dashboard',
+];
 
 let folder: string;
 beforeAll(() => {
@@ -15,7 +27,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('the help', () => {
   it.each(commands)('of %s has examples, its options and the exit codes', async (name) => {
-    const { code, stdout, stderr } = await cli([name, '--help']);
+    const { code, stdout, stderr } = await cliHere([name, '--help'], {}, folder);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toContain(`Usage: visionzip ${name}`);
     expect(stdout).toContain(`$ visionzip ${name}`);
@@ -69,7 +81,7 @@ describe('a wrong command line', () => {
     [['redis', '--stop', '--status'], 'give --stop or --status, not both'],
     [['dashboard', '--port', '70000'], '--port'],
   ])('%j is refused in one line, with exit code 2', async (args, sentence) => {
-    const { code, stdout, stderr } = await cli(args, { VISIONZIP_HOME: folder }, folder);
+    const { code, stdout, stderr } = await cliHere(args, { VISIONZIP_HOME: folder }, folder);
     expect(stderr).toContain(sentence);
     expect(stderr).toMatch(/^visionzip: [^\n]+\n$/);
     expect([code, stdout]).toEqual([2, '']);
@@ -92,7 +104,7 @@ describe('a wrong command line', () => {
     ['model', ['enqueue', 'clip.mp4', 'What?', '--model', './nano']],
     ['settings', ['enqueue', 'clip.mp4', 'What?', '--start', '3', '--end', '2']],
   ])('which says whose fault it is: %s of %j', async (fault, args) => {
-    const run = await cli([...args, '--json'], {}, folder);
+    const run = await cliHere([...args, '--json'], {}, folder);
     expect([run.code, documentOf(run).fault]).toEqual([2, fault]);
   });
 

@@ -75,6 +75,6 @@ export function cli(
 }
 
 /** The one JSON document on standard output; throws where there is anything else. */
-export function documentOf({ stdout }: CliRun): Record<string, unknown> {
+export function documentOf({ stdout }: Pick<CliRun, 'stdout'>): Record<string, unknown> {
   return JSON.parse(stdout);
 }
