@@ -12,6 +12,8 @@ export const samplingSchema = z
     frames: z.int().min(1).max(4096).optional(),
     fps: z.number().positive().max(240).optional(),
     maxFrames: z.int().min(1).max(4096).optional(),
+    /** How frames are chosen, unless `fps` does it; see `Sampling` of the pipeline. Default auto. */
+    method: z.enum(['auto', 'fast', 'uniform']).optional(),
     startSeconds: seconds.optional(),
     endSeconds: seconds.optional(),
   })
@@ -77,6 +79,8 @@ const ms = z.number().min(0);
 export const timingsSchema = z.strictObject({
   queueMs: ms,
   probeMs: ms,
+  /** Older workers did not say. */
+  chooseMs: ms.default(0),
   decodeMs: ms,
   preprocessMs: ms,
   encodeMs: ms,
@@ -130,6 +134,8 @@ export const resultSchema = z.strictObject({
   answers: z.array(answerSchema),
   plan: z.strictObject({
     frames: z.int(),
+    /** How many of them show an event; older workers did not say. */
+    events: z.int().default(0),
     /** Older workers did not say. */
     crops: z.int().default(1),
     tokensPerFrame: z.int(),
@@ -157,7 +163,7 @@ export type Result = z.infer<typeof resultSchema>;
 
 /** Where a running job stands. */
 export const progressSchema = z.strictObject({
-  stage: z.enum(['load', 'probe', 'encode', 'generate']),
+  stage: z.enum(['load', 'probe', 'choose', 'encode', 'generate']),
   framesDone: z.int(),
   framesTotal: z.int(),
   answersDone: z.int(),

@@ -42,7 +42,7 @@ describe('answerVideo', () => {
 
   it('takes equally spaced frames with their true times, and writes the times into the prompt', async () => {
     const model = fakeModel(['yes']);
-    const { frames } = await answerVideo(model, request());
+    const { frames } = await answerVideo(model, request({ sampling: { method: 'uniform' } }));
     // linspace(0, 19, 4), rounded down: 0, 6, 12, 19 of 20 frames at 10 a second.
     expect(frames.map(({ ptsSeconds }) => ptsSeconds)).toEqual([0, 0.6, 1.2, 1.9]);
     const text = String.fromCharCode(...model.calls[0]!.rows.filter((row) => row < 256));
@@ -79,7 +79,12 @@ describe('answerVideo', () => {
       },
       onText: (_, text) => texts.push(text),
     });
-    expect([...new Set(progress.map(({ stage }) => stage))]).toEqual(['probe', 'encode', 'generate']);
+    expect([...new Set(progress.map(({ stage }) => stage))]).toEqual([
+      'probe',
+      'choose',
+      'encode',
+      'generate',
+    ]);
     expect(progress.at(-1)).toMatchObject({ framesDone: 4, framesTotal: 4, answersDone: 1, answersTotal: 1 });
     const origins = [
       { kind: 'dominant', crop: 0, rows: [0] },

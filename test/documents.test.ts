@@ -49,6 +49,7 @@ describe('a document that another version wrote', () => {
       plan: {
         ...{
           frames: 1,
+          events: 0,
           crops: 1,
           tokensPerFrame: 1,
           budget: null,
@@ -60,7 +61,16 @@ describe('a document that another version wrote', () => {
       tokens: { before: 1, after: 1, merged: 0 },
       frames: [{ index: 0, ptsSeconds: 0, kept: true }],
       timings: {
-        ...{ queueMs: 0, probeMs: 0, decodeMs: 0, preprocessMs: 0, encodeMs: 0, compressMs: 0, projectMs: 0 },
+        ...{
+          queueMs: 0,
+          probeMs: 0,
+          chooseMs: 0,
+          decodeMs: 0,
+          preprocessMs: 0,
+          encodeMs: 0,
+          compressMs: 0,
+          projectMs: 0,
+        },
         ...{
           prefillMs: 0,
           generateMs: 0,

@@ -74,7 +74,6 @@ describe('a tower of int8', () => {
       manifest as Manifest,
       { tower: { run } as unknown as Session, projector: undefined, projectorTuned: undefined },
       { width: 1, height: 1 } as Preprocessor,
-      undefined,
     );
     const prepared = [0, 1, 2].map((index) => ({
       index,
@@ -104,4 +103,12 @@ test('the event loop turns before each run, so that an abort is heard between tw
     expect(heard).toBe(true);
   }
   await session.release();
+});
+
+test('a stage from which more was taken off than it took counts nothing', () => {
+  const clock = new StageClock();
+  clock.add('preprocessMs', 3);
+  clock.add('preprocessMs', -5);
+  clock.add('encodeMs', 2);
+  expect(clock.record({ decodeSteps: 0, onnxMs: 0 })).toMatchObject({ preprocessMs: 0, encodeMs: 2 });
 });

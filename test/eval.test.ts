@@ -598,8 +598,13 @@ describe('clips', () => {
     const setting = kept(model, 'visionzip', dominant + contextual, workersProjector(model));
     const { predictions } = await ask(model, setting, await encodeClip(model, clip), clip);
     const { answers } = await answerVideo(model, {
-      ...{ video: clip.file, questions: rows.map(({ question }) => question), sampling: {} },
-      ...{ compression: 'auto', generation: {}, limits: defaultLimits },
+      ...{ video: clip.file, questions: rows.map(({ question }) => question) },
+      ...{
+        sampling: { method: 'uniform' as const },
+        compression: 'auto',
+        generation: {},
+        limits: defaultLimits,
+      },
     });
     await model.release();
     expect(predictions).toEqual(answers.map(({ answer }) => answer));

@@ -96,6 +96,7 @@ describe('the stored answers', () => {
       plan: {
         ...{
           frames: 1,
+          events: 0,
           crops: 1,
           tokensPerFrame: 1,
           budget: null,

@@ -6,6 +6,17 @@ export function formatMs(ms: number): string {
   return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
 }
 
+/** "7.5 s", "1:02.5" or "1:00:02.5" of a video. */
+export function formatTime(seconds: number): string {
+  const tenths = Math.round(seconds * 10);
+  const rest = ((tenths % 600) / 10).toFixed(1);
+  if (tenths < 600) return `${rest} s`;
+  const minutes = Math.floor(tenths / 600);
+  const padded = rest.padStart(4, '0');
+  if (minutes < 60) return `${minutes}:${padded}`;
+  return `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, '0')}:${padded}`;
+}
+
 /** "1 row", "3 rows". */
 export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;

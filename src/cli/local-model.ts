@@ -61,7 +61,7 @@ export async function withLocalModel<T>(model: string, use: (model: LocalModel) 
 }
 
 /** A path is what looks like one (`./nano`, `/models/nano`); anything else is the name of a folder below the models folders. */
-async function modelFolder(model: string, modelDirs: readonly string[]): Promise<string> {
+export async function modelFolder(model: string, modelDirs: readonly string[]): Promise<string> {
   const isPath =
     isAbsolute(model) || model.includes('/') || model.includes(sep) || model === '.' || model === '..';
   const candidates = isPath ? [resolve(model)] : modelDirs.map((folder) => join(folder, model));

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { z } from 'zod';
 import { faultOfJob } from '../../queues/faults.js';
 import {
@@ -17,6 +17,8 @@ export interface JobOptions {
   readonly frames?: number;
   readonly fps?: number;
   readonly maxFrames?: number;
+  readonly sampling?: 'auto' | 'fast' | 'uniform';
+  readonly fast?: boolean;
   readonly start?: number;
   readonly end?: number;
   readonly compression?: AskJob['compression'];
@@ -42,6 +44,13 @@ export function addJobOptions(command: Command, modelHelp: string): Command {
     .option('--frames <n>', "number of frames, equally spaced (default: the model's)", wholeNumber)
     .option('--fps <n>', 'frames a second of video, instead of --frames', decimal)
     .option('--max-frames <n>', 'upper bound with --fps', wholeNumber)
+    .addOption(
+      new Option(
+        '--sampling <how>',
+        'which frames: auto (half of them evenly, up to half where most changes: the video is decoded once for that), fast (the same by keyframes alone) or uniform (default: auto)',
+      ).choices(['auto', 'fast', 'uniform']),
+    )
+    .option('--fast', 'the same as --sampling fast')
     .option('--start <time>', 'from this time of the video: seconds, m:ss or h:mm:ss', time)
     .option('--end <time>', 'up to this time of the video', time)
     .option(
@@ -65,6 +74,7 @@ export function jobSettings(options: JobOptions): OptionSettings {
     frames: options.frames,
     fps: options.fps,
     maxFrames: options.maxFrames,
+    method: options.sampling ?? (options.fast ? ('fast' as const) : undefined),
     startSeconds: options.start,
     endSeconds: options.end,
   };
@@ -97,6 +107,7 @@ export function buildJob(video: string, questions: string[], settings: JobSettin
 const optionNames: Record<string, string> = {
   startSeconds: '--start',
   endSeconds: '--end',
+  method: '--sampling',
 };
 
 /** Fields that are options. The faults of others, such as `questions`, speak for themselves. */

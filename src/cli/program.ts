@@ -10,6 +10,7 @@ import { addDashboard } from './dashboard.js';
 import { addEnqueue } from './enqueue.js';
 import { exitCodes, exitHelp, usageError } from './exit.js';
 import { addModel } from './model.js';
+import { addPlan } from './plan.js';
 import { addRedis } from './redis.js';
 import { addResult } from './result.js';
 import { failBeforehand } from './run.js';
@@ -28,6 +29,7 @@ export function buildProgram(): Command {
     .configureOutput({ outputError: () => {} });
   addAsk(program);
   addChat(program);
+  addPlan(program);
   addEnqueue(program);
   addResult(program);
   addCancel(program);

@@ -11,6 +11,7 @@ export interface ProgressBar {
 const labels: Record<Progress['stage'], string> = {
   load: 'loading the model',
   probe: 'looking at the video',
+  choose: 'looking for changes',
   encode: 'frames',
   generate: 'answers',
 };

@@ -102,7 +102,8 @@ export function summaryLines(result: Result, wallMs?: number): string[] {
   const kept = plan.budget
     ? `${plan.budget.dominant} dominant + ${plan.budget.contextual} contextual${of} each`
     : `all ${plan.tokensPerFrame}${plan.crops > 1 ? '' : ' each'}`;
-  const what = plan.crops > 1 ? plural(plan.crops, 'crop') : plural(plan.frames, 'frame');
+  const shown = plan.events > 0 ? `, ${plan.events} where something changes` : '';
+  const what = plan.crops > 1 ? plural(plan.crops, 'crop') : plural(plan.frames, 'frame') + shown;
   const ratio = tokens.after < tokens.before ? `, ${(tokens.before / tokens.after).toFixed(1)}× fewer` : '';
   return [
     `tokens  ${tokens.before} → ${tokens.after}${ratio} (${what}, ${kept})`,

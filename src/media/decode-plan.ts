@@ -43,7 +43,7 @@ export function planRuns(
   indices: readonly number[],
   strategy: DecodeStrategy,
 ): DecodeRun[] {
-  const frameMs = FRAME_MS + (MEGAPIXEL_MS * info.width * info.height) / 1e6;
+  const frameMs = estimateFrameMs(info);
   const seekMs = SEEK_MS + (INDEX_MS * ptsSeconds.length) / 1000;
   const seekable = seeking !== 'none' && strategy !== 'pass';
   const runs: { indices: number[]; seek: boolean; decoded: number }[] = [];
@@ -67,6 +67,15 @@ export function planRuns(
     }
   }
   return runs;
+}
+
+function estimateFrameMs({ width, height }: Planned['info']): number {
+  return FRAME_MS + (MEGAPIXEL_MS * width * height) / 1e6;
+}
+
+/** What decoding so many frames in a row takes one core, in milliseconds. */
+export function estimateDecodeMs({ info }: Pick<Planned, 'info'>, frames: number): number {
+  return frames * estimateFrameMs(info);
 }
 
 /** The largest of some ascending positions that is not above an index; asked with ascending indices. */

@@ -135,6 +135,8 @@ export interface RawVideoOptions extends RunOptions {
   readonly rotates: boolean;
   /** Default rgb24. */
   readonly pixelFormat?: 'rgb24' | 'rgba';
+  /** What the decoder leaves out to be quicker; default nothing. */
+  readonly skips?: 'loop-filter' | 'between-keyframes';
   /** What the decoder reads instead of the file. */
   readonly feed?: () => AsyncIterable<Buffer>;
 }
@@ -197,6 +199,11 @@ export async function openRawVideo(media: Media, options: RawVideoOptions): Prom
   }
 }
 
+const skipping = {
+  'loop-filter': ['-skip_loop_filter', 'all'],
+  'between-keyframes': ['-skip_frame', 'nokey', '-skip_loop_filter', 'all'],
+} as const;
+
 function rawVideoCommand(media: Media, options: RawVideoOptions): ffmpeg.FfmpegCommand {
   const command = ffmpeg();
   for (const { from } of options.stretches) {
@@ -211,6 +218,7 @@ function rawVideoCommand(media: Media, options: RawVideoOptions): ffmpeg.FfmpegC
         '-threads',
         String(options.threads),
         ...(options.rotates ? [] : ['-noautorotate']),
+        ...(options.skips ? skipping[options.skips] : []),
       ],
       ...inputArgs(media, 'ffmpeg'),
       ...[...seek, ...skip],

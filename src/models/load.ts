@@ -1,15 +1,11 @@
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { InputError } from '../errors.js';
-import { createChat } from './chat.js';
-import { readChat } from './chat-files.js';
-import { createPictureCrops } from './crops.js';
 import { blameModel } from './fault.js';
-import { describeModel, type ModelDescription, readModelFolder } from './folder.js';
+import { describeModel, type ModelDescription } from './folder.js';
 import { isSmall, measureModel } from './inspect.js';
 import { createLanguage } from './language.js';
-import { readNewline } from './newline.js';
-import { createPreprocessor } from './preprocess.js';
+import { readOutline } from './outline.js';
 import type { Provider } from './providers.js';
 import { Session } from './session.js';
 import type { Model } from './types.js';
@@ -34,25 +30,15 @@ export async function loadModel(dir: string, options: LoadOptions = {}): Promise
 async function load(dir: string, { threads = 1, provider = 'cpu' }: LoadOptions): Promise<Model> {
   const description = await describeModel(dir);
   await requireMemory(description);
-  const folder = await readModelFolder(description.dir);
   // All that can be wrong in a text file is found before anything large is loaded.
-  const { manifest } = description;
-  const newline = await readNewline(description.dir, manifest);
-  const chat = createChat(await readChat(dir, folder, manifest, newline));
-  const preprocessor = createPreprocessor(folder.preprocessor);
-  const crops =
-    manifest.pictureResolutions &&
-    createPictureCrops(manifest.pictureResolutions, preprocessor, folder.preprocessor.resample, !!newline);
+  const { outline, newline, preprocessor, eosTokenIds } = await readOutline(description);
   const sessions = await loadSessions(description, threads, provider);
-  const { name, dtype, defaults, contextLength } = manifest;
   const all = [...new Set(Object.values(sessions))].filter((session) => session !== undefined);
+  const { contextLength } = outline.language;
   return {
-    ...{ name, digest: description.digest, dtype, defaults, chat },
-    vision: createVision(manifest, sessions, preprocessor, crops),
-    language: createLanguage({
-      ...sessions,
-      ...{ contextLength, eosTokenIds: folder.eosTokenIds, newline: newline?.embedding },
-    }),
+    ...outline,
+    vision: { ...outline.vision, ...createVision(description.manifest, sessions, preprocessor) },
+    language: createLanguage({ ...sessions, contextLength, eosTokenIds, newline }),
     onnxMs: () => all.reduce((sum, session) => sum + session.ms, 0),
     release: async () => {
       await Promise.all(all.map((session) => session.release()));

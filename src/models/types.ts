@@ -121,16 +121,22 @@ export interface Chat {
   detokenize(ids: readonly number[]): string;
 }
 
-/** A loaded vision-language model, as the pipeline sees it. */
-export interface Model {
+/** What is known of a model without its weights. */
+export interface ModelOutline {
   readonly name: string;
   /** sha256 over the model's files. */
   readonly digest: string;
   readonly dtype: string;
   readonly defaults: { readonly frames: number; readonly compression: TokenBudget };
+  readonly vision: Omit<Vision, 'prepare' | 'encode' | 'project'>;
+  readonly language: Pick<Language, 'contextLength'>;
+  readonly chat: Chat;
+}
+
+/** A loaded vision-language model, as the pipeline sees it. */
+export interface Model extends ModelOutline {
   readonly vision: Vision;
   readonly language: Language;
-  readonly chat: Chat;
   /** Milliseconds spent inside ONNX Runtime since the model was loaded. */
   onnxMs(): number;
   release(): Promise<void>;

@@ -1,5 +1,4 @@
 import { InputError } from '../errors.js';
-import type { PictureCrops } from './crops.js';
 import type { Manifest } from './manifest.js';
 import { type Grid, resampleGrid } from './pool.js';
 import type { Preprocessor } from './preprocess.js';
@@ -12,17 +11,15 @@ interface VisionSessions {
   readonly projectorTuned: Session | undefined;
 }
 
+/** What of a tower is run. */
+export type VisionRun = Pick<Vision, 'prepare' | 'encode' | 'project'>;
+
 export function createVision(
   manifest: Manifest,
   sessions: VisionSessions,
   preprocessor: Preprocessor,
-  crops: PictureCrops | undefined,
-): Vision {
-  const { cls, keepsCls, keyWidth, grid: patches, pooled } = manifest.tower;
-  const grid = pooled ?? patches;
+): VisionRun {
   return {
-    ...{ cls, keepsCls, compressible: keyWidth > 0, grid, P: grid.rows * grid.columns },
-    ...(crops && { crops }),
     prepare: (frame) => preprocessor.preprocess(frame),
     ...inOrder(manifest, sessions, preprocessor),
   };

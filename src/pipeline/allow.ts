@@ -1,10 +1,11 @@
 import { InputError } from '../errors.js';
 import type { VideoInfo } from '../media/types.js';
-import type { Model, Prompt, ShownVideo } from '../models/types.js';
+import type { ModelOutline, Prompt, ShownVideo } from '../models/types.js';
 import { planTokens } from './budget.js';
+import { chooseFrames } from './choose.js';
 import { orderOfAll } from './crop-order.js';
 import { defaultMaxNewTokens } from './generate.js';
-import { sampleFrames, type Timeline } from './sample.js';
+import type { Timeline } from './sample.js';
 import type { Allowance, CompleteRequest, Compression, Plan } from './types.js';
 
 /** What may be spent on a video for some of the questions. */
@@ -16,9 +17,8 @@ export interface Allowed {
   readonly questions: readonly number[];
 }
 
-type AllowModel = Pick<Model, 'vision' | 'defaults'> & {
-  readonly chat: Pick<Model['chat'], 'layOut'>;
-  readonly language: Pick<Model['language'], 'contextLength'>;
+type AllowModel = Pick<ModelOutline, 'vision' | 'language' | 'defaults'> & {
+  readonly chat: Pick<ModelOutline['chat'], 'layOut'>;
 };
 type AllowRequest = Pick<CompleteRequest, 'questions' | 'sampling' | 'compression' | 'generation'>;
 
@@ -29,6 +29,7 @@ type AllowRequest = Pick<CompleteRequest, 'questions' | 'sampling' | 'compressio
  *
  * @param timeline times of all frames of the video.
  * @param info says whether it is a picture, and its size.
+ * @param events frames where something happens, the most of it first: see `findEvents`; default none are known.
  * @throws InputError for a range without frames, a question that is too long, a demand that cannot fit.
  */
 export function allow(
@@ -36,12 +37,15 @@ export function allow(
   request: AllowRequest,
   timeline: Timeline,
   info: Pick<VideoInfo, 'isStill' | 'width' | 'height'>,
+  events: readonly number[] = [],
 ): Allowed[] {
   const { questions, sampling } = request;
   const { ptsSeconds } = timeline;
-  const wanted = sampleFrames(timeline, sampling, model.defaults.frames);
+  const wanted = chooseFrames(timeline, sampling, model.defaults.frames, events);
   const framesOf = (count: number) =>
-    count === wanted.length ? wanted : sampleFrames(timeline, { ...rangeOf(sampling), frames: count }, count);
+    count === wanted.length
+      ? wanted
+      : chooseFrames(timeline, { ...rangeOf(sampling), frames: count }, count, events);
   const durationSeconds = durationOf(ptsSeconds);
   const picture = info.isStill ? describePicture(model, info) : undefined;
   const inCrops = picture !== undefined;
@@ -49,10 +53,12 @@ export function allow(
     return { ptsSeconds: framesOf(count).map((index) => ptsSeconds[index]!), durationSeconds, inCrops };
   };
 
+  const isEvent = new Set(events);
   const together = new Map<string, { allowance: Allowance; plan: Plan; questions: number[] }>();
   questions.forEach((question, position) => {
     const promptOf = (count: number) => model.chat.layOut(show(count), question);
-    const plan = planQuestion(model, request, wanted.length, promptOf, picture);
+    const fitted = planQuestion(model, request, wanted.length, promptOf, picture);
+    const plan = { ...fitted, events: framesOf(fitted.frames).filter((index) => isEvent.has(index)).length };
     const key = `${plan.frames} × ${plan.tokensPerFrame}`;
     const before = together.get(key);
     before?.questions.push(position);
@@ -81,7 +87,7 @@ function planQuestion(
   frames: number,
   promptOf: (frames: number) => Prompt,
   picture: ReturnType<typeof describePicture>,
-): Plan {
+): Omit<Plan, 'events'> {
   return planTokens({
     contextLength: language.contextLength,
     maxNewTokens: generation.maxNewTokens ?? defaultMaxNewTokens,
@@ -111,7 +117,7 @@ function describePicture(
 }
 
 /** A model without scores and keys takes every frame whole. Throws an InputError where it is told otherwise. */
-function compressionOf({ compressible }: Model['vision'], compression: Compression): Compression {
+function compressionOf({ compressible }: AllowModel['vision'], compression: Compression): Compression {
   if (compressible) return compression;
   if (typeof compression === 'object')
     throw new InputError(

@@ -4,6 +4,7 @@ import type { Model } from '../models/types.js';
 import { type Allowed, allow } from './allow.js';
 import { askVideo, openPrompt, type PrefilledVideo } from './ask-video.js';
 import { encodeVideo } from './encode-video.js';
+import { howToLook, lookForEvents } from './look.js';
 import { StageClock } from './timings.js';
 import type {
   Answer,
@@ -34,6 +35,7 @@ export class VideoSession {
   readonly #model: Model;
   readonly #request: Omit<CompleteRequest, 'questions'>;
   #video: OpenedVideo | undefined;
+  #events: readonly number[] | undefined;
   /** Of the latest allowance only: a cache of keys and values is large. */
   #latest: { readonly key: string; readonly encoded: Encoded } | undefined;
 
@@ -47,7 +49,8 @@ export class VideoSession {
     const run = new Run(this.#model, questions, options);
     const video = await this.#open(run);
     const asked = questions.length > 0 ? questions : [''];
-    const allowed = allow(this.#model, { ...this.#request, questions: asked }, video, video.info);
+    const events = await this.#findEvents(run, video);
+    const allowed = allow(this.#model, { ...this.#request, questions: asked }, video, video.info, events);
     let first: Encoded | undefined;
     for (const one of allowed) {
       const encoded = await this.#encode(run, video, one);
@@ -64,6 +67,22 @@ export class VideoSession {
     report({ stage: 'probe' });
     this.#video ??= await clock.measure('probeMs', () => openVideo(video, limits, { signal, strict }));
     return this.#video;
+  }
+
+  async #findEvents(
+    { clock, signal, report, listeners }: Run,
+    video: OpenedVideo,
+  ): Promise<readonly number[]> {
+    const { sampling, limits } = this.#request;
+    const how = howToLook(video, sampling, this.#model.defaults.frames, limits.decodeTimeoutMs);
+    if (how === null) return [];
+    this.#events ??= await clock.measure('chooseMs', () =>
+      lookForEvents(video, how, {
+        ...{ signal, timeoutMs: limits.decodeTimeoutMs, changes: listeners.changes },
+        onProgress: (framesDone, framesTotal) => report({ stage: 'choose', framesDone, framesTotal }),
+      }),
+    );
+    return this.#events;
   }
 
   /** Encodes and prefills the video as it is allowed to, unless that was the latest one. */

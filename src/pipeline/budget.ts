@@ -36,7 +36,7 @@ export interface PlanRequest {
  *
  * Throws an InputError that says what would fit, or that a budget is above the frame's tokens.
  */
-export function planTokens(request: PlanRequest): Plan {
+export function planTokens(request: PlanRequest): Omit<Plan, 'events'> {
   const { compression, frames, framesAreExplicit } = request;
   if (typeof compression === 'object') requireBudget(compression, request.N);
   if (roomFor(request, 1) < 1) throw questionTooLong(request);
@@ -87,7 +87,12 @@ function mostFrames(request: PlanRequest, perFrame: number): number {
   return fits;
 }
 
-function describe(request: PlanRequest, frames: number, perFrame: number, wanted: number): Plan {
+function describe(
+  request: PlanRequest,
+  frames: number,
+  perFrame: number,
+  wanted: number,
+): Omit<Plan, 'events'> {
   const budget = budgetOf(request, perFrame, wanted);
   return {
     frames,

@@ -55,8 +55,8 @@ function checkSampling(sampling: Sampling, defaultFrames: number): void {
   }
 }
 
-/** First and last position on display within the range. */
-function candidates(
+/** First and last position on display within the range of a sampling. */
+export function candidates(
   { ptsSeconds, displayedSeconds }: Timeline,
   { startSeconds = 0, endSeconds = Number.POSITIVE_INFINITY }: Sampling,
 ): [number, number] {

@@ -3,6 +3,7 @@ import type { Timings } from './types.js';
 /** The stages of a job, in order, by their names in `Timings`. */
 export const stageNames = [
   'probeMs',
+  'chooseMs',
   'decodeMs',
   'preprocessMs',
   'encodeMs',
@@ -48,7 +49,8 @@ export class StageClock {
 
   /** `decodeSteps` are the runs of the decoder after each question's prefill. */
   record(counts: { decodeSteps: number; onnxMs: number }): Timings {
-    const stages = Object.fromEntries(stageNames.map((stage) => [stage, this.#of(stage)]));
+    // ONNX Runtime's time is taken off what is measured beside it, and told a moment late: a stage may come out below 0.
+    const stages = Object.fromEntries(stageNames.map((stage) => [stage, Math.max(0, this.#of(stage))]));
     return {
       queueMs: 0,
       ...(stages as Record<(typeof stageNames)[number], number>),

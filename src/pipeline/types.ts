@@ -20,6 +20,13 @@ export interface Sampling {
   readonly fps?: number;
   /** Upper bound with `fps`. */
   readonly maxFrames?: number;
+  /**
+   * How frames are chosen, unless `fps` does it.
+   * - `auto` (default): half of them evenly in time, up to half where most changes. The whole range is decoded once, small.
+   * - `fast`: the same, by the keyframes alone.
+   * - `uniform`: evenly in time.
+   */
+  readonly method?: 'auto' | 'fast' | 'uniform';
   /** Range of the video in seconds from the first frame shown; default the whole. */
   readonly startSeconds?: number;
   readonly endSeconds?: number;
@@ -119,6 +126,8 @@ export interface Generation {
 /** How the frames and tokens were fitted into the context; part of every result. */
 export interface Plan {
   readonly frames: number;
+  /** How many of them show an event: see `findEvents`. */
+  readonly events: number;
   /** In how many crops a frame is encoded: 1, but for a still picture in LLaVA-NeXT; the whole is counted. */
   readonly crops: number;
   readonly tokensPerFrame: number;
@@ -155,6 +164,8 @@ export interface Timings {
   /** From enqueue to the start of the attempt; 0 without a queue. */
   readonly queueMs: number;
   readonly probeMs: number;
+  /** Looking for frames where something happens. */
+  readonly chooseMs: number;
   readonly decodeMs: number;
   readonly preprocessMs: number;
   readonly encodeMs: number;
@@ -175,7 +186,7 @@ export interface Timings {
 
 /** Where a job stands; sent while it runs. */
 export interface Progress {
-  readonly stage: 'load' | 'probe' | 'encode' | 'generate';
+  readonly stage: 'load' | 'probe' | 'choose' | 'encode' | 'generate';
   readonly framesDone: number;
   readonly framesTotal: number;
   readonly answersDone: number;
@@ -213,8 +224,18 @@ export interface AnswerOptions {
   onText?(questionIndex: number, text: string): void;
   /** Each answer as soon as it is whole: the outcome as it stands then, with this answer alone. */
   onAnswer?(outcome: AnswerOutcome): void;
+  /** Keeps how much changes in the video, which takes a while to find out and is the same for every question. */
+  readonly changes?: ChangeStore;
   /** Each frame with the tokens that were made of it, in order. */
   onFrame?(frame: Frame, block: TokenBlock): void | Promise<void>;
+}
+
+/** Where the change of one video is kept. */
+export interface ChangeStore {
+  /** Null where nothing is kept. */
+  read(): Promise<Float32Array | null>;
+  /** Never throws: what cannot be kept is found out again. */
+  write(change: Float32Array): Promise<void>;
 }
 
 /** What `answerVideo` gives back. */

@@ -2,12 +2,13 @@ import type { AskJob, Result } from '../../queues/schemas.js';
 import { InputError } from '../errors.js';
 import type { AnswerOutcome } from '../pipeline/types.js';
 import type { Settings } from '../settings.js';
+import { changesPath } from '../sources/changes.js';
 import type { FileDigests } from '../sources/digest.js';
 import type { CatalogModel } from './catalog.js';
 import { buildResult } from './document.js';
 import { type ModelProcess, modelKey, type RunOptions } from './model-process.js';
 
-export type JobSettings = Pick<Settings, 'threads' | 'provider' | 'limits' | 'decoder'>;
+export type JobSettings = Pick<Settings, 'threads' | 'provider' | 'limits' | 'decoder' | 'home'>;
 
 /** A job that may run: its model is found, its video may be read. */
 export interface ReadyJob {
@@ -57,6 +58,7 @@ export async function answerJob(
     ...{ modelDir: model.dir, modelDigest: model.digest, threads, provider, decoder },
     ...{ request: { video: path, limits, ...asked }, saveFrames, keepVideo },
     tellAnswers: onAnswer !== undefined,
+    changeFile: changesPath(settings.home, videoDigest),
   };
   const tell = (outcome: AnswerOutcome) => onAnswer?.(buildResult({ ...ready, outcome }));
   const outcome = await process.run(order, { ...options, onAnswer: tell });

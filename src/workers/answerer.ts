@@ -149,7 +149,8 @@ function keysOf(
 
 /** The timings of a job for which nothing was computed. */
 function lookupOnly(totalMs: number): Timings {
-  const stages = { probeMs: 0, decodeMs: 0, preprocessMs: 0, encodeMs: 0, compressMs: 0, projectMs: 0 };
+  const video = { probeMs: 0, chooseMs: 0, decodeMs: 0, preprocessMs: 0 };
+  const stages = { ...video, encodeMs: 0, compressMs: 0, projectMs: 0 };
   const model = {
     prefillMs: 0,
     generateMs: 0,

@@ -16,6 +16,8 @@ export interface ModelOrder {
   readonly decoder?: DecoderPrograms;
   /** Folder for a picture of each frame with the kept patches marked; none are drawn without. */
   readonly saveFrames?: string;
+  /** File that keeps how much changes in the video; default none. */
+  readonly changeFile?: string;
   /** Keep the encoded video for the next order about it. Without questions it is only made ready. */
   readonly keepVideo?: boolean;
   /** Whether each answer is to be told when it is whole, and not only all at the end. */

@@ -11,6 +11,7 @@ import { killDecoders } from '../media/sandbox.js';
 import type { Model } from '../models/types.js';
 import type { VideoSession } from '../pipeline/answer.js';
 import type { AnswerOptions } from '../pipeline/types.js';
+import { changeFile } from '../sources/changes.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
 
 interface Loaded {
@@ -53,6 +54,7 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
       signal: controller.signal,
       onProgress: (progress) => say({ type: 'progress', run, progress }),
       onText: (questionIndex, text) => say({ type: 'text', run, questionIndex, text }),
+      changes: order.changeFile === undefined ? undefined : changeFile(order.changeFile),
       onAnswer: order.tellAnswers ? (outcome) => say({ type: 'answer', run, outcome }) : undefined,
       onFrame:
         order.saveFrames === undefined

@@ -101,6 +101,7 @@ function documentOf(id: string, job: AskJob, verdict: Exclude<Verdict, 'never'>)
     })),
     plan: {
       frames: 16,
+      events: 0,
       crops: 1,
       tokensPerFrame: 17,
       budget: { dominant: 14, contextual: 3 },
@@ -115,6 +116,7 @@ function documentOf(id: string, job: AskJob, verdict: Exclude<Verdict, 'never'>)
     timings: {
       queueMs: 1,
       probeMs: 1,
+      chooseMs: 0,
       decodeMs: 1,
       preprocessMs: 1,
       encodeMs: 1,

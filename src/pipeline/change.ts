@@ -1,0 +1,137 @@
+import { CELL_VALUES, type FrameCells } from '../media/scan.js';
+
+/** How far a frame is compared back and ahead, in seconds. */
+const WINDOW_SECONDS = 0.2;
+/** What goes on within so many seconds of a frame is not an event. */
+export const USUAL_SECONDS = 5;
+/** Two events are at least so far apart, in seconds. */
+const APART_SECONDS = 0.25;
+/** Of 255: below it nothing has happened. Noise of coding stays under half of it. */
+const LEAST_CHANGE = 12;
+
+/**
+ * How much changes at each frame of a video: (F), 0 to 255. Each cell's mean over the next 0.2 seconds is held against that
+ * over the last 0.2 seconds; the largest difference counts, less its median within 5 seconds, so that what moves all the
+ * time is no event.
+ *
+ * @param frames those that are compared, in order; the others have 0.
+ * @param ptsSeconds (F) times of all frames.
+ */
+export async function measureChange(
+  frames: AsyncIterable<FrameCells>,
+  ptsSeconds: ArrayLike<number>,
+): Promise<Float32Array> {
+  const change = new Float32Array(ptsSeconds.length);
+  const near = new Window(ptsSeconds);
+  for await (const frame of frames) {
+    for (const [index, value] of near.push(frame)) change[index] = value;
+  }
+  for (const [index, value] of near.end()) change[index] = value;
+  return subtractUsual(change, ptsSeconds);
+}
+
+/** The frames around those that are not yet compared. */
+class Window {
+  readonly #frames: FrameCells[] = [];
+  /** Place in `#frames` of the first that is not yet compared. */
+  #next = 0;
+
+  constructor(private readonly ptsSeconds: ArrayLike<number>) {}
+
+  /** What can be said once this frame is there. */
+  *push(frame: FrameCells): Generator<[index: number, change: number]> {
+    const now = this.ptsSeconds[frame.index]!;
+    while (this.#next < this.#frames.length && now - this.#timeOf(this.#next) >= WINDOW_SECONDS) {
+      yield this.#compareNext();
+    }
+    this.#frames.push(frame);
+  }
+
+  *end(): Generator<[index: number, change: number]> {
+    while (this.#next < this.#frames.length) yield this.#compareNext();
+  }
+
+  #compareNext(): [index: number, change: number] {
+    const at = this.#next++;
+    const now = this.#timeOf(at);
+    let start = at;
+    while (start > 0 && now - this.#timeOf(start - 1) <= WINDOW_SECONDS) start--;
+    // Where nothing was shown anew for longer, the last frame is what was on display.
+    const before = this.#frames.slice(start === at && at > 0 ? at - 1 : start, at);
+    const after = this.#frames
+      .slice(at)
+      .filter(({ index }) => this.ptsSeconds[index]! - now < WINDOW_SECONDS);
+    const { index } = this.#frames[at]!;
+    const change = before.length === 0 ? 0 : largestDifference(before, after);
+    const unneeded = Math.max(0, Math.min(start, at - 1));
+    this.#frames.splice(0, unneeded);
+    this.#next -= unneeded;
+    return [index, change];
+  }
+
+  #timeOf(place: number): number {
+    return this.ptsSeconds[this.#frames[place]!.index]!;
+  }
+}
+
+function largestDifference(before: readonly FrameCells[], after: readonly FrameCells[]): number {
+  let largest = 0;
+  for (let i = 0; i < CELL_VALUES; i++) {
+    largest = Math.max(largest, Math.abs(meanOf(after, i) - meanOf(before, i)));
+  }
+  return largest;
+}
+
+function meanOf(frames: readonly FrameCells[], i: number): number {
+  let sum = 0;
+  for (const { cells } of frames) sum += cells[i]!;
+  return sum / frames.length;
+}
+
+/** The median is taken once a second. */
+function subtractUsual(change: Float32Array, ptsSeconds: ArrayLike<number>): Float32Array {
+  const out = new Float32Array(change.length);
+  let second = Number.NaN;
+  let usual = 0;
+  let [from, to] = [0, 0];
+  for (let i = 0; i < change.length; i++) {
+    if (Math.floor(ptsSeconds[i]!) !== second) {
+      second = Math.floor(ptsSeconds[i]!);
+      while (ptsSeconds[from]! < second - USUAL_SECONDS) from++;
+      while (to < change.length && ptsSeconds[to]! < second + 1 + USUAL_SECONDS) to++;
+      const start = Math.max(ptsSeconds[0]!, second - USUAL_SECONDS);
+      const end = Math.min(ptsSeconds[change.length - 1]!, second + 1 + USUAL_SECONDS);
+      usual = medianOverTime(change.slice(from, to), end - start);
+    }
+    out[i] = Math.max(0, change[i]! - usual);
+  }
+  return out;
+}
+
+/** While a frame stays on display nothing changes: frames that come seldom are filled up to one each 0.2 seconds. */
+function medianOverTime(change: Float32Array, seconds: number): number {
+  const still = Math.max(0, Math.floor(seconds / WINDOW_SECONDS) - change.length);
+  const middle = ((change.length + still) >> 1) - still;
+  return middle < 0 ? 0 : change.sort()[middle]!;
+}
+
+/**
+ * Where something happens: positions of frames at which most changes, the largest change first, at least 0.25 seconds
+ * apart. What is below 12 of 255 is no event.
+ */
+export function findEvents(change: Float32Array, ptsSeconds: ArrayLike<number>): number[] {
+  const strong = [...change.keys()].filter((i) => change[i]! >= LEAST_CHANGE);
+  strong.sort((a, b) => change[b]! - change[a]! || a - b);
+  /** Events by the stretch of time that they lie in. */
+  const taken = new Map<number, number>();
+  const stretchOf = (i: number) => Math.floor(ptsSeconds[i]! / APART_SECONDS);
+  return strong.filter((i) => {
+    const stretch = stretchOf(i);
+    const isNear = [stretch - 1, stretch, stretch + 1].some((near) => {
+      const other = taken.get(near);
+      return other !== undefined && Math.abs(ptsSeconds[other]! - ptsSeconds[i]!) < APART_SECONDS;
+    });
+    if (!isNear) taken.set(stretch, i);
+    return !isNear;
+  });
+}

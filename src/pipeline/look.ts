@@ -1,0 +1,67 @@
+import { estimateDecodeMs } from '../media/decode-plan.js';
+import type { OpenedVideo } from '../media/open.js';
+import { type FrameCells, scanFrames } from '../media/scan.js';
+import { findEvents, measureChange, USUAL_SECONDS } from './change.js';
+import { candidates, sampleFrames } from './sample.js';
+import type { ChangeStore, Sampling } from './types.js';
+
+/** Which frames are compared to find events. */
+export interface Look {
+  /** Positions of the first and the last of them. */
+  readonly first: number;
+  readonly last: number;
+  readonly keyframes: boolean;
+}
+
+/** Of the time in which a video has to be decoded, what looking for events may take before it makes do with keyframes. */
+const SHARE_OF_TIMEOUT = 1 / 3;
+
+/** Null where frames are chosen without events: they are asked for evenly, or by rate, or all of them are taken. */
+export function howToLook(
+  video: OpenedVideo,
+  sampling: Sampling,
+  defaultFrames: number,
+  timeoutMs: number,
+): Look | null {
+  const { method = 'auto', fps } = sampling;
+  if (method === 'uniform' || fps !== undefined || video.info.isStill || video.animation) return null;
+  const [start, end] = candidates(video, sampling);
+  if (sampleFrames(video, sampling, defaultFrames).length > end - start) return null;
+  const { ptsSeconds } = video.index;
+  let [first, last] = [start, end];
+  while (first > 0 && ptsSeconds[start]! - ptsSeconds[first - 1]! <= USUAL_SECONDS) first--;
+  while (last < ptsSeconds.length - 1 && ptsSeconds[last + 1]! - ptsSeconds[end]! <= USUAL_SECONDS) last++;
+  const isLong = estimateDecodeMs(video, last - first + 1) > SHARE_OF_TIMEOUT * timeoutMs;
+  return { first, last, keyframes: method === 'fast' || isLong };
+}
+
+export interface LookOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  readonly changes?: ChangeStore;
+  onProgress?(framesDone: number, framesTotal: number): void;
+}
+
+/** How often it is told how far the look has come, in frames. */
+const TOLD_EVERY = 100;
+
+/** Where something happens, the most of it first. What is known of the whole video is kept, and taken from there. */
+export async function lookForEvents(
+  video: OpenedVideo,
+  { first, last, keyframes }: Look,
+  { timeoutMs, signal, changes, onProgress }: LookOptions,
+): Promise<number[]> {
+  const { ptsSeconds } = video.index;
+  const known = keyframes ? null : ((await changes?.read()) ?? null);
+  if (known?.length === ptsSeconds.length) return findEvents(known, ptsSeconds);
+  async function* tellProgress(): AsyncGenerator<FrameCells> {
+    for await (const frame of scanFrames(video, [first, last], { timeoutMs, signal, keyframes })) {
+      if (frame.index % TOLD_EVERY === 0) onProgress?.(frame.index - first, last - first + 1);
+      yield frame;
+    }
+  }
+  const change = await measureChange(tellProgress(), ptsSeconds);
+  const isWhole = first === 0 && last === ptsSeconds.length - 1;
+  if (isWhole && !keyframes) await changes?.write(change);
+  return findEvents(change, ptsSeconds);
+}

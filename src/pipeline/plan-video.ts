@@ -1,0 +1,105 @@
+import { InputError } from '../errors.js';
+import { defaultLimits, type OpenedVideo, openVideo } from '../media/open.js';
+import type { VideoInfo } from '../media/types.js';
+import type { ModelOutline } from '../models/types.js';
+import { allow } from './allow.js';
+import { howToLook, type LookOptions, lookForEvents } from './look.js';
+import type { AnswerRequest, Compression, Plan, Sampling } from './types.js';
+
+/** A frame that would be looked at. */
+export interface PlannedFrame {
+  readonly ptsSeconds: number;
+  /** Whether it is there for what happens, and not for the even spread. */
+  readonly isEvent: boolean;
+}
+
+/** What another setting would cost; `plan` is null where it does not fit, as `reason` says. */
+export interface OtherSetting {
+  readonly sampling: Sampling;
+  readonly compression: Compression;
+  readonly plan: Plan | null;
+  readonly reason: string;
+}
+
+export interface VideoPlan {
+  readonly video: VideoInfo;
+  readonly plan: Plan;
+  readonly tokens: { readonly before: number; readonly after: number };
+  readonly frames: readonly PlannedFrame[];
+  readonly others: readonly OtherSetting[];
+}
+
+type PlanOptions = Pick<LookOptions, 'signal' | 'changes' | 'onProgress'>;
+
+/**
+ * What a job would do, without running the model: which frames, how many tokens, and why; and what other settings would
+ * cost. Of several questions the first one's plan.
+ *
+ * @throws as `answerVideo`, before it decodes a frame.
+ */
+export async function planVideo(
+  model: ModelOutline,
+  request: AnswerRequest,
+  options: PlanOptions = {},
+): Promise<VideoPlan> {
+  const { sampling = {}, compression = 'auto', generation = {}, questions } = request;
+  const limits = { ...defaultLimits, ...request.limits };
+  const { signal } = options;
+  const video = await openVideo(request.video, limits, { signal, strict: request.strict });
+  const timeoutMs = limits.decodeTimeoutMs;
+  const how = howToLook(video, sampling, model.defaults.frames, timeoutMs);
+  const events = how ? await lookForEvents(video, how, { ...options, timeoutMs }) : [];
+  const asked = { questions, generation };
+  const [{ allowance, plan }] = allow(
+    ...([model, { ...asked, sampling, compression }, video, video.info, events] as const),
+  ) as [ReturnType<typeof allow>[0]];
+  const isEvent = new Set(events);
+  return {
+    video: video.info,
+    plan,
+    tokens: { before: allowance.tokensBefore, after: allowance.visualTokens },
+    frames: allowance.indices.map((index) => ({
+      ptsSeconds: video.index.ptsSeconds[index]!,
+      isEvent: isEvent.has(index),
+    })),
+    others: othersOf(plan, { sampling, compression }).map((other) =>
+      tryOther(model, video, { ...asked, ...other }, events),
+    ),
+  };
+}
+
+/** As many frames with other budgets, and more frames; not what the plan has itself. */
+function othersOf(
+  { frames, budget }: Plan,
+  { sampling, compression }: { readonly sampling: Sampling; readonly compression: Compression },
+): { readonly sampling: Sampling; readonly compression: Compression }[] {
+  const { fps: _, maxFrames: __, ...rest } = sampling;
+  const withFrames = (count: number) => ({ ...rest, frames: count });
+  const half = budget && {
+    dominant: Math.max(1, Math.round(budget.dominant / 2)),
+    contextual: Math.round(budget.contextual / 2),
+  };
+  return [
+    { sampling: withFrames(2 * frames), compression: 'auto' },
+    { sampling: withFrames(4 * frames), compression: 'auto' },
+    ...(compression === 'auto' ? [] : [{ sampling: withFrames(frames), compression: 'auto' as const }]),
+    ...(compression === 'none' ? [] : [{ sampling: withFrames(frames), compression: 'none' as const }]),
+    ...(half ? [{ sampling: withFrames(frames), compression: half }] : []),
+  ];
+}
+
+function tryOther(
+  model: ModelOutline,
+  video: OpenedVideo,
+  request: Parameters<typeof allow>[1],
+  events: readonly number[],
+): OtherSetting {
+  const { sampling, compression } = request;
+  try {
+    const [one] = allow(model, request, video, video.info, events);
+    return { sampling, compression, plan: one!.plan, reason: one!.plan.reason };
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return { sampling, compression, plan: null, reason: error.message };
+  }
+}

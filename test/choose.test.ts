@@ -1,0 +1,226 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decodeFrames } from '../src/media/decode.js';
+import { defaultLimits, openVideo } from '../src/media/open.js';
+import { CELL_VALUES, CELLS, type FrameCells, scanFrames } from '../src/media/scan.js';
+import { answerVideo } from '../src/pipeline/answer.js';
+import { findEvents, measureChange } from '../src/pipeline/change.js';
+import { chooseFrames } from '../src/pipeline/choose.js';
+import { howToLook } from '../src/pipeline/look.js';
+import { changeFile } from '../src/sources/changes.js';
+import { fakeModel } from './fake-model.js';
+import { ffmpeg, h264, publishedClip, temporaryFolder, testPattern } from './media.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const options = { timeoutMs: 60_000 };
+
+/** Frames at ten a second of one grey each. */
+async function changeOf(...greys: number[]): Promise<{ change: number[]; events: number[] }> {
+  const ptsSeconds = greys.map((_, i) => i / 10);
+  async function* frames(): AsyncGenerator<FrameCells> {
+    for (const [index, grey] of greys.entries())
+      yield { index, cells: new Uint8Array(CELL_VALUES).fill(grey) };
+  }
+  const change = await measureChange(frames(), ptsSeconds);
+  return { change: [...change], events: findEvents(change, ptsSeconds) };
+}
+
+describe('how much changes at a frame', () => {
+  it('is the difference of the means over 0.2 seconds on both sides', async () => {
+    // At the second 100: (0 + 0) / 2 before, (100 + 100) / 2 after; beside it half of that.
+    const { change } = await changeOf(0, 0, 0, 0, 100, 100, 100, 100, 100);
+    expect(change).toEqual([0, 0, 0, 50, 100, 50, 0, 0, 0]);
+  });
+
+  it('does not count what goes on all the time', async () => {
+    const { change, events } = await changeOf(...Array.from({ length: 100 }, (_, i) => (i * 20) % 240));
+    expect(change.filter((value) => value > 0).length).toBeLessThan(50);
+    const still = await changeOf(...Array(60).fill(90));
+    expect([still.events, events.length > 0]).toEqual([[], true]);
+  });
+
+  it('is known across a gap: a frame is on display until the next', async () => {
+    const ptsSeconds = [0, 10, 20];
+    async function* frames(): AsyncGenerator<FrameCells> {
+      for (const [index, grey] of [10, 10, 200].entries())
+        yield { index, cells: new Uint8Array(CELL_VALUES).fill(grey) };
+    }
+    const change = await measureChange(frames(), ptsSeconds);
+    expect([...change]).toEqual([0, 0, 190]);
+  });
+});
+
+describe('events', () => {
+  it('come with the largest first, at least a quarter of a second apart, and never from noise', async () => {
+    const { events } = await changeOf(
+      ...[0, 0, 0, 200, 200, 200, 200, 200, 200, 100, 100, 100, 111, 111, 111],
+    );
+    expect(events).toEqual([3, 9]);
+  });
+
+  it('are apart, and ordered by their change, whatever the change', () => {
+    const changes = fc.array(fc.float({ min: 0, max: 255, noNaN: true }), { minLength: 1, maxLength: 200 });
+    fc.assert(
+      fc.property(changes, fc.integer({ min: 1, max: 60 }), (values, fps) => {
+        const change = Float32Array.from(values);
+        const pts = values.map((_, i) => i / fps);
+        const events = findEvents(change, pts);
+        for (const [k, event] of events.entries()) {
+          if (k > 0) expect(change[event]!).toBeLessThanOrEqual(change[events[k - 1]!]!);
+          for (const other of events.slice(0, k))
+            expect(Math.abs(pts[event]! - pts[other]!)).toBeGreaterThan(0.2499);
+        }
+      }),
+    );
+  });
+});
+
+describe('frames with events', () => {
+  const timeline = { ptsSeconds: Array.from({ length: 101 }, (_, i) => i / 10), displayedSeconds: 10.1 };
+
+  it('are half evenly spread, half events', () => {
+    // linspace(0, 100, 4) = 0, 33, 66, 100.
+    expect(chooseFrames(timeline, {}, 8, [71, 12, 50, 90, 44])).toEqual([0, 12, 33, 50, 66, 71, 90, 100]);
+  });
+
+  it('are spread evenly where nothing happens, and by one more for each event too few', () => {
+    expect(chooseFrames(timeline, {}, 5, [])).toEqual([0, 25, 50, 75, 100]);
+    // linspace(0, 100, 4), and one event.
+    expect(chooseFrames(timeline, {}, 5, [10])).toEqual([0, 10, 33, 66, 100]);
+    // The only event is the last frame: it is taken once.
+    expect(chooseFrames(timeline, {}, 5, [100])).toEqual([0, 25, 50, 75, 100]);
+  });
+
+  it('keep to the range, and to the rate', () => {
+    const sampling = { startSeconds: 5, endSeconds: 6 };
+    expect(chooseFrames(timeline, sampling, 4, [12, 58, 51])).toEqual([50, 51, 58, 60]);
+    expect(chooseFrames(timeline, { fps: 0.2 }, 4, [12, 58])).toEqual([0, 50, 100]);
+  });
+
+  it('are as many as without, ascending, each once', () => {
+    const event = fc.integer({ min: 0, max: 100 });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 110 }), fc.uniqueArray(event), (frames, events) => {
+        const chosen = chooseFrames(timeline, { frames }, 8, events);
+        expect(chosen).toEqual([...new Set(chosen)].sort((a, b) => a - b));
+        expect(chosen.length).toBe(Math.min(frames, 101));
+      }),
+    );
+  });
+});
+
+describe('a scan', () => {
+  it('has the mean of each cell of every frame, or of the keyframes', async () => {
+    await ffmpeg(...testPattern(160, 96, 10, 2), ...h264(5), at('clip.mp4'));
+    const video = await openVideo(at('clip.mp4'), defaultLimits);
+    const scanned: FrameCells[] = [];
+    for await (const frame of scanFrames(video, [0, 19], options)) scanned.push(frame);
+    expect(scanned.map(({ index }) => index)).toEqual([...Array(20).keys()]);
+    let k = 0;
+    for await (const { rgb } of decodeFrames(video, [0, 7, 19], options)) {
+      const { cells } = scanned[[0, 7, 19][k++]!]!;
+      // A cell of 10 × 6 pixels: rows 6 to 11, columns 20 to 29.
+      for (const colour of [0, 1, 2]) {
+        let sum = 0;
+        for (let y = 6; y < 12; y++) for (let x = 20; x < 30; x++) sum += rgb[(y * 160 + x) * 3 + colour]!;
+        expect(Math.abs(cells[(CELLS + 2) * 3 + colour]! - sum / 60)).toBeLessThan(10);
+      }
+    }
+    const keys: number[] = [];
+    for await (const { index } of scanFrames(video, [0, 19], { ...options, keyframes: true }))
+      keys.push(index);
+    expect(keys).toEqual([0, 5, 10, 15]);
+    const part: number[] = [];
+    for await (const { index } of scanFrames(video, [7, 12], options)) part.push(index);
+    expect(part).toEqual([7, 8, 9, 10, 11, 12]);
+  });
+
+  it('goes through joined parts', async () => {
+    await ffmpeg(...testPattern(64, 64, 10, 1), ...h264(5), at('one.ts'));
+    execFileSync('sh', ['-c', 'cat one.ts one.ts > joined.ts'], { cwd: folder });
+    const video = await openVideo(at('joined.ts'), defaultLimits);
+    const seen: number[] = [];
+    for await (const { index } of scanFrames(video, [0, 19], options)) seen.push(index);
+    expect(seen).toEqual([...Array(20).keys()]);
+  });
+
+  it('ends with its reader and with the signal', async () => {
+    const video = await openVideo(at('clip.mp4'), defaultLimits);
+    const controller = new AbortController();
+    const scanning = (async () => {
+      for await (const _ of scanFrames(video, [0, 19], { ...options, signal: controller.signal })) {
+        controller.abort(new Error('enough'));
+      }
+    })();
+    await expect(scanning).rejects.toThrow('enough');
+  });
+});
+
+/** Grey for ten seconds, but for a third of a second of red from 6.2 on. */
+async function makeFlash(): Promise<void> {
+  const flash = "drawbox=0:0:iw:ih:red:fill:enable='between(t,6.2,6.5)'";
+  const grey = ['-f', 'lavfi', '-i', 'color=gray:size=64x64:rate=10:duration=10'];
+  await ffmpeg(...grey, '-vf', flash, ...h264(50), at('flash.mp4'));
+}
+
+describe('answering', () => {
+  const request = { video: at('flash.mp4'), questions: ['What?'] };
+  const isRed = (seconds: number) => seconds >= 6.2 && seconds <= 6.5;
+
+  it('looks where something happens, and says how many of its frames show that', async () => {
+    await makeFlash();
+    const auto = await answerVideo(fakeModel(['red']), request);
+    expect(auto.frames.some(({ ptsSeconds }) => isRed(ptsSeconds))).toBe(true);
+    expect([auto.plan.frames, auto.plan.events, auto.timings.chooseMs > 0]).toEqual([4, 2, true]);
+    const uniform = await answerVideo(fakeModel(['red']), { ...request, sampling: { method: 'uniform' } });
+    expect(uniform.frames.map(({ ptsSeconds }) => ptsSeconds)).toEqual([0, 3.3, 6.6, 9.9]);
+    expect([uniform.plan.events, uniform.timings.chooseMs]).toEqual([0, 0]);
+  });
+
+  it('keeps what it found, and does not look again', async () => {
+    const kept = mkdtempSync(join(tmpdir(), 'visionzip-changes-'));
+    const changes = changeFile(join(kept, 'digest'));
+    const first = await answerVideo(fakeModel(['red']), request, { changes });
+    expect(readdirSync(kept)).toEqual(['digest']);
+    const stages: string[] = [];
+    const onProgress = ({ stage }: { stage: string }) => void stages.push(stage);
+    const again = await answerVideo(fakeModel(['red']), request, { changes, onProgress });
+    expect(again.frames).toEqual(first.frames);
+    expect(stages).not.toContain('choose');
+    rmSync(kept, { recursive: true });
+    expect(await changes.read()).toBeNull();
+  });
+
+  it('makes do with keyframes where the time for decoding would not suffice', async () => {
+    const video = await openVideo(at('flash.mp4'), defaultLimits);
+    expect(howToLook(video, {}, 4, 60_000)).toEqual({ first: 0, last: 99, keyframes: false });
+    expect(howToLook(video, {}, 4, 1)).toEqual({ first: 0, last: 99, keyframes: true });
+    expect(howToLook(video, { method: 'fast' }, 4, 60_000)?.keyframes).toBe(true);
+    // Within five seconds of the range, and no further.
+    expect(howToLook(video, { startSeconds: 8, endSeconds: 9 }, 4, 60_000)).toMatchObject({ first: 30 });
+    for (const sampling of [{ fps: 1 }, { method: 'uniform' as const }, { frames: 100 }]) {
+      expect(howToLook(video, sampling, 4, 60_000)).toBeNull();
+    }
+  });
+});
+
+describe('a cut in a published clip', () => {
+  const nasa = publishedClip('nasa_13013.mp4');
+
+  it.skipIf(nasa === null)('is where most changes', async () => {
+    const video = await openVideo(nasa!, defaultLimits);
+    const { ptsSeconds } = video.index;
+    const last = ptsSeconds.length - 1;
+    const [event] = findEvents(
+      await measureChange(scanFrames(video, [0, last], options), ptsSeconds),
+      ptsSeconds,
+    );
+    // By ffmpeg's scene filter, the only one above 0.25.
+    expect(Math.abs(ptsSeconds[event!]! - 8.008)).toBeLessThan(0.1);
+  });
+});
