@@ -35,6 +35,8 @@ export const compressionSchema = z.union([
   z.strictObject({ dominant: z.int().min(1), contextual: z.int().min(0) }),
 ]);
 
+export const overTimeSchema = z.strictObject({ duplicates: z.enum(['drop', 'keep']).optional() });
+
 export const generationSchema = z.strictObject({
   maxNewTokens: z.int().min(1).max(4096).optional(),
   temperature: z.number().min(0).max(10).optional(),
@@ -59,6 +61,8 @@ export const askJobSchema = z.strictObject({
   questions: z.union([question.transform((q) => [q]), z.array(question).min(1).max(256)]),
   sampling: samplingSchema.default({}),
   compression: compressionSchema.default('auto'),
+  /** What is done about what repeats over time. Older producers do not say. */
+  overTime: overTimeSchema.optional(),
   generation: generationSchema.default({}),
   /** Name of a folder below one of the worker's model folders. */
   model: z
@@ -148,7 +152,10 @@ export const resultSchema = z.strictObject({
   }),
   /** Visual tokens of the whole video, without and with compression. */
   tokens: z.strictObject({ before: z.int(), after: z.int() }),
-  frames: z.array(z.strictObject({ index: z.int(), ptsSeconds: z.number() })),
+  /** Older workers did not say how many tokens were made of each; 0 of one that shows what the one before shows. */
+  frames: z.array(
+    z.strictObject({ index: z.int(), ptsSeconds: z.number(), tokens: z.int().nullable().default(null) }),
+  ),
   timings: timingsSchema,
   model: z.strictObject({ name: z.string(), digest: z.string(), dtype: z.string() }),
   settings: z.strictObject({

@@ -19,6 +19,7 @@ import type { ClipResult } from './eval/results.js';
 import { keptId, loadProjectors, mainBudget, type Project, workersProjector } from './eval/settings.js';
 import { mistakesOf, shortOutcome, shortSettings, trainedSetting } from './eval/short.js';
 import { answerShortClips } from './eval/short-clips.js';
+import { evaluateVideo } from './eval/video.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const resultsFile = join(root, 'docs/results.md');
@@ -45,6 +46,7 @@ async function main(): Promise<void> {
     ...(await evaluateShortClips(evaluation, models.trained, options)),
     ...(parts.has('flash') && { flash: await evaluateFlash(evaluation, flashClips, flashSeconds) }),
     ...(models.smaller && { beside: await evaluateBeside(evaluation, models.smaller, besideClips) }),
+    ...(parts.has('video') && { video: await evaluateVideo(evaluation, options) }),
     ...(parts.has('containers') && { containers: await evaluateContainers(evaluation, containerClips) }),
   };
   await Promise.all(Object.values(models).map((model: Model | undefined) => model?.release()));

@@ -106,7 +106,7 @@ describe('the stored answers', () => {
         ...{ promptTokens: 1, maxNewTokens: 1, reason: 'scripted' },
       },
       tokens: { before: 1, after: 1 },
-      frames: [{ index: 0, ptsSeconds: 0 }],
+      frames: [{ index: 0, ptsSeconds: 0, tokens: 1 }],
     } satisfies Pick<AnswerOutcome, 'video' | 'plan' | 'tokens' | 'frames'>,
   });
 

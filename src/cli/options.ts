@@ -30,6 +30,7 @@ export interface JobOptions {
   readonly stop?: string[];
   readonly model?: string;
   readonly strict?: boolean;
+  readonly keepDuplicates?: boolean;
 }
 
 /** The settings of a job: everything but its video and its questions. */
@@ -57,6 +58,10 @@ export function addJobOptions(command: Command, modelHelp: string): Command {
       '--compression <how>',
       'auto (what fits the context), none, or dominant+contextual tokens a frame, or a crop of a picture, such as 14+3 (default: auto)',
       compression,
+    )
+    .option(
+      '--keep-duplicates',
+      'encode also the frames that show what the one before shows (default with --compression none)',
     )
     .option('--max-new-tokens <n>', 'upper bound of an answer in tokens (default: 64)', wholeNumber)
     .option('--temperature <n>', 'above 0 samples the answer (default: 0, greedy)', decimal)
@@ -91,6 +96,7 @@ export function jobSettings(options: JobOptions): OptionSettings {
     generation: given(generation),
     compression: options.compression ?? 'auto',
     model: options.model ?? settings().model,
+    ...(options.keepDuplicates && { overTime: { duplicates: 'keep' as const } }),
     ...(options.strict && { strict: true }),
   };
 }

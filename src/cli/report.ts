@@ -103,7 +103,9 @@ export function summaryLines(result: Result, wallMs?: number): string[] {
     ? `${plan.budget.dominant} dominant + ${plan.budget.contextual} contextual${of} each`
     : `all ${plan.tokensPerFrame}${plan.crops > 1 ? '' : ' each'}`;
   const shown = plan.events > 0 ? `, ${plan.events} where something changes` : '';
-  const what = plan.crops > 1 ? plural(plan.crops, 'crop') : plural(plan.frames, 'frame') + shown;
+  const dropped = result.frames.filter(({ tokens }) => tokens === 0).length;
+  const repeated = dropped > 0 ? `, ${dropped} as the one before` : '';
+  const what = plan.crops > 1 ? plural(plan.crops, 'crop') : plural(plan.frames, 'frame') + shown + repeated;
   const ratio = tokens.after < tokens.before ? `, ${(tokens.before / tokens.after).toFixed(1)}× fewer` : '';
   return [
     `tokens  ${tokens.before} → ${tokens.after}${ratio} (${what}, ${kept})`,

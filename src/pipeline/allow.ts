@@ -20,7 +20,8 @@ export interface Allowed {
 type AllowModel = Pick<ModelOutline, 'vision' | 'language' | 'defaults'> & {
   readonly chat: Pick<ModelOutline['chat'], 'layOut'>;
 };
-type AllowRequest = Pick<CompleteRequest, 'questions' | 'sampling' | 'compression' | 'generation'>;
+type AllowRequest = Pick<CompleteRequest, 'questions' | 'sampling' | 'compression' | 'generation'> &
+  Partial<Pick<CompleteRequest, 'overTime'>>;
 
 /**
  * Plans each question as if it were alone, so that company never changes an answer, and puts the questions with
@@ -69,6 +70,8 @@ export function allow(
       ...{ indices: framesOf(plan.frames), budget: plan.budget, durationSeconds, inCrops },
       tokensBefore: plan.frames * plan.tokensPerFrameBefore,
       visualTokens: plan.frames * plan.tokensPerFrame,
+      // Who asks for every token gets those of every frame.
+      duplicates: request.overTime?.duplicates ?? (plan.budget ? ('drop' as const) : ('keep' as const)),
     };
     together.set(key, { allowance, plan, questions: [position] });
   });

@@ -104,9 +104,10 @@ export class VideoSession {
           await listeners.onFrame?.(frame, block);
           report({ stage: 'encode', framesDone: ++framesDone, framesTotal });
         },
+        onDuplicate: () => report({ stage: 'encode', framesDone: ++framesDone, framesTotal }),
       }),
     );
-    clock.addFrames(framesTotal);
+    clock.addFrames(tokens.frames.length);
     run.reportGenerating(framesTotal);
     const prefilled = await clock.measure('prefillMs', () => openPrompt(this.#model, tokens));
     const encoded = { ...prefilled, substituted };
@@ -128,7 +129,7 @@ export class VideoSession {
         clock.add('generateMs', answer.generateMs);
         answers[position] = answer;
         listeners.onAnswer?.({ ...outcomeSoFar(), answers: [answer] });
-        run.reportGenerating(encoded.tokens.blocks.length);
+        run.reportGenerating(encoded.tokens.frames.length);
       }
     }
   }
@@ -142,7 +143,7 @@ export class VideoSession {
         before: tokens.tokensBefore,
         after: tokens.blocks.reduce((sum, { T }) => sum + T, 0),
       },
-      frames: tokens.blocks.map(({ span }) => ({ index: span.first, ptsSeconds: span.startSeconds })),
+      frames: tokens.frames,
       answers,
       timings: run.clock.record({
         decodeSteps: answers.reduce((sum, { newTokens }) => sum + newTokens - 1, 0),
@@ -195,7 +196,16 @@ class Run {
 
 function withDefaults(request: Omit<AnswerRequest, 'questions'>): Omit<CompleteRequest, 'questions'> {
   const { sampling = {}, compression = 'auto', generation = {}, limits, strict = false } = request;
-  return { ...request, sampling, compression, generation, limits: { ...defaultLimits, ...limits }, strict };
+  const { overTime = {} } = request;
+  return {
+    ...request,
+    sampling,
+    compression,
+    overTime,
+    generation,
+    limits: { ...defaultLimits, ...limits },
+    strict,
+  };
 }
 
 function tellDamage(encoded: readonly Pick<Encoded, 'substituted'>[]): VideoWarning[] {

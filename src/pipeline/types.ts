@@ -79,12 +79,28 @@ export interface TokenBlock {
   readonly origins: readonly Origin[];
 }
 
+/** A frame that was looked at. */
+export interface SampledFrame {
+  /** Position among the sampled frames, from 0. */
+  readonly index: number;
+  readonly ptsSeconds: number;
+  /** Visual tokens that were made of it; 0 where it shows what the one before shows, whose tokens stand for it. */
+  readonly tokens: number;
+}
+
+/** What is done about what repeats over time. */
+export interface OverTime {
+  /** `drop` (default): a frame that shows what the one before shows is not encoded. `keep`: every frame is. */
+  readonly duplicates?: 'drop' | 'keep';
+}
+
 /** A video as the language model will see it: independent of every question. */
 export interface VideoTokens {
   readonly H: number;
   /** Tokens of its frames without compression. */
   readonly tokensBefore: number;
   readonly blocks: readonly TokenBlock[];
+  readonly frames: readonly SampledFrame[];
   /** Of the whole video, as the prompt may tell it. */
   readonly durationSeconds: number;
   /** Whether it is a still picture in crops. */
@@ -102,6 +118,7 @@ export interface Allowance {
   readonly visualTokens: number;
   readonly durationSeconds: number;
   readonly inCrops: boolean;
+  readonly duplicates: 'drop' | 'keep';
 }
 
 /** `auto`: what fits, VisionZip's split. `none`: every patch token. Or a budget a frame. */
@@ -202,6 +219,8 @@ export interface AnswerRequest {
   readonly sampling?: Sampling;
   /** Default `auto`. */
   readonly compression?: Compression;
+  /** Default: duplicates are dropped, unless every token is asked for (`compression: 'none'`). */
+  readonly overTime?: OverTime;
   /** Default: greedy, at most 64 tokens. */
   readonly generation?: Generation;
   /** Each has a default of its own, see `Limits`. */
@@ -244,7 +263,7 @@ export interface AnswerOutcome {
   readonly plan: Plan;
   /** Visual tokens of the whole video, without and with compression. */
   readonly tokens: { readonly before: number; readonly after: number };
-  readonly frames: readonly { readonly index: number; readonly ptsSeconds: number }[];
+  readonly frames: readonly SampledFrame[];
   readonly answers: readonly Answer[];
   readonly timings: Timings;
 }

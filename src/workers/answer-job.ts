@@ -52,8 +52,15 @@ export async function answerJob(
 ): Promise<AnswerOutcome> {
   const { job, path, model, videoDigest } = ready;
   const { threads, provider, limits, decoder } = settings;
-  const { sampling, compression, generation, strict } = job;
-  const asked = { questions: questions ?? job.questions, sampling, compression, generation, strict };
+  const { sampling, compression, overTime, generation, strict } = job;
+  const asked = {
+    questions: questions ?? job.questions,
+    sampling,
+    compression,
+    overTime,
+    generation,
+    strict,
+  };
   const order = {
     ...{ modelDir: model.dir, modelDigest: model.digest, threads, provider, decoder },
     ...{ request: { video: path, limits, ...asked }, saveFrames, keepVideo },

@@ -19,12 +19,12 @@ export interface ContentKeyParts {
   /** What computes: accelerators round differently. */
   readonly provider: Provider;
   readonly question: string;
-  readonly job: Pick<AskJob, 'sampling' | 'compression' | 'generation' | 'strict'>;
+  readonly job: Pick<AskJob, 'sampling' | 'compression' | 'overTime' | 'generation' | 'strict'>;
 }
 
 /** sha256 over canonical JSON, hex: equal for equal content, however its fields are ordered. */
 export function contentKey({ videoDigest, model, provider, question, job }: ContentKeyParts): string {
-  const { sampling, compression, generation, strict } = job;
+  const { sampling, compression, overTime, generation, strict } = job;
   const { digest, dtype } = model;
   const content = {
     pipelineVersion,
@@ -35,6 +35,7 @@ export function contentKey({ videoDigest, model, provider, question, job }: Cont
     question,
     sampling,
     compression,
+    overTime,
     generation,
     strict,
   };

@@ -112,7 +112,7 @@ function documentOf(id: string, job: AskJob, verdict: Exclude<Verdict, 'never'>)
       reason: 'it fits',
     },
     tokens: { before: 2304, after: 272 },
-    frames: [{ index: 0, ptsSeconds: 0 }],
+    frames: [{ index: 0, ptsSeconds: 0, tokens: 17 }],
     timings: {
       queueMs: 1,
       probeMs: 1,
