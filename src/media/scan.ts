@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { timeRange } from './decode-plan.js';
+import { estimateDecodeMs, timeRange } from './decode-plan.js';
 import { clockExpression, startsAt } from './decode-start.js';
 import { type LoggedFrame, showFrames } from './decoder-log.js';
 import { Deadline } from './decoder-process.js';
@@ -30,6 +30,15 @@ export interface ScanOptions {
 
 /** A decoder gains little from more threads than this. */
 const MAX_THREADS = 4;
+
+function countThreads(): number {
+  return Math.min(availableParallelism(), MAX_THREADS);
+}
+
+/** About how long a scan of so many frames takes, in milliseconds. */
+export function estimateScanMs(video: OpenedVideo, frames: number): number {
+  return estimateDecodeMs(video, frames) / countThreads();
+}
 
 /**
  * Every frame from `first` to `last` at the size of a thumbnail, in order, in one pass. The loop filter is left out: means
@@ -63,7 +72,7 @@ async function* scanPart(
   const [, latest] = timeRange(ptsSeconds, to);
   const raw = await openRawVideo(video.media, {
     ...{ deadline, signal, holds: false, rotates: false },
-    threads: Math.min(availableParallelism(), MAX_THREADS),
+    threads: countThreads(),
     skips: keyframes ? 'between-keyframes' : 'loop-filter',
     stretches: [
       {

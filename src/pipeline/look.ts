@@ -1,6 +1,5 @@
-import { estimateDecodeMs } from '../media/decode-plan.js';
 import type { OpenedVideo } from '../media/open.js';
-import { type FrameCells, scanFrames } from '../media/scan.js';
+import { estimateScanMs, type FrameCells, scanFrames } from '../media/scan.js';
 import { findEvents, measureChange, USUAL_SECONDS } from './change.js';
 import { candidates, sampleFrames } from './sample.js';
 import type { ChangeStore, Sampling } from './types.js';
@@ -31,7 +30,7 @@ export function howToLook(
   let [first, last] = [start, end];
   while (first > 0 && ptsSeconds[start]! - ptsSeconds[first - 1]! <= USUAL_SECONDS) first--;
   while (last < ptsSeconds.length - 1 && ptsSeconds[last + 1]! - ptsSeconds[end]! <= USUAL_SECONDS) last++;
-  const isLong = estimateDecodeMs(video, last - first + 1) > SHARE_OF_TIMEOUT * timeoutMs;
+  const isLong = estimateScanMs(video, last - first + 1) > SHARE_OF_TIMEOUT * timeoutMs;
   return { first, last, keyframes: method === 'fast' || isLong };
 }
 
