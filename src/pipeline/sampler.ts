@@ -31,107 +31,121 @@ export function argmax(values: Float32Array): number {
   return best;
 }
 
-/** Tokens, likeliest first, a tie going to the lower one; put in order only as far as is asked. */
+/** Into how many buckets tokens are put by their logits. */
+const BUCKETS = 2048;
+/** So far below the highest, in temperatures, that e to that power is nothing: what lies lower shares the last bucket. */
+const DEPTH = 30;
+
+/**
+ * Tokens, likeliest first, a tie going to the lower one. They are put into buckets by their logits, and only the bucket in
+ * which a cut falls is sorted.
+ */
 class Ranking {
   readonly #logits: Float32Array;
   readonly #temperature: number;
-  /** The kept tokens, in any order. */
-  #tokens: Uint32Array;
-  /** By token, for the kept ones. */
-  #weights: Float64Array | null = null;
+  readonly #highest: number;
+  /** (V) bucket of each token. */
+  readonly #bucketOf: Uint16Array;
+  /** What is kept: all buckets before this one, and of this one these tokens, likeliest first. */
+  #cut: { readonly bucket: number; readonly tokens: readonly number[] } = { bucket: BUCKETS, tokens: [] };
+  #sums: Float64Array | null = null;
 
   constructor(logits: Float32Array, temperature: number) {
     this.#logits = logits;
     this.#temperature = temperature;
-    this.#tokens = new Uint32Array(logits.length);
-    for (let token = 0; token < logits.length; token++) this.#tokens[token] = token;
+    this.#highest = logits[argmax(logits)]!;
+    this.#bucketOf = chooseBuckets(logits, this.#highest, DEPTH * temperature);
   }
 
   keepCount(count: number): void {
-    this.#keep((_, end) => end >= count);
+    if (count >= this.#logits.length) return;
+    const counts = new Uint32Array(BUCKETS);
+    for (const bucket of this.#bucketOf) counts[bucket]! += 1;
+    let before = 0;
+    let bucket = 0;
+    while (before + counts[bucket]! < count) before += counts[bucket++]!;
+    this.#cut = { bucket, tokens: this.#sort(bucket).slice(0, count - before) };
   }
 
   /** Sum of the kept tokens' weights: probabilities, but for their scale. */
   sum(): number {
-    return this.#sum(0, this.#tokens.length);
+    const { bucket, tokens } = this.#cut;
+    const sums = this.#sumBuckets();
+    let whole = 0;
+    for (let i = 0; i < bucket; i++) whole += sums[i]!;
+    return tokens.reduce((sum, token) => sum + this.#weigh(token), whole);
   }
 
   /** Keeps the fewest whose weights have a sum that is enough, else all; returns the last of them. */
   keepUntil(isEnough: (sum: number) => boolean): number {
+    const sums = this.#sumBuckets();
     let before = 0;
-    return this.#keep((start, end) => {
-      const sum = before + this.#sum(start, end);
-      if (isEnough(sum)) return true;
-      before = sum;
-      return false;
-    });
-  }
-
-  /**
-   * Quickselect: each turn splits the stretch of `tokens` in which the last token to keep must lie, likelier ones to
-   * the front, and asks whether the front is enough. Returns that token.
-   */
-  #keep(isEnough: (start: number, end: number) => boolean): number {
-    let start = 0;
-    let end = this.#tokens.length;
-    while (end - start > 1) {
-      const middle = splitRanks(this.#logits, this.#tokens, start, end);
-      if (isEnough(start, middle)) end = middle;
-      else start = middle;
+    let bucket = 0;
+    let latest = -1;
+    for (; bucket < this.#cut.bucket && !isEnough(before + sums[bucket]!); bucket++) {
+      before += sums[bucket]!;
+      if (sums[bucket]! > 0) latest = bucket;
     }
-    this.#tokens = this.#tokens.subarray(0, end);
-    return this.#tokens[start]!;
+    const isCut = bucket === this.#cut.bucket;
+    // Sums may be rounded so that nothing is enough: then the last token that has a weight is.
+    if (isCut && this.#cut.tokens.length === 0) return this.#sort(latest).at(-1)!;
+    const tokens = isCut ? this.#cut.tokens : this.#sort(bucket);
+    let last = 0;
+    for (; last < tokens.length - 1; last++) {
+      before += this.#weigh(tokens[last]!);
+      if (isEnough(before)) break;
+    }
+    this.#cut = { bucket, tokens: tokens.slice(0, last + 1) };
+    return tokens[last]!;
   }
 
-  #sum(start: number, end: number): number {
-    this.#weights ??= weigh(this.#logits, this.#tokens, this.#temperature);
-    const [weights, tokens] = [this.#weights, this.#tokens];
-    let sum = 0;
-    for (let i = start; i < end; i++) sum += weights[tokens[i]!]!;
-    return sum;
+  /** Of the buckets that are kept whole; what is kept only becomes less. */
+  #sumBuckets(): Float64Array {
+    if (this.#sums) return this.#sums;
+    const [logits, bucketOf, highest] = [this.#logits, this.#bucketOf, this.#highest];
+    const end = this.#cut.bucket;
+    const steepness = 1 / this.#temperature;
+    const sums = new Float64Array(BUCKETS);
+    for (let token = 0; token < bucketOf.length; token++) {
+      const bucket = bucketOf[token]!;
+      if (bucket < end) sums[bucket]! += Math.exp((logits[token]! - highest) * steepness);
+    }
+    this.#sums = sums;
+    return sums;
+  }
+
+  #weigh(token: number): number {
+    return Math.exp((this.#logits[token]! - this.#highest) * (1 / this.#temperature));
+  }
+
+  /** A bucket's tokens, likeliest first. */
+  #sort(bucket: number): number[] {
+    const tokens: number[] = [];
+    for (let token = 0; token < this.#bucketOf.length; token++) {
+      if (this.#bucketOf[token] === bucket) tokens.push(token);
+    }
+    const logits = this.#logits;
+    const first = logits[tokens[0]!];
+    // Nothing is left to do where all are equal; and what shares the last bucket is never drawn.
+    if (bucket === BUCKETS - 1 || tokens.every((token) => logits[token] === first)) return tokens;
+    return tokens.sort((a, b) => logits[b]! - logits[a]! || a - b);
   }
 }
 
-/** exp((logit − highest) / temperature) of some tokens. */
-function weigh(logits: Float32Array, tokens: Uint32Array, temperature: number): Float64Array {
-  const highest = logits[argmax(logits)]!;
-  const weights = new Float64Array(logits.length);
-  for (let i = 0; i < tokens.length; i++) {
-    const token = tokens[i]!;
-    weights[token] = Math.exp((logits[token]! - highest) / temperature);
+/** (V) The bucket of each token: evenly by the distance from the highest logit down to the lowest, or to the depth. */
+function chooseBuckets(logits: Float32Array, highest: number, depth: number): Uint16Array {
+  let lowest = highest;
+  for (const logit of logits) if (logit < lowest) lowest = logit;
+  const range = Math.min(depth, highest - lowest);
+  const isFlat = lowest >= highest - depth;
+  // One more than there are steps keeps the last bucket for what lies below the depth.
+  const scale = range > 0 ? (BUCKETS - 2) / range : 0;
+  const bucketOf = new Uint16Array(logits.length);
+  for (let token = 0; token < logits.length; token++) {
+    const distance = highest - logits[token]!;
+    bucketOf[token] = isFlat || distance <= depth ? Math.floor(distance * scale) : BUCKETS - 1;
   }
-  return weights;
-}
-
-/** Reorders a stretch of at least two tokens, so that all before the returned place are likelier than all from it on. */
-function splitRanks(logits: Float32Array, tokens: Uint32Array, start: number, end: number): number {
-  const isBefore = (a: number, b: number) => {
-    const [x, y] = [logits[a]!, logits[b]!];
-    return x > y || (x === y && a < b);
-  };
-  const pivot = choosePivot(tokens, start, end, isBefore);
-  for (let i = start, j = end - 1; ; i++, j--) {
-    while (isBefore(tokens[i]!, pivot)) i++;
-    while (isBefore(pivot, tokens[j]!)) j--;
-    if (i >= j) return i;
-    const token = tokens[i]!;
-    tokens[i] = tokens[j]!;
-    tokens[j] = token;
-  }
-}
-
-/** Of a whole vocabulary hardly any word is likely: there the split is made near the top, else in the middle. */
-function choosePivot(
-  tokens: Uint32Array,
-  start: number,
-  end: number,
-  isBefore: (a: number, b: number) => boolean,
-): number {
-  const isWhole = start === 0 && end > 10_000;
-  const among = isWhole ? 127 : 3;
-  const step = (end - start) / (among + 1);
-  const sample = Array.from({ length: among }, (_, i) => tokens[start + Math.floor((i + 1) * step)]!);
-  return sample.sort((a, b) => (isBefore(a, b) ? -1 : 1))[isWhole ? 2 : 1]!;
+  return bucketOf;
 }
 
 /** SplitMix32: uniform numbers in [0, 1), the same for the same seed. */
