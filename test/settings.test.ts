@@ -7,7 +7,7 @@ import { readSettings, settingsVariables } from '../src/settings.js';
 it('has a default for every setting', () => {
   const settings = readSettings({ XDG_STATE_HOME: '/state', XDG_CACHE_HOME: '/cache' });
   expect(settings).toMatchObject({
-    redisUrl: null,
+    redis: null,
     home: '/state/visionzip',
     prefix: 'visionzip',
     queue: 'ask',
@@ -43,7 +43,7 @@ it('reads each variable', () => {
     HF_HOME: 'cache',
   });
   expect(settings).toMatchObject({
-    redisUrl: 'rediss://user:secret@redis.example:6380/2',
+    redis: { url: 'rediss://user:secret@redis.example:6380/2' },
     home: '/home/visionzip',
     videoDirs: ['/videos', `${process.cwd()}/clips`],
     concurrency: 4,
@@ -79,7 +79,7 @@ it('names every wrong variable with what was expected and what was found, but no
   expect(read).toThrow('VISIONZIP_ATTEMPTS: expected a whole number from 1 to 100, got "three"');
   expect(read).toThrow('VISIONZIP_PREFIX: expected letters, digits and "_ . - { }", got "a:b"');
   expect(read).toThrow(/VISIONZIP_LOG_LEVEL: expected fatal, .*, silent, got "loud"/);
-  expect(read).toThrow('REDIS_URL: expected a URL that begins with redis:// or rediss://; VISIONZIP_PREFIX');
+  expect(read).toThrow('REDIS_URL: expected a URL that begins with redis:// or rediss://, ');
   expect(read).not.toThrow(/secret|redis\.example/);
 });
 
