@@ -1,9 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { Queue } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { readAbout, type WorkerAbout } from './about.js';
-import { addressOf, connected, explained, hastyClient, type RedisConnection } from './connection.js';
+import {
+  addressOf,
+  connected,
+  explained,
+  hastyClient,
+  type RedisClient,
+  type RedisConnection,
+} from './connection.js';
 import { Documents, failureDocument } from './documents.js';
 import { JobConflictError, JobRefusedError, UnknownJobError } from './errors.js';
 import { JobEvents, type WaitOptions } from './events.js';
@@ -70,7 +76,7 @@ export class QueueClient {
   readonly #address: string;
   readonly #options: Required<QueueClientOptions>;
   readonly #keys: defaults.Keys;
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
   readonly #documents: Documents;
   readonly #closed = new AbortController();
   #queue: Queue<AskJob> | undefined;
@@ -181,7 +187,7 @@ export class QueueClient {
       const [counts, workers, redis] = await Promise.all([
         queue.getJobCounts(),
         this.#workers(),
-        readHealth(this.#redis),
+        readHealth(this.#redis, this.#options.prefix),
       ]);
       return {
         address: this.#address,
@@ -278,7 +284,7 @@ export class QueueClient {
 
   async #checkHealth(): Promise<void> {
     if (Date.now() - this.#healthReadAt < healthAgeMs) return;
-    const health = await readHealth(this.#redis);
+    const health = await readHealth(this.#redis, this.#options.prefix);
     checkPrefix(health, this.#options.prefix, this.#address);
     checkMemory(health, this.#address);
     this.#healthReadAt = Date.now();

@@ -1,5 +1,10 @@
-import type { Redis } from 'ioredis';
-import { openClient, patientOptions, type RedisConnection } from './connection.js';
+import {
+  openClient,
+  patientOptions,
+  type RedisClient,
+  type RedisConnection,
+  watchSlots,
+} from './connection.js';
 
 /** How long a server may take to close a connection from its side, in milliseconds: one that is frozen never does. */
 const disconnectTimeout = 500;
@@ -10,7 +15,7 @@ const disconnectTimeout = 500;
  */
 export class Clients {
   readonly #options;
-  readonly #all: Redis[] = [];
+  readonly #all: RedisClient[] = [];
   #ended = false;
 
   constructor(connection: RedisConnection, onRefusal?: (error: Error) => void) {
@@ -19,7 +24,7 @@ export class Clients {
     this.#options = { ...options, disconnectTimeout, retryStrategy };
   }
 
-  open(): Redis {
+  open(): RedisClient {
     return this.#adopt(openClient(this.#options, {}));
   }
 
@@ -33,9 +38,15 @@ export class Clients {
     }
   }
 
-  #adopt(client: Redis): Redis {
-    const duplicate = client.duplicate.bind(client);
-    client.duplicate = (override) => this.#adopt(duplicate(override));
+  #adopt(client: RedisClient): RedisClient {
+    const duplicate = client.duplicate.bind(client) as (...args: unknown[]) => RedisClient;
+    Object.assign(client, {
+      duplicate: (...args: unknown[]) => {
+        const other = duplicate(...args);
+        watchSlots(other, this.#options.slotsRefreshInterval);
+        return this.#adopt(other);
+      },
+    });
     this.#all.push(client);
     return client;
   }

@@ -1,5 +1,5 @@
-import type { Redis } from 'ioredis';
 import { z } from 'zod';
+import type { RedisClient } from './connection.js';
 import { writeOnce } from './once.js';
 import { cancelledReason, type Keys } from './options.js';
 import { type Failure, type FaultKind, failureSchema, type ResultDocument, resultSchema } from './schemas.js';
@@ -10,11 +10,11 @@ import { tolerant } from './tolerant.js';
  * job after a fault cannot change what was answered.
  */
 export class Documents {
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
   readonly #keys: Keys;
   readonly #retentionSeconds: number;
 
-  constructor(redis: Redis, keys: Keys, retentionSeconds: number) {
+  constructor(redis: RedisClient, keys: Keys, retentionSeconds: number) {
     this.#redis = redis;
     this.#keys = keys;
     this.#retentionSeconds = retentionSeconds;

@@ -1,8 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { QueueEvents } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { Clients } from './clients.js';
-import { type RedisConnection, RedisUnavailableError } from './connection.js';
+import { type RedisClient, type RedisConnection, RedisUnavailableError } from './connection.js';
 import { type JobProgress, progressSchema, type Result } from './schemas.js';
 import { tolerant } from './tolerant.js';
 
@@ -42,7 +41,7 @@ export class JobEvents {
 
   /** `redis` is connected. */
   static async open(
-    redis: Redis,
+    redis: RedisClient,
     connection: RedisConnection,
     prefix: string,
     queue: string,

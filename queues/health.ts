@@ -1,5 +1,4 @@
-import type { Redis } from 'ioredis';
-import { needsHashTag, RedisUnavailableError } from './connection.js';
+import { needsHashTag, type RedisClient, RedisUnavailableError } from './connection.js';
 
 /** Above this share of `maxmemory` no jobs are taken: at the limit itself the workers would stand still. */
 export const memoryLimitShare = 0.8;
@@ -15,8 +14,9 @@ export interface RedisHealth {
   readonly maxMemoryPolicy: string;
 }
 
-export async function readHealth(redis: Redis): Promise<RedisHealth> {
-  const info = await redis.info();
+/** Of the server that holds the keys of a prefix. */
+export async function readHealth(redis: RedisClient, prefix: string): Promise<RedisHealth> {
+  const info = await readInfo(redis, prefix);
   const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? '';
   return {
     version: field('valkey_version') || field('redis_version'),
@@ -25,6 +25,12 @@ export async function readHealth(redis: Redis): Promise<RedisHealth> {
     isCluster: field('redis_mode') === 'cluster' || field('server_mode') === 'cluster',
     maxMemoryPolicy: field('maxmemory_policy'),
   };
+}
+
+/** A cluster sends INFO to any of its nodes, but a script to the one that holds its key. */
+async function readInfo(redis: RedisClient, prefix: string): Promise<string> {
+  if (!redis.isCluster) return redis.info();
+  return (await redis.eval("return redis.call('INFO')", 1, `${prefix}:`)) as string;
 }
 
 /** @throws RedisUnavailableError where a cluster would spread the keys of a queue. */

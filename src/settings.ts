@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { availableParallelism, homedir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
+import type { RedisConnection } from '../queues/connection.js';
 import {
   defaultAttempts,
   defaultBackoffMs,
@@ -19,7 +22,7 @@ import { findPackageRoot } from './models/shipped.js';
 /** Everything that a user may set by the environment. This is the one file that reads it. */
 export interface Settings {
   /** Null: a private server on a unix socket below `home`. */
-  readonly redisUrl: string | null;
+  readonly redis: RedisConnection | null;
   readonly home: string;
   readonly prefix: string;
   readonly queue: string;
@@ -77,6 +80,15 @@ const url = z.string().check(({ value, issues }) => {
   const message = faultOfUrl(value);
   if (message) issues.push({ code: 'custom', message, input: value });
 });
+const pem = z.string().transform((path, context) => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    context.addIssue({ code: 'custom', message: `expected a PEM file that can be read (${code})` });
+    return z.NEVER;
+  }
+});
 const folder = z.string().transform((path) => resolve(path));
 const folders = z.string().transform((text) =>
   text
@@ -121,9 +133,22 @@ const variables = {
   REDIS_URL: variable<string | null>(
     url,
     null,
-    'Redis server that producers and workers share',
+    'Redis that producers and workers share: a server, sentinels or a cluster, see below',
     'a private server on a unix socket below `VISIONZIP_HOME`',
   ),
+  VISIONZIP_REDIS_CA: variable<string | null>(
+    pem,
+    null,
+    'file of the certificates by which Redis shows who it is, with TLS',
+    "Node's own",
+  ),
+  VISIONZIP_REDIS_CERT: variable<string | null>(
+    pem,
+    null,
+    'file of the certificate that Redis is shown, with TLS',
+    'none',
+  ),
+  VISIONZIP_REDIS_KEY: variable<string | null>(pem, null, 'file of the key to that certificate', 'none'),
   VISIONZIP_HOME: variable<string | null>(
     folder,
     null,
@@ -237,7 +262,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const cache = values.HF_HOME ?? join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
   const modelsDir = join(cache, 'visionzip');
   return {
-    redisUrl: values.REDIS_URL,
+    redis: redisOf(values),
     home: values.VISIONZIP_HOME ?? join(env.XDG_STATE_HOME || join(homedir(), '.local/state'), 'visionzip'),
     prefix: values.VISIONZIP_PREFIX,
     queue: values.VISIONZIP_QUEUE,
@@ -267,6 +292,39 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     hub: { endpoint: values.HF_ENDPOINT, token: values.HF_TOKEN, modelsDir },
     logLevel: values.VISIONZIP_LOG_LEVEL,
   };
+}
+
+/** @throws InputError for TLS files that do not go together, or without TLS. */
+function redisOf(values: Values): RedisConnection | null {
+  const {
+    REDIS_URL: url,
+    VISIONZIP_REDIS_CA: ca,
+    VISIONZIP_REDIS_CERT: cert,
+    VISIONZIP_REDIS_KEY: key,
+  } = values;
+  if (ca === null && cert === null && key === null) return url === null ? null : { url };
+  if (!url?.startsWith('rediss')) {
+    throw tlsFault(
+      'REDIS_URL: expected one with TLS, such as rediss://host:6379, beside VISIONZIP_REDIS_CA, _CERT or _KEY',
+    );
+  }
+  if ((cert === null) !== (key === null)) {
+    throw tlsFault('VISIONZIP_REDIS_CERT, VISIONZIP_REDIS_KEY: expected both or none');
+  }
+  const tls = { ...(ca !== null && { ca }), ...(cert !== null && key !== null && { cert, key }) };
+  try {
+    createSecureContext(tls);
+  } catch (error) {
+    const reason = (error as Error).message;
+    throw tlsFault(
+      `VISIONZIP_REDIS_CA, _CERT, _KEY: expected PEM files, the key that of the certificate (${reason})`,
+    );
+  }
+  return { url, tls };
+}
+
+function tlsFault(message: string): InputError {
+  return new InputError(message, { fault: 'settings' });
 }
 
 /** The defaults, with what was given in their place; the environment is not read. */

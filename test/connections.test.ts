@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -20,10 +20,12 @@ import { until } from './support/script.js';
 
 let folder: string;
 let ended: (() => void)[];
+let servers: ChildProcess[];
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'visionzip-'));
   ended = [];
+  servers = [];
 });
 afterEach(async () => {
   for (const end of ended) end();
@@ -44,6 +46,7 @@ async function serve(connection: RedisConnection, ...args: string[]): Promise<vo
   const server = spawn('redis-server', [...args, ...(args.includes('--sentinel') ? [] : options)], {
     stdio: 'ignore',
   });
+  servers.push(server);
   ended.push(() => server.kill('SIGKILL'));
   const redis = new Redis({
     ...connection,
@@ -69,6 +72,9 @@ describe('the address of Redis', () => {
     ['redis://user:secret@host:6380/2', 'redis://host:6380/2'],
     ['redis://host/?password=secret', 'redis://host/'],
     ['rediss://:secret@host?password=secret&db=1', 'rediss://host'],
+    ['redis+cluster://user:secret@one:6380,two', 'the cluster one:6380, two:6379'],
+    ['rediss+cluster://:secret@one', 'the cluster one:6379'],
+    ['redis+sentinel://:secret@one:26380,two/main', 'main by the sentinels one:26380, two:26379'],
   ])('of %s shows no password', (url, shown) => {
     expect(addressOf({ url })).toBe(shown);
   });
@@ -160,6 +166,33 @@ describe('a client whose server has gone for good', () => {
     );
     await client.close();
     await waited;
+  });
+});
+
+describe('a server that is frozen', () => {
+  it('is told by every call, also by one that was connected before', async () => {
+    const path = join(folder, 's');
+    await serve({ path }, '--port', '0', '--unixsocket', path);
+    const [used, fresh] = [open({ path }), open({ path })];
+    await used.ask(job);
+    const server = servers.at(-1)!;
+    server.kill('SIGSTOP');
+    for (const call of await Promise.allSettled([used.ask(job), used.status(), fresh.ask(job)])) {
+      expect(call).toMatchObject({
+        status: 'rejected',
+        reason: {
+          name: 'RedisUnavailableError',
+          message: expect.stringContaining(`cannot reach Redis at ${path}: `),
+        },
+      });
+    }
+    server.kill('SIGCONT');
+    await until(async () =>
+      used.ask(job).then(
+        () => true,
+        () => false,
+      ),
+    );
   });
 });
 

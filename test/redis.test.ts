@@ -13,7 +13,7 @@ import { until } from './support/script.js';
 
 describe('the private Redis', () => {
   let home: string;
-  const settings = () => ({ redisUrl: null, home });
+  const settings = () => ({ redis: null, home });
 
   beforeEach(async () => {
     home = await mkdtemp(join(tmpdir(), 'visionzip-'));
@@ -101,7 +101,7 @@ describe('the private Redis', () => {
   });
 
   it('is left alone where REDIS_URL names another server', async () => {
-    const elsewhere = { redisUrl: 'redis://user:secret@127.0.0.1:1', home };
+    const elsewhere = { redis: { url: 'redis://user:secret@127.0.0.1:1' }, home };
     const { address, started, connection } = await ensureRedis(elsewhere);
     expect([address, started]).toEqual(['redis://127.0.0.1:1', false]);
     expect(await stopRedis(elsewhere)).toBe(false);
@@ -123,7 +123,7 @@ describe('the private Redis', () => {
 
   it('refuses a home folder whose socket no system could open', async () => {
     const long = join(home, 'x'.repeat(100));
-    await expect(ensureRedis({ redisUrl: null, home: long })).rejects.toThrow(
+    await expect(ensureRedis({ redis: null, home: long })).rejects.toThrow(
       /has at most 107 bytes, .*x\/redis\/s has \d+: set `VISIONZIP_HOME`/,
     );
   });

@@ -1,13 +1,16 @@
-import { delimiter } from 'node:path';
-import { expect, it } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
 import { InputError } from '../src/errors.js';
 import { defaultLimits } from '../src/media/open.js';
 import { readSettings, settingsVariables } from '../src/settings.js';
+import { temporaryFolder } from './media.js';
+import { makeCertificate } from './support/servers.js';
 
 it('has a default for every setting', () => {
   const settings = readSettings({ XDG_STATE_HOME: '/state', XDG_CACHE_HOME: '/cache' });
   expect(settings).toMatchObject({
-    redisUrl: null,
+    redis: null,
     home: '/state/visionzip',
     prefix: 'visionzip',
     queue: 'ask',
@@ -43,7 +46,7 @@ it('reads each variable', () => {
     HF_HOME: 'cache',
   });
   expect(settings).toMatchObject({
-    redisUrl: 'rediss://user:secret@redis.example:6380/2',
+    redis: { url: 'rediss://user:secret@redis.example:6380/2' },
     home: '/home/visionzip',
     videoDirs: ['/videos', `${process.cwd()}/clips`],
     concurrency: 4,
@@ -58,6 +61,54 @@ it('reads each variable', () => {
     },
   });
   expect(settings.limits).toEqual({ ...defaultLimits, maxSeconds: 60 });
+});
+
+describe('the files of TLS', () => {
+  const folder = temporaryFolder();
+  const own = makeCertificate(join(folder, 'own'));
+  const other = makeCertificate(join(folder, 'other'));
+  const REDIS_URL = 'rediss://redis.example';
+
+  it('go with a URL of TLS', () => {
+    const { redis } = readSettings({
+      ...{ REDIS_URL, VISIONZIP_REDIS_CA: other.certFile },
+      ...{ VISIONZIP_REDIS_CERT: own.certFile, VISIONZIP_REDIS_KEY: own.keyFile },
+    });
+    const [ca, cert, key] = [other.certFile, own.certFile, own.keyFile].map((file) =>
+      readFileSync(file, 'utf8'),
+    );
+    expect(redis).toEqual({ url: REDIS_URL, tls: { ca, cert, key } });
+  });
+
+  it.each([
+    [
+      { VISIONZIP_REDIS_CA: '/nowhere.pem' },
+      'VISIONZIP_REDIS_CA: expected a PEM file that can be read (ENOENT)',
+    ],
+    [
+      { VISIONZIP_REDIS_CA: own.certFile, REDIS_URL: 'redis://a' },
+      'REDIS_URL: expected one with TLS, such as rediss://',
+    ],
+    [
+      { VISIONZIP_REDIS_CERT: own.certFile },
+      'VISIONZIP_REDIS_CERT, VISIONZIP_REDIS_KEY: expected both or none',
+    ],
+    [
+      { VISIONZIP_REDIS_CERT: own.certFile, VISIONZIP_REDIS_KEY: other.keyFile },
+      'expected PEM files, the key that of the certificate',
+    ],
+  ])('are refused where they do not go together: %o', (env, sentence) => {
+    expect(() => readSettings({ REDIS_URL, ...env })).toThrow(sentence);
+  });
+});
+
+it.each([
+  ['redis+sentinel://host', 'expected the name of the master behind the sentinels'],
+  ['redis+cluster://one,two/3', 'expected no path: a cluster has no databases'],
+  ['redis://one,two', 'expected a URL such as'],
+  ['redis+cluster://:p/ss@one', 'percent-encoded'],
+])('refuses %s as the address of Redis', (REDIS_URL, sentence) => {
+  expect(() => readSettings({ REDIS_URL })).toThrow(sentence);
 });
 
 it('shares the cores among the model processes', () => {
@@ -79,7 +130,7 @@ it('names every wrong variable with what was expected and what was found, but no
   expect(read).toThrow('VISIONZIP_ATTEMPTS: expected a whole number from 1 to 100, got "three"');
   expect(read).toThrow('VISIONZIP_PREFIX: expected letters, digits and "_ . - { }", got "a:b"');
   expect(read).toThrow(/VISIONZIP_LOG_LEVEL: expected fatal, .*, silent, got "loud"/);
-  expect(read).toThrow('REDIS_URL: expected a URL that begins with redis:// or rediss://; VISIONZIP_PREFIX');
+  expect(read).toThrow('REDIS_URL: expected a URL that begins with redis:// or rediss://, ');
   expect(read).not.toThrow(/secret|redis\.example/);
 });
 

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
 import { patientClient, type RedisConnection } from '../../queues/connection.js';
 import { QueueClient } from '../../queues/index.js';
 import { socketOf, startPrivateRedis, stopPrivateRedis } from '../../src/workers/private-redis.js';
@@ -182,7 +183,7 @@ async function settled(check: () => Promise<string[]>): Promise<string[]> {
 }
 
 async function checkRedis(connection: RedisConnection, jobs: readonly ChaosJob[]): Promise<string[]> {
-  const redis = patientClient(connection);
+  const redis = patientClient(connection) as Redis;
   try {
     return await checkKeys(redis, new Set(jobs.map(({ id }) => id)));
   } finally {

@@ -38,7 +38,7 @@ async function start(context: Context): Promise<void> {
 async function stop(context: Context): Promise<void> {
   const { stopRedis } = await import('../workers/redis.js');
   const configured = settings();
-  if (configured.redisUrl !== null) {
+  if (configured.redis !== null) {
     throw usageError("REDIS_URL names a server that is not this command's own: it is not stopped");
   }
   const stopped = await stopRedis(configured);

@@ -3,6 +3,7 @@ import { type Logger, pino } from 'pino';
 import { completeSettings, type SettingsInput } from '../settings.js';
 import { type AskWorker, startWorker as startWith } from './worker.js';
 
+export type { RedisConnection } from '../../queues/connection.js';
 export { readSettings, type Settings, type SettingsInput } from '../settings.js';
 export { type EnsuredRedis, ensureRedis, stopRedis } from './redis.js';
 export type { AskWorker };
@@ -15,7 +16,7 @@ export interface StartOptions {
 /**
  * Starts a worker and lets it take jobs; `close()` lets those in hand finish. The environment is not read: for
  * that, pass `readSettings()`. What is left out of the settings has the defaults of docs/settings.md;
- * without `redisUrl` a private Redis server is started or adopted. Signals are the caller's to handle.
+ * without `redis` a private Redis server is started or adopted. Signals are the caller's to handle.
  *
  * @throws RedisUnavailableError where Redis cannot be reached or is not fit for a queue.
  */

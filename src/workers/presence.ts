@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Redis } from 'ioredis';
 import type { WorkerAbout } from '../../queues/about.js';
+import type { RedisClient } from '../../queues/connection.js';
 import { findPackageRoot } from '../models/shipped.js';
 
 /** How long what a worker says of itself outlives it, in seconds. */
@@ -9,11 +9,11 @@ const expirySeconds = 60;
 
 /** Keeps what a worker says of itself in Redis for as long as it lives. */
 export class Presence {
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
   readonly #key: string;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(redis: Redis, key: string) {
+  constructor(redis: RedisClient, key: string) {
     this.#redis = redis;
     this.#key = key;
   }

@@ -1,6 +1,6 @@
 import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
-import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
+import type { RedisClient } from '../../queues/connection.js';
 import { type Documents, failedReasonOf, UnreadableDocumentError } from '../../queues/documents.js';
 import { describeFaults, faultOfJob } from '../../queues/faults.js';
 import { cancelledReason, type Keys } from '../../queues/options.js';
@@ -30,7 +30,7 @@ export class Stop extends Error {
 
 export interface ProcessorParts {
   readonly settings: Pick<Settings, 'videoDirs' | 'deadlineMs'>;
-  readonly redis: Redis;
+  readonly redis: RedisClient;
   readonly keys: Keys;
   readonly documents: Documents;
   readonly answerer: Answerer;

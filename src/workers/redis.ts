@@ -11,7 +11,7 @@ import { defaultPrefix } from '../../queues/options.js';
 import type { Settings } from '../settings.js';
 import { socketOf, startPrivateRedis, stopPrivateRedis } from './private-redis.js';
 
-type Where = Pick<Settings, 'redisUrl' | 'home'>;
+type Where = Pick<Settings, 'redis' | 'home'>;
 
 export interface EnsuredRedis {
   readonly connection: RedisConnection;
@@ -22,25 +22,25 @@ export interface EnsuredRedis {
 }
 
 /** Where Redis is, by the settings alone; nothing is started or asked. */
-export function connectionOf({ redisUrl, home }: Where): RedisConnection {
-  return redisUrl === null ? { path: socketOf(home) } : { url: redisUrl };
+export function connectionOf({ redis, home }: Where): RedisConnection {
+  return redis ?? { path: socketOf(home) };
 }
 
 /**
- * The server of `REDIS_URL` where that is set; else a private one on a unix socket below the home folder, which
+ * The server, sentinels or cluster of the settings; else a private one on a unix socket below the home folder, which
  * is started unless it runs.
  *
  * @throws RedisUnavailableError where no server is installed or it does not start.
  */
 export async function ensureRedis(settings: Where): Promise<EnsuredRedis> {
   const connection = connectionOf(settings);
-  const started = settings.redisUrl === null && (await startPrivateRedis(settings.home));
+  const started = settings.redis === null && (await startPrivateRedis(settings.home));
   return { connection, address: addressOf(connection), started };
 }
 
-/** Ends the private server. @returns false where none runs, and where `REDIS_URL` names another one. */
-export async function stopRedis({ redisUrl, home }: Where): Promise<boolean> {
-  return redisUrl === null && stopPrivateRedis(home);
+/** Ends the private server. @returns false where none runs, and where the settings name another one. */
+export async function stopRedis({ redis, home }: Where): Promise<boolean> {
+  return redis === null && stopPrivateRedis(home);
 }
 
 /**
@@ -54,11 +54,10 @@ export async function checkRedis(connection: RedisConnection, prefix = defaultPr
   const redis = hastyClient(connection);
   try {
     await connected(redis, address);
-    const health = await readHealth(redis).catch((error: unknown) => {
-      throw explained(address, error);
-    });
+    const health = await readHealth(redis, prefix);
     requireVersion(health, address);
     checkPrefix(health, prefix, address);
+    await redis.exists(`${prefix}:`); // One node of a cluster that holds other keys would say so to the first job only.
     if (health.maxMemoryPolicy !== '' && health.maxMemoryPolicy !== 'noeviction') {
       throw new RedisUnavailableError(
         `Redis at ${address} has the \`maxmemory-policy\` ${health.maxMemoryPolicy}, under which jobs and ` +
@@ -66,6 +65,8 @@ export async function checkRedis(connection: RedisConnection, prefix = defaultPr
       );
     }
     return health;
+  } catch (error) {
+    throw explained(address, error);
   } finally {
     redis.disconnect();
   }

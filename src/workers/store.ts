@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import { z } from 'zod';
+import type { RedisClient } from '../../queues/connection.js';
 import { writeOnce } from '../../queues/once.js';
 import type { Keys } from '../../queues/options.js';
 import { type AskJob, answerSchema, resultSchema } from '../../queues/schemas.js';
@@ -76,11 +76,11 @@ const readableSchema = tolerant(storedSchema);
  * every job gets: so two workers that computed the same question cannot answer differently.
  */
 export class AnswerStore {
-  readonly #redis: Redis;
+  readonly #redis: RedisClient;
   readonly #keys: Keys;
   readonly #retentionSeconds: number;
 
-  constructor(redis: Redis, keys: Keys, retentionSeconds: number) {
+  constructor(redis: RedisClient, keys: Keys, retentionSeconds: number) {
     this.#redis = redis;
     this.#keys = keys;
     this.#retentionSeconds = retentionSeconds;

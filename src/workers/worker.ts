@@ -1,10 +1,9 @@
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Job, Worker } from 'bullmq';
-import type { Redis } from 'ioredis';
 import { type Logger, pino } from 'pino';
 import { Clients } from '../../queues/clients.js';
-import type { RedisConnection } from '../../queues/connection.js';
+import type { RedisClient, RedisConnection } from '../../queues/connection.js';
 import { Documents, failureDocument } from '../../queues/documents.js';
 import { type Keys, keysOf } from '../../queues/options.js';
 import { decoderSandbox, useDecoder } from '../media/ffmpeg.js';
@@ -26,6 +25,8 @@ export interface WorkerOptions {
 const workerName = `${hostname()}-${process.pid}`;
 /** How often trouble of the same kind is logged, in milliseconds. */
 const tellAgainMs = 60_000;
+/** How often jobs in hand are looked up in a cluster, in milliseconds: they may have been cancelled. */
+const lookupMs = 1_000;
 /** How long saying good-bye to Redis may take once no job is in hand, in milliseconds. */
 const farewellMs = 2_000;
 
@@ -73,6 +74,8 @@ export async function runWorker(settings: Settings, options: WorkerOptions = {})
     };
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
   });
+  // A client of a cluster that has gone may go on trying, whatever it is told.
+  setTimeout(() => process.exit(), farewellMs).unref();
 }
 
 /**
@@ -84,8 +87,7 @@ export class AskWorker {
   readonly #logger: Logger;
   readonly #keys: Keys;
   readonly #clients: Clients;
-  readonly #redis: Redis;
-  readonly #subscriber: Redis;
+  readonly #redis: RedisClient;
   readonly #documents: Documents;
   readonly #answerer: Answerer;
   readonly #processor: Processor;
@@ -97,6 +99,8 @@ export class AskWorker {
   readonly #writing = new Set<Promise<void>>();
   /** When trouble of a kind was last told. */
   readonly #told = new Map<string, number>();
+  /** Aborted when nothing of this worker shall go on. */
+  readonly #over = new AbortController();
   #closing: Promise<void> | null = null;
 
   constructor(
@@ -117,7 +121,6 @@ export class AskWorker {
     this.#keys = keys;
     this.#clients = clients;
     this.#redis = redis;
-    this.#subscriber = clients.open();
     this.#documents = documents;
     this.#answerer = answerer;
     this.#processor = new Processor({ settings, redis, keys, documents, answerer, logger });
@@ -127,7 +130,6 @@ export class AskWorker {
     });
     this.#presence = new Presence(redis, keys.worker(workerName));
     this.#worker.on('error', this.#tell);
-    this.#subscriber.on('error', this.#tell);
     redis.on('error', this.#tell).on('ready', () => {
       if (this.#told.delete('connect')) logger.info('Redis answers again');
     });
@@ -135,9 +137,8 @@ export class AskWorker {
 
   /** Begins to take jobs, once it can hear that one is cancelled. */
   async start(): Promise<void> {
-    this.#subscriber.on('message', (_channel, id) => this.#processor.stop(id, cancelled()));
-    await this.#subscriber.subscribe(this.#keys.cancelChannel);
-    this.#subscriber.on('ready', () => this.#resubscribe().catch(this.#tell));
+    if (this.#redis.isCluster) this.#lookUpCancelled();
+    else await this.#subscribe();
     this.#worker.on('failed', (job) => job && this.#keepFailure(job));
     this.#worker.on('stalled', (id) => {
       this.#logger.warn({ job: id }, 'the worker of this job died; it runs again');
@@ -168,6 +169,7 @@ export class AskWorker {
     await within(drainMs + abortGraceMs + farewellMs, this.#drained());
     clearTimeout(limit);
     if (this.#redis.status === 'ready') await within(farewellMs, Promise.all([closed, this.#presence.end()]));
+    this.#over.abort();
     this.#clients.end();
     await this.#answerer.close();
     await within(farewellMs, closed); // Nothing can wait for Redis any more.
@@ -196,10 +198,24 @@ export class AskWorker {
     while (this.#inHand.size > 0) await Promise.allSettled(this.#inHand);
   }
 
-  /** After a break: what was cancelled meanwhile is looked up, once nothing can be missed any more. */
-  async #resubscribe(): Promise<void> {
-    await this.#subscriber.subscribe(this.#keys.cancelChannel);
-    await this.#processor.stopCancelled();
+  /** After a break what was cancelled meanwhile is looked up, once nothing can be missed any more. */
+  async #subscribe(): Promise<void> {
+    const subscriber = this.#clients.open();
+    const { cancelChannel } = this.#keys;
+    subscriber.on('error', this.#tell);
+    subscriber.on('message', (_channel, id) => this.#processor.stop(id, cancelled()));
+    await subscriber.subscribe(cancelChannel);
+    const resubscribe = () => subscriber.subscribe(cancelChannel).then(() => this.#processor.stopCancelled());
+    subscriber.on('ready', () => resubscribe().catch(this.#tell));
+  }
+
+  /** In a cluster messages are lost with a node, and ioredis does not tell: cancelled jobs are looked up instead. */
+  async #lookUpCancelled(): Promise<void> {
+    const { signal } = this.#over;
+    while (!signal.aborted) {
+      await pause(lookupMs, null, { signal, ref: false }).catch(() => {});
+      await this.#processor.stopCancelled().catch(this.#tell);
+    }
   }
 
   /** The document of a job that failed for good outlives BullMQ's record of it. */

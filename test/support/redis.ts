@@ -21,12 +21,12 @@ export function useRedis(): TestRedis {
     socket: '',
     connection: { path: '' },
     start: async () => {
-      const { connection, address } = await ensureRedis({ redisUrl: null, home: redis.home });
+      const { connection, address } = await ensureRedis({ redis: null, home: redis.home });
       redis.connection = connection;
       redis.socket = address;
     },
     stop: async () => {
-      await stopRedis({ redisUrl: null, home: redis.home });
+      await stopRedis({ redis: null, home: redis.home });
     },
   };
   beforeAll(async () => {
