@@ -196,13 +196,26 @@ describe('answering', () => {
     expect(await changes.read()).toBeNull();
   });
 
+  it('finds the same in a part, whether the whole was looked at before or not', async () => {
+    await ffmpeg(...testPattern(64, 64, 10, 30), ...h264(50), at('long.mp4'));
+    const video = await openVideo(at('long.mp4'), defaultLimits);
+    const { ptsSeconds } = video.index;
+    const last = ptsSeconds.length - 1;
+    const whole = await measureChange(scanFrames(video, [0, last], options), ptsSeconds);
+    const part = howToLook(video, { startSeconds: 14, endSeconds: 16 }, 4, 60_000)!;
+    expect([part.first, part.last]).toEqual([70, 230]);
+    const change = await measureChange(scanFrames(video, [part.first, part.last], options), ptsSeconds);
+    expect(Math.max(...whole.slice(140, 161))).toBeGreaterThan(0);
+    expect(change.slice(140, 161)).toEqual(whole.slice(140, 161));
+  });
+
   it('makes do with keyframes where the time for decoding would not suffice', async () => {
     const video = await openVideo(at('flash.mp4'), defaultLimits);
     expect(howToLook(video, {}, 4, 60_000)).toEqual({ first: 0, last: 99, keyframes: false });
     expect(howToLook(video, {}, 4, 1)).toEqual({ first: 0, last: 99, keyframes: true });
     expect(howToLook(video, { method: 'fast' }, 4, 60_000)?.keyframes).toBe(true);
-    // Within five seconds of the range, and no further.
-    expect(howToLook(video, { startSeconds: 8, endSeconds: 9 }, 4, 60_000)).toMatchObject({ first: 30 });
+    // Within seven seconds of the range, and no further.
+    expect(howToLook(video, { startSeconds: 8, endSeconds: 9 }, 4, 60_000)).toMatchObject({ first: 10 });
     for (const sampling of [{ fps: 1 }, { method: 'uniform' as const }, { frames: 100 }]) {
       expect(howToLook(video, sampling, 4, 60_000)).toBeNull();
     }

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { runCase } from '../scripts/reference-case.js';
 import type { EncodedFrame } from '../src/models/types.js';
-import { compressFrame, keepAll } from '../src/pipeline/compress.js';
+import { type CompressOptions, compressFrame, keepAll } from '../src/pipeline/compress.js';
 
 const fixtures = new URL('fixtures/visionzip', import.meta.url).pathname;
 const golden = new URL('../../shared/golden', import.meta.url).pathname;
@@ -110,6 +110,36 @@ describe('compressFrame', () => {
         expect(used).toEqual(budget.contextual > 0 ? all : dominantIndices);
       }),
     );
+  });
+});
+
+describe('another choice of the dominant patches', () => {
+  // No CLS; the first two patches are alike, so are the last two, and the two pairs have nothing in common.
+  const pairs: EncodedFrame = {
+    ...{ index: 0, ptsSeconds: 0, N: 4, D: 1, K: 2 },
+    hidden: Float32Array.of(1, 2, 3, 4),
+    keys: Float32Array.of(1, 0, 2, 0, 0, 1, 0, 3),
+    scores: Float32Array.of(10, 9, 5, 4),
+  };
+  const chosen = (select: CompressOptions['select'], dominant: number) =>
+    compressFrame(pairs, { dominant, contextual: 0 }, { select }).dominantIndices;
+
+  it('takes what gets most attention by default, alike or not', () => {
+    expect(chosen(undefined, 2)).toEqual([0, 1]);
+  });
+
+  it('suppresses what is like a pick', () => {
+    // After 0: 9 − 10 = −1 for its twin, 5 − e⁻²⁰ · 10 for the next. After that one its own twin has −1, the first one's a trifle less.
+    expect(chosen('suppressed', 1)).toEqual([0]);
+    expect(chosen('suppressed', 2)).toEqual([0, 2]);
+    expect(chosen('suppressed', 3)).toEqual([0, 2, 3]);
+  });
+
+  it('covers the patches, the heaviest first', () => {
+    // 0 and 1 cover 19, 2 and 3 cover 9: a tie goes to the lower one.
+    expect(chosen('coverage', 1)).toEqual([0]);
+    expect(chosen('coverage', 2)).toEqual([0, 2]);
+    expect(chosen('coverage', 4)).toEqual([0, 1, 2, 3]);
   });
 });
 

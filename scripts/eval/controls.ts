@@ -25,6 +25,8 @@ export const methods = {
   pool: averagePool,
   merge: mergeAlone,
   dominant: (frame, T) => compressFrame(frame, { dominant: T, contextual: 0 }).tokens,
+  suppressed: (frame, T) => compressFrame(frame, splitBudget(T), { select: 'suppressed' }).tokens,
+  coverage: (frame, T) => compressFrame(frame, splitBudget(T), { select: 'coverage' }).tokens,
   'cls-random': clsAndRandomPicks,
 } as const satisfies Record<string, Reduce>;
 

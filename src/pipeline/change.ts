@@ -3,7 +3,9 @@ import { CELL_VALUES, type FrameCells } from '../media/scan.js';
 /** How far a frame is compared back and ahead, in seconds. */
 const WINDOW_SECONDS = 0.2;
 /** What goes on within so many seconds of a frame is not an event. */
-export const USUAL_SECONDS = 5;
+const USUAL_SECONDS = 5;
+/** Within a range the change is what it is in the whole video where so many seconds around it are compared, too. */
+export const AROUND_SECONDS = USUAL_SECONDS + 2;
 /** Two events are at least so far apart, in seconds. */
 const APART_SECONDS = 0.25;
 /** Of 255: below it nothing has happened. Noise of coding stays under half of it. */

@@ -7,6 +7,13 @@ export interface CompressOptions {
    * target, `mean` takes the average of the target and that mean.
    */
   readonly merge?: 'sum' | 'mean';
+  /**
+   * Which patches are dominant. `attention` (default): those that get most of it, as published. `suppressed`: one after the
+   * other, each taking from the scores of those like it (ID-Selection, arXiv 2604.05601). `coverage`: one after the other,
+   * the one that makes the frame's patches, weighted by their scores, most alike to one that is kept (facility location, as
+   * in OTT-Vid, arXiv 2605.11803).
+   */
+  readonly select?: 'attention' | 'suppressed' | 'coverage';
 }
 
 /**
@@ -29,7 +36,7 @@ export function compressFrame(
   const T = budget.dominant + budget.contextual;
 
   // 1. Dominant: CLS, and the patches that get the most attention.
-  const dominantIndices = selectDominant(frame, budget.dominant);
+  const dominantIndices = selectDominant(frame, budget.dominant, options.select ?? 'attention');
 
   // 2. Contextual: evenly spaced targets among the rest; every other token joins the most similar one.
   const remaining = complement(dominantIndices, N);
@@ -72,13 +79,93 @@ export function keepAll(frame: EncodedFrame, withCls = false): CompressedFrame {
 }
 
 /** Rows of `hidden`, ascending. A tie goes to the lower index. */
-function selectDominant({ N, scores }: EncodedFrame, dominant: number): number[] {
-  const cls = N - scores.length; // 1 with CLS, else 0
-  const byScore = Array.from(scores, (_, patch) => patch);
-  byScore.sort((a, b) => scores[b]! - scores[a]! || a - b);
-  const rows = byScore.slice(0, dominant - cls).map((patch) => patch + cls);
+function selectDominant(
+  frame: EncodedFrame,
+  dominant: number,
+  select: NonNullable<CompressOptions['select']>,
+): number[] {
+  const cls = frame.N - frame.scores.length; // 1 with CLS, else 0
+  const rows = pick[select](frame, dominant - cls).map((patch) => patch + cls);
   if (cls === 1) rows.push(0);
   return rows.sort((a, b) => a - b);
+}
+
+/** Patches, by each way to choose them. */
+const pick = { attention: pickByScore, suppressed: pickSuppressing, coverage: pickCovering };
+
+function pickByScore({ scores }: EncodedFrame, count: number): number[] {
+  const byScore = Array.from(scores, (_, patch) => patch);
+  return byScore.sort((a, b) => scores[b]! - scores[a]! || a - b).slice(0, count);
+}
+
+/** How fast a pick's hold on others falls with the square of their distance. */
+const SUPPRESSION = 20;
+
+/** After each pick i the others' scores become S_j − exp(−20 · d²) · S_i, d the cosine distance of their keys. */
+function pickSuppressing(frame: EncodedFrame, count: number): number[] {
+  const left = Float64Array.from(frame.scores);
+  const cosine = keyCosines(frame);
+  return pickOneByOne(
+    count,
+    left.length,
+    (patch) => left[patch]!,
+    (picked) => {
+      const strength = left[picked]!;
+      for (let patch = 0; patch < left.length; patch++) {
+        left[patch]! -= Math.exp(-SUPPRESSION * (1 - cosine(picked, patch)) ** 2) * strength;
+      }
+    },
+  );
+}
+
+/** Each pick j has the largest Σᵢ wᵢ · max(0, cos(i, j) − cᵢ), cᵢ being the best cosine of i with what was picked. */
+function pickCovering(frame: EncodedFrame, count: number): number[] {
+  const P = frame.scores.length;
+  const cosine = keyCosines(frame);
+  const covered = new Float64Array(P);
+  const gain = (j: number) => {
+    let sum = 0;
+    for (let i = 0; i < P; i++) sum += frame.scores[i]! * Math.max(0, cosine(i, j) - covered[i]!);
+    return sum;
+  };
+  return pickOneByOne(count, P, gain, (picked) => {
+    for (let i = 0; i < P; i++) covered[i] = Math.max(covered[i]!, cosine(i, picked));
+  });
+}
+
+/** The best of what is left, `count` times; a tie goes to the lower one. */
+function pickOneByOne(
+  count: number,
+  among: number,
+  worthOf: (candidate: number) => number,
+  onPick: (picked: number) => void,
+): number[] {
+  const picked = new Set<number>();
+  while (picked.size < count) {
+    let best = -1;
+    let bestValue = Number.NEGATIVE_INFINITY;
+    for (let candidate = 0; candidate < among; candidate++) {
+      if (picked.has(candidate)) continue;
+      const value = worthOf(candidate);
+      if (best < 0 || value > bestValue) [best, bestValue] = [candidate, value];
+    }
+    picked.add(best);
+    onPick(best);
+  }
+  return [...picked];
+}
+
+/** The cosine of two patches' keys. */
+function keyCosines(frame: EncodedFrame): (a: number, b: number) => number {
+  const { keys, K, N, scores } = frame;
+  const cls = N - scores.length;
+  const inverse = keyInverseNorms(frame);
+  return (a, b) => {
+    const [x, y] = [a + cls, b + cls];
+    let dot = 0;
+    for (let k = 0; k < K; k++) dot += keys[x * K + k]! * keys[y * K + k]!;
+    return dot * inverse[x]! * inverse[y]!;
+  };
 }
 
 /**

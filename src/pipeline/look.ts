@@ -1,6 +1,6 @@
 import type { OpenedVideo } from '../media/open.js';
 import { estimateScanMs, type FrameCells, scanFrames } from '../media/scan.js';
-import { findEvents, measureChange, USUAL_SECONDS } from './change.js';
+import { AROUND_SECONDS, findEvents, measureChange } from './change.js';
 import { candidates, sampleFrames } from './sample.js';
 import type { ChangeStore, Sampling } from './types.js';
 
@@ -28,8 +28,8 @@ export function howToLook(
   if (sampleFrames(video, sampling, defaultFrames).length > end - start) return null;
   const { ptsSeconds } = video.index;
   let [first, last] = [start, end];
-  while (first > 0 && ptsSeconds[start]! - ptsSeconds[first - 1]! <= USUAL_SECONDS) first--;
-  while (last < ptsSeconds.length - 1 && ptsSeconds[last + 1]! - ptsSeconds[end]! <= USUAL_SECONDS) last++;
+  while (first > 0 && ptsSeconds[start]! - ptsSeconds[first - 1]! <= AROUND_SECONDS) first--;
+  while (last < ptsSeconds.length - 1 && ptsSeconds[last + 1]! - ptsSeconds[end]! <= AROUND_SECONDS) last++;
   const isLong = estimateScanMs(video, last - first + 1) > SHARE_OF_TIMEOUT * timeoutMs;
   return { first, last, keyframes: method === 'fast' || isLong };
 }
