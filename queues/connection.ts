@@ -69,6 +69,9 @@ function listPlaces(places: readonly { host?: string; port?: number }[], usual: 
   return places.map(({ host = '127.0.0.1', port = usual }) => `${host}:${port}`).join(', ');
 }
 
+/** A client of the first node that a cluster was named by. */
+const firstNodes = new WeakMap<RedisClient, () => Redis>();
+
 /** A client of a connection with further options. */
 export function openClient(connection: RedisConnection, options: RedisConnection): RedisClient {
   const { url, cluster, redisOptions, ...all } = { ...takeApart(connection), ...options };
@@ -83,6 +86,7 @@ export function openClient(connection: RedisConnection, options: RedisConnection
     redisOptions: { ...redisOptions, ...all },
   });
   watchSlots(client, slotsRefreshInterval);
+  firstNodes.set(client, () => new Redis({ ...redisOptions, ...all, ...cluster[0], lazyConnect: true }));
   return client;
 }
 
@@ -229,12 +233,12 @@ function nextAttempt(redis: RedisClient): Promise<void> {
     const onReady = () => settle(resolve);
     const fail = (error: Error) => settle(() => reject(error));
     const onError = (error: Error) => {
-      const [node] = redis instanceof Cluster ? redis.nodes() : [];
-      if (node) faultOf(node, error).then(fail);
+      const openNode = firstNodes.get(redis);
+      if (openNode) faultOf(openNode(), error).then(fail);
       else fail(error);
     };
     const onEnd = () => fail(new Error('the client was closed'));
-    const timer = setTimeout(() => fail(new Error(`no answer within ${answerMs} ms`)), answerMs);
+    const timer = setTimeout(() => onError(new Error(`no answer within ${answerMs} ms`)), answerMs);
     redis.on('ready', onReady).on('error', onError).on('end', onEnd);
     if (redis.status === 'end') onEnd();
     if (redis.status === 'wait') redis.connect().catch(() => {}); // The event `error` has the reason.
@@ -242,14 +246,25 @@ function nextAttempt(redis: RedisClient): Promise<void> {
 }
 
 /** Why a node of a cluster cannot be reached, which ioredis keeps to itself: it is tried once more. */
-async function faultOf(node: Redis, otherwise: Error): Promise<Error> {
-  const redis = node.duplicate({ lazyConnect: true });
+async function faultOf(redis: Redis, otherwise: Error): Promise<Error> {
   const fault = new Promise<Error>((resolve) => {
     redis.on('error', resolve);
-    redis.connect().then(() => resolve(otherwise), resolve);
+    redis.connect().then(() => describeState(redis, otherwise).then(resolve), resolve);
     setTimeout(resolve, connectMs, otherwise).unref();
   });
   return fault.finally(() => redis.disconnect());
+}
+
+/** What a node that answers has against being asked as one of a cluster. */
+async function describeState(node: Redis, otherwise: Error): Promise<Error> {
+  try {
+    const info = String(await node.cluster('INFO'));
+    return info.includes('cluster_state:ok')
+      ? otherwise
+      : new Error('the cluster is down: not all of its slots are served');
+  } catch (error) {
+    return new Error(`it is no cluster (${(error as Error).message})`);
+  }
 }
 
 function shortly(times: number): number {

@@ -91,6 +91,9 @@ describe('a cluster', () => {
           await until(() => callsOf(video).length === 1);
         }
         for (const { server } of cluster.nodes) server.kill(signal);
+        // Within seconds, also where the nodes keep their connections.
+        const asked = bench.client.ask({ video, questions: 'else?' });
+        await expect(asked).rejects.toThrow('cannot reach Redis at the cluster');
         worker.kill('SIGTERM');
         await once(worker, 'exit');
       } finally {

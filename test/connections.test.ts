@@ -253,6 +253,18 @@ describe('a cluster', () => {
     expect((await client.status()).counts.waiting).toBe(1);
   });
 
+  it('that is none, and one that is down, are told', async () => {
+    const ports = [await freePort(), await freePort()];
+    const ask = (port: number) => open({ cluster: [{ host: '127.0.0.1', port }] }, '{visionzip}').ask(job);
+    await serve({ host: '127.0.0.1', port: ports[0] }, '--port', String(ports[0]));
+    await expect(ask(ports[0]!)).rejects.toThrow(
+      `cannot reach Redis at the cluster 127.0.0.1:${ports[0]}: it is no cluster (`,
+    );
+    const config = ['--cluster-enabled', 'yes', '--cluster-config-file', 'down.conf'];
+    await serve({ host: '127.0.0.1', port: ports[1] }, '--port', String(ports[1]), ...config);
+    await expect(ask(ports[1]!)).rejects.toThrow('the cluster is down: not all of its slots are served');
+  });
+
   it('of several nodes is told apart', async () => {
     const ports = [await freePort(), await freePort()];
     const admins: Redis[] = [];
