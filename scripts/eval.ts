@@ -80,10 +80,13 @@ async function load({ model, trained, beside, parts, threads }: EvalOptions): Pr
 
 async function prepare(model: Model, options: EvalOptions, signal: AbortSignal): Promise<Evaluation> {
   const { seed, frames, projectors, threads, work } = options;
-  const others = curveMethods.filter((method) => method !== 'visionzip');
+  const others = curveMethods.filter((method) => !['visionzip', 'suppressed', 'coverage'].includes(method));
   const tuned = new Map<Method, Project>(projectors ? await loadProjectors(projectors, others, threads) : []);
   const { manifest } = await describeModel(options.model);
-  if (manifest.files.projectorTuned) tuned.set('visionzip', workersProjector(model));
+  if (manifest.files.projectorTuned) {
+    for (const method of ['visionzip', 'suppressed', 'coverage'] as const)
+      tuned.set(method, workersProjector(model));
+  }
   const world = worldDigest();
   const same = {
     ...{ model: model.digest, seed, frames, world, code: codeDigest() },

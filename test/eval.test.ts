@@ -398,6 +398,8 @@ describe('the tables', () => {
       ['average pooling, tuned', 'pool', ' tuned'],
       ['merging alone', 'merge'],
       ['dominant alone', 'dominant'],
+      ['VisionZip, alike ones suppressed', 'suppressed'],
+      ['VisionZip, dominant by coverage', 'coverage'],
     ];
     const budgets = budgetsOf({ vision });
     const right = lines.flatMap(([, method, tuned = ''], line) =>

@@ -21,6 +21,8 @@ const names = {
   pool: 'average pooling',
   merge: 'merging alone',
   dominant: 'dominant alone',
+  suppressed: 'VisionZip, alike ones suppressed',
+  coverage: 'VisionZip, dominant by coverage',
 } as const satisfies Partial<Record<Method, string>>;
 
 type CurveMethod = keyof typeof names;
@@ -97,8 +99,9 @@ function aboutMethods(model: Pick<Model, 'vision'>): string {
   const same = budgetsOf(model).filter(isDominantOnly);
   const alike = same.length > 0 ? ` At ${same.join(' and ')} tokens VisionZip is *dominant alone*.` : '';
   return (
-    `Lines that are not *tuned* are training-free. ${trainingFree} VisionZip and *dominant alone* hold the CLS token, ` +
-    `the others patches only.${alike}`
+    `Lines that are not *tuned* are training-free. ${trainingFree} VisionZip’s and *dominant alone* hold the CLS token, ` +
+    `the others patches only.${alike} *Alike ones suppressed*: after ID-Selection (arXiv 2604.05601); *by coverage*: after ` +
+    'OTT-Vid (2605.11803).'
   );
 }
 
