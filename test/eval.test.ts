@@ -292,8 +292,8 @@ describe('the settings', () => {
   it('ask VisionZip once where it has dominant tokens alone', () => {
     const model = fakeModel([], { vision });
     const ids = curveSettings({ ...evaluation, model }).map(({ id }) => id);
-    // All, and six methods at five budgets.
-    expect(ids).toHaveLength(31);
+    // All, and eight methods at five budgets.
+    expect(ids).toHaveLength(41);
     expect(ids.filter((id) => id === 'visionzip 3')).toHaveLength(2);
     expect(ids).not.toContain('dominant 3');
     expect(ids).toContain('dominant 7');

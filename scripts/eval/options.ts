@@ -10,7 +10,7 @@ and without compression, and prints how many answers are right, with 95 % interv
   --parts, --suite LIST of short, curve, flash, beside, containers, video (default: short,curve,flash; beside too with --beside)
                         short   by kind: all tokens, VisionZip, random tokens, shuffled frames, frames of another
                                 clip, no frames, chance
-                        curve   six ways to keep 50, 25, 10, 5 and 2 % of the tokens
+                        curve   eight ways to keep 50, 25, 10, 5 and 2 % of the tokens
                         flash   one flash in minutes of video, with as many frames as fit into the context
                         beside  the compressed model beside a smaller one
                         video   whole jobs on long videos: which frames, what is imagined, what need not be encoded
