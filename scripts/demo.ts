@@ -169,6 +169,7 @@ function printTimings(compressed: Result, none: Result): void {
   const stages = [
     'queue',
     'probe',
+    'choose',
     'decode',
     'preprocess',
     'encode',
