@@ -63,6 +63,14 @@ describe('events', () => {
     expect(events).toEqual([3, 9]);
   });
 
+  it('that are about as large come spread over the time', () => {
+    const change = new Float32Array(100);
+    for (let i = 0; i < 12; i++) change[8 * i + 3] = 100 + (i % 3);
+    change[50] = 200;
+    const pts = Array.from(change, (_, i) => i);
+    expect(findEvents(change, pts).slice(0, 5)).toEqual([50, 3, 67, 35, 19]);
+  });
+
   it('are apart, and ordered by their change, whatever the change', () => {
     const changes = fc.array(fc.float({ min: 0, max: 255, noNaN: true }), { minLength: 1, maxLength: 200 });
     fc.assert(
@@ -71,7 +79,8 @@ describe('events', () => {
         const pts = values.map((_, i) => i / fps);
         const events = findEvents(change, pts);
         for (const [k, event] of events.entries()) {
-          if (k > 0) expect(change[event]!).toBeLessThanOrEqual(change[events[k - 1]!]!);
+          // Of about as large ones the order is another.
+          if (k > 0) expect(change[event]!).toBeLessThanOrEqual(change[events[k - 1]!]! + 16);
           for (const other of events.slice(0, k))
             expect(Math.abs(pts[event]! - pts[other]!)).toBeGreaterThan(0.2499);
         }

@@ -117,9 +117,13 @@ function medianOverTime(change: Float32Array, seconds: number): number {
   return middle < 0 ? 0 : change.sort()[middle]!;
 }
 
+/** Changes that differ by less are about as large, of 255. */
+const ABOUT = 16;
+
 /**
- * Where something happens: positions of frames at which most changes, the largest change first, at least 0.25 seconds
- * apart. What is below 12 of 255 is no event.
+ * Where something happens: positions of frames at which most changes, at least 0.25 seconds apart. What is below 12 of 255
+ * is no event. The largest come first; of those that are about as large, as the cuts of a film are, the first few lie
+ * spread over the time.
  */
 export function findEvents(change: Float32Array, ptsSeconds: ArrayLike<number>): number[] {
   const strong = [...change.keys()].filter((i) => change[i]! >= LEAST_CHANGE);
@@ -127,7 +131,7 @@ export function findEvents(change: Float32Array, ptsSeconds: ArrayLike<number>):
   /** Events by the stretch of time that they lie in. */
   const taken = new Map<number, number>();
   const stretchOf = (i: number) => Math.floor(ptsSeconds[i]! / APART_SECONDS);
-  return strong.filter((i) => {
+  const events = strong.filter((i) => {
     const stretch = stretchOf(i);
     const isNear = [stretch - 1, stretch, stretch + 1].some((near) => {
       const other = taken.get(near);
@@ -136,4 +140,21 @@ export function findEvents(change: Float32Array, ptsSeconds: ArrayLike<number>):
     if (!isNear) taken.set(stretch, i);
     return !isNear;
   });
+  return Array.from({ length: Math.floor(255 / ABOUT) + 1 }, (_, level) => 255 - level * ABOUT).flatMap(
+    (most) => spreadInTime(events.filter((i) => change[i]! <= most && change[i]! > most - ABOUT)),
+  );
+}
+
+/** In the order of their numbers with the bits reversed: 0, 8, 4, 2, 10, 6, 1 … of twelve. */
+function spreadInTime(positions: readonly number[]): number[] {
+  const ascending = [...positions].sort((a, b) => a - b);
+  const bits = Math.ceil(Math.log2(Math.max(1, ascending.length)));
+  const reverse = (number: number) => {
+    let reversed = 0;
+    for (let bit = 0; bit < bits; bit++) reversed |= ((number >> bit) & 1) << (bits - 1 - bit);
+    return reversed;
+  };
+  return Array.from({ length: 2 ** bits }, (_, i) => reverse(i))
+    .filter((i) => i < ascending.length)
+    .map((i) => ascending[i]!);
 }
