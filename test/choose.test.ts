@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { CELL_VALUES, CELLS, type FrameCells } from '../src/media/cells.js';
 import { decodeFrames } from '../src/media/decode.js';
 import { defaultLimits, openVideo } from '../src/media/open.js';
-import { CELL_VALUES, CELLS, type FrameCells, scanFrames } from '../src/media/scan.js';
+import { scanFrames } from '../src/media/scan.js';
 import { answerVideo } from '../src/pipeline/answer.js';
 import { findEvents, measureChange } from '../src/pipeline/change.js';
 import { chooseFrames } from '../src/pipeline/choose.js';
@@ -203,6 +204,22 @@ describe('answering', () => {
     expect(stages).not.toContain('choose');
     rmSync(kept, { recursive: true });
     expect(await changes.read()).toBeNull();
+  });
+
+  it('keeps nothing of a scan that did not reach the end', async () => {
+    await ffmpeg(...testPattern(64, 64, 10, 2), '-c:v', 'mjpeg', at('sound.mkv'));
+    const bytes = readFileSync(at('sound.mkv'));
+    bytes.fill(0, bytes.lastIndexOf('ffd8ff', 'hex'), bytes.lastIndexOf('ffd9', 'hex')); // The last frame.
+    writeFileSync(at('broken.mkv'), bytes);
+    const written: number[] = [];
+    const changes = {
+      read: async () => null,
+      write: async (change: Float32Array) => void written.push(change.length),
+    };
+    for (const name of ['sound.mkv', 'broken.mkv']) {
+      await answerVideo(fakeModel(['red']), { ...request, video: at(name) }, { changes });
+    }
+    expect(written).toEqual([20]);
   });
 
   it('finds the same in a part, whether the whole was looked at before or not', async () => {

@@ -102,6 +102,18 @@ it('asks an aborted run to stop and keeps the process', async () => {
   expect(one?.pid).toBe(two?.pid);
 });
 
+it('aborts a run whose listener throws, and goes on', async () => {
+  script({ hang: true }, { text: 'red' }, { text: 'blue' });
+  const fault = new Error('the disk is full');
+  const onProgress = () => {
+    throw fault;
+  };
+  await expect(model.run(order(), { onProgress })).rejects.toBe(fault);
+  expect(isAlive(callsOf(video)[0]!.pid)).toBe(false);
+  await expect(model.run(order(), { onProgress })).rejects.toBe(fault); // Though it was done before it heard of that.
+  expect((await model.run(order())).answers[0]?.answer).toBe('blue');
+});
+
 it('kills the whole process group of a run that does not stop', async () => {
   script({ hang: true }, { text: 'red' });
   const controller = new AbortController();

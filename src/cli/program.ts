@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
-import { findPackageRoot } from '../models/shipped.js';
+import { packageVersion } from '../models/shipped.js';
 import { addAsk } from './ask.js';
 import { addBatch } from './batch.js';
 import { addCancel } from './cancel.js';
@@ -20,10 +18,9 @@ import { addWorker } from './worker.js';
 
 /** The whole command line. Usage errors are thrown as CommanderError and printed by whoever parses. */
 export function buildProgram(): Command {
-  const { version } = JSON.parse(readFileSync(join(findPackageRoot(), 'package.json'), 'utf8'));
   const program = new Command('visionzip')
     .description('Answers questions about video: on the spot, or through a queue.')
-    .version(version)
+    .version(packageVersion())
     .addHelpText('after', `\n${exitHelp}`)
     .exitOverride()
     .configureOutput({ outputError: () => {} });

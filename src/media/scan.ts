@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { CELL_VALUES, CELLS, type FrameCells } from './cells.js';
 import { estimateDecodeMs, timeRange } from './decode-plan.js';
 import { clockExpression, startsAt } from './decode-start.js';
 import { type LoggedFrame, showFrames } from './decoder-log.js';
@@ -6,19 +7,6 @@ import { Deadline } from './decoder-process.js';
 import { openRawVideo, type RawVideo } from './ffmpeg.js';
 import type { OpenedVideo } from './open.js';
 import { readExactly } from './read-exactly.js';
-
-/** Rows and columns of the cells into which a frame is divided. */
-export const CELLS = 16;
-/** Numbers of one frame: the mean of each cell, in red, green and blue. */
-export const CELL_VALUES = CELLS * CELLS * 3;
-
-/** A frame at the size of a thumbnail. */
-export interface FrameCells {
-  /** Position in `index.ptsSeconds`. */
-  readonly index: number;
-  /** (CELLS, CELLS, 3), row-major. */
-  readonly cells: Uint8Array;
-}
 
 export interface ScanOptions {
   /** As of `decodeFrames`, in milliseconds. */

@@ -5,7 +5,7 @@ import { planTokens } from './budget.js';
 import { chooseFrames } from './choose.js';
 import { orderOfAll } from './crop-order.js';
 import { defaultMaxNewTokens } from './generate.js';
-import type { Timeline } from './sample.js';
+import { type Timeline, withFrames } from './sample.js';
 import type { Allowance, CompleteRequest, Compression, Plan } from './types.js';
 
 /** What may be spent on a video for some of the questions. */
@@ -44,9 +44,7 @@ export function allow(
   const { ptsSeconds } = timeline;
   const wanted = chooseFrames(timeline, sampling, model.defaults.frames, events);
   const framesOf = (count: number) =>
-    count === wanted.length
-      ? wanted
-      : chooseFrames(timeline, { ...rangeOf(sampling), frames: count }, count, events);
+    count === wanted.length ? wanted : chooseFrames(timeline, withFrames(sampling, count), count, events);
   const durationSeconds = durationOf(ptsSeconds);
   const picture = info.isStill ? describePicture(model, info) : undefined;
   const inCrops = picture !== undefined;
@@ -129,8 +127,4 @@ function compressionOf({ compressible }: AllowModel['vision'], compression: Comp
       { fault: 'settings' },
     );
   return 'none';
-}
-
-function rangeOf({ startSeconds, endSeconds }: CompleteRequest['sampling']): CompleteRequest['sampling'] {
-  return { startSeconds, endSeconds };
 }

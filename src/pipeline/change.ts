@@ -1,4 +1,4 @@
-import { CELL_VALUES, type FrameCells } from '../media/scan.js';
+import { CELL_VALUES, type FrameCells } from '../media/cells.js';
 
 /** How far a frame is compared back and ahead, in seconds. */
 const WINDOW_SECONDS = 0.2;

@@ -1,4 +1,4 @@
-import { candidates, sampleFrames, type Timeline } from './sample.js';
+import { candidates, sampleFrames, type Timeline, withFrames } from './sample.js';
 import type { Sampling } from './types.js';
 
 /**
@@ -23,12 +23,8 @@ export function chooseFrames(
     .slice(0, Math.floor(wanted.length / 2));
   // Where an event falls on a frame of the even spread, that one is spread by one more.
   for (let even = wanted.length - brief.length; ; even++) {
-    const chosen = new Set(sampleFrames(timeline, { ...rangeOf(sampling), frames: even }, even));
+    const chosen = new Set(sampleFrames(timeline, withFrames(sampling, even), even));
     for (const index of brief) if (chosen.size < wanted.length) chosen.add(index);
     if (chosen.size >= wanted.length) return [...chosen].sort((a, b) => a - b);
   }
-}
-
-function rangeOf({ startSeconds, endSeconds }: Sampling): Sampling {
-  return { startSeconds, endSeconds };
 }

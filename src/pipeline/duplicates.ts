@@ -1,13 +1,12 @@
+import { CELL_VALUES, CELLS } from '../media/cells.js';
 import type { Frame } from '../media/types.js';
 
-/** Rows and columns of patches into which a frame is divided. */
-const PATCHES = 16;
-/** Of 255: a patch whose mean in some colour moved by more has changed. Noise of coding stays below. */
+/** Of 255: a cell whose mean in some colour moved by more has changed. Noise of coding stays below. */
 const LEAST_CHANGE = 4;
 
 /**
  * Leaves out frames that show what the last one that was kept shows, before the tower has seen them: those of which no
- * patch's mean has changed. After EVS (arXiv 2510.14624) and TimeChat-Online's DTD (2504.17343), which hold patches
+ * cell's mean has changed. After EVS (arXiv 2510.14624) and TimeChat-Online's DTD (2504.17343), which hold patches
  * against the last frame that was kept, and drop patches; here whole frames go.
  *
  * @param onDrop hears of each frame that is left out.
@@ -19,7 +18,7 @@ export async function* dropDuplicates(
   let kept = null as (Pick<Frame, 'width' | 'height'> & { readonly means: Float64Array }) | null;
   for await (const frame of frames) {
     const { width, height } = frame;
-    const means = meanPatches(frame);
+    const means = meanCells(frame);
     const isSame = kept?.width === width && kept.height === height && !hasChanged(kept.means, means);
     if (isSame) {
       onDrop(frame);
@@ -34,19 +33,19 @@ function hasChanged(before: Float64Array, now: Float64Array): boolean {
   return now.some((mean, i) => Math.abs(mean - before[i]!) > LEAST_CHANGE);
 }
 
-/** (PATCHES, PATCHES, 3) */
-function meanPatches({ width, height, rgb }: Frame): Float64Array {
-  const sums = new Float64Array(PATCHES * PATCHES * 3);
-  const counts = new Float64Array(PATCHES * PATCHES);
+/** (CELLS, CELLS, 3) */
+function meanCells({ width, height, rgb }: Frame): Float64Array {
+  const sums = new Float64Array(CELL_VALUES);
+  const counts = new Float64Array(CELLS * CELLS);
   for (let y = 0; y < height; y++) {
-    const row = Math.floor((y * PATCHES) / height) * PATCHES;
+    const row = Math.floor((y * CELLS) / height) * CELLS;
     for (let x = 0; x < width; x++) {
-      const patch = row + Math.floor((x * PATCHES) / width);
+      const cell = row + Math.floor((x * CELLS) / width);
       const at = (y * width + x) * 3;
-      counts[patch]! += 1;
-      sums[3 * patch]! += rgb[at]!;
-      sums[3 * patch + 1]! += rgb[at + 1]!;
-      sums[3 * patch + 2]! += rgb[at + 2]!;
+      counts[cell]! += 1;
+      sums[3 * cell]! += rgb[at]!;
+      sums[3 * cell + 1]! += rgb[at + 1]!;
+      sums[3 * cell + 2]! += rgb[at + 2]!;
     }
   }
   return sums.map((sum, i) => sum / Math.max(1, counts[Math.floor(i / 3)]!));

@@ -1,5 +1,6 @@
+import type { FrameCells } from '../media/cells.js';
 import type { OpenedVideo } from '../media/open.js';
-import { estimateScanMs, type FrameCells, scanFrames } from '../media/scan.js';
+import { estimateScanMs, scanFrames } from '../media/scan.js';
 import { AROUND_SECONDS, findEvents, measureChange } from './change.js';
 import { candidates, sampleFrames } from './sample.js';
 import type { ChangeStore, Sampling } from './types.js';
@@ -53,14 +54,17 @@ export async function lookForEvents(
   const { ptsSeconds } = video.index;
   const known = keyframes ? null : ((await changes?.read()) ?? null);
   if (known?.length === ptsSeconds.length) return findEvents(known, ptsSeconds);
-  async function* tellProgress(): AsyncGenerator<FrameCells> {
+  let reached = -1;
+  async function* follow(): AsyncGenerator<FrameCells> {
     for await (const frame of scanFrames(video, [first, last], { timeoutMs, signal, keyframes })) {
+      reached = frame.index;
       if (frame.index % TOLD_EVERY === 0) onProgress?.(frame.index - first, last - first + 1);
       yield frame;
     }
   }
-  const change = await measureChange(tellProgress(), ptsSeconds);
-  const isWhole = first === 0 && last === ptsSeconds.length - 1;
+  const change = await measureChange(follow(), ptsSeconds);
+  // A decoder that broke off has not seen the last frame.
+  const isWhole = first === 0 && reached === ptsSeconds.length - 1;
   if (isWhole && !keyframes) await changes?.write(change);
   return findEvents(change, ptsSeconds);
 }

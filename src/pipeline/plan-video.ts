@@ -4,6 +4,7 @@ import type { VideoInfo } from '../media/types.js';
 import type { ModelOutline } from '../models/types.js';
 import { allow } from './allow.js';
 import { howToLook, type LookOptions, lookForEvents } from './look.js';
+import { withFrames } from './sample.js';
 import type { AnswerRequest, Compression, Plan, Sampling } from './types.js';
 
 /** A frame that would be looked at. */
@@ -73,18 +74,17 @@ function othersOf(
   { frames, budget }: Plan,
   { sampling, compression }: { readonly sampling: Sampling; readonly compression: Compression },
 ): { readonly sampling: Sampling; readonly compression: Compression }[] {
-  const { fps: _, maxFrames: __, ...rest } = sampling;
-  const withFrames = (count: number) => ({ ...rest, frames: count });
+  const sampled = (count: number) => withFrames(sampling, count);
   const half = budget && {
     dominant: Math.max(1, Math.round(budget.dominant / 2)),
     contextual: Math.round(budget.contextual / 2),
   };
   return [
-    { sampling: withFrames(2 * frames), compression: 'auto' },
-    { sampling: withFrames(4 * frames), compression: 'auto' },
-    ...(compression === 'auto' ? [] : [{ sampling: withFrames(frames), compression: 'auto' as const }]),
-    ...(compression === 'none' ? [] : [{ sampling: withFrames(frames), compression: 'none' as const }]),
-    ...(half ? [{ sampling: withFrames(frames), compression: half }] : []),
+    { sampling: sampled(2 * frames), compression: 'auto' },
+    { sampling: sampled(4 * frames), compression: 'auto' },
+    ...(compression === 'auto' ? [] : [{ sampling: sampled(frames), compression: 'auto' as const }]),
+    ...(compression === 'none' ? [] : [{ sampling: sampled(frames), compression: 'none' as const }]),
+    ...(half ? [{ sampling: sampled(frames), compression: half }] : []),
   ];
 }
 

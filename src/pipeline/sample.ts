@@ -33,6 +33,11 @@ export function sampleFrames(timeline: Timeline, sampling: Sampling, defaultFram
   return atRate.length > maxFrames ? spread(ptsSeconds, first, last, maxFrames) : atRate;
 }
 
+/** The same range with so many frames, and no rate. */
+export function withFrames({ method, startSeconds, endSeconds }: Sampling, frames: number): Sampling {
+  return { method, startSeconds, endSeconds, frames };
+}
+
 function checkSampling(sampling: Sampling, defaultFrames: number): void {
   const { frames, fps, maxFrames, startSeconds = 0, endSeconds = Number.POSITIVE_INFINITY } = sampling;
   for (const [name, value] of Object.entries({ frames, maxFrames, defaultFrames })) {

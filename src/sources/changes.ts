@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path';
 import { FileDigests } from './digest.js';
 
-/** How many videos are kept; the longest unused give way. An hour takes less than half a megabyte. */
+/** How many videos are kept; the oldest give way. An hour takes less than half a megabyte. */
 const maxKept = 1_000;
 
 /** Below the home folder, by the digest of the file. */

@@ -51,13 +51,14 @@ export class ModelProcess {
 
   /**
    * Answers one job. An aborted run is asked to stop first and killed after the grace period; either way the
-   * promise is rejected only once it has stopped.
+   * promise is rejected only once it has stopped. A listener that throws aborts its run.
    *
-   * @throws the signal's reason; InputError and other errors as the pipeline threw them; ModelProcessError
+   * @throws the signal's reason; what a listener threw; InputError and other errors as the pipeline threw them; ModelProcessError
    */
   async run(order: ModelOrder, options: RunOptions = {}): Promise<AnswerOutcome> {
-    const { signal } = options;
-    signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
+    const faults = new AbortController();
+    const signal = AbortSignal.any([faults.signal, ...(options.signal ? [options.signal] : [])]);
     this.start();
     const child = this.#child!;
     this.#model = modelKey(order);
@@ -67,15 +68,17 @@ export class ModelProcess {
       child.tell({ type: 'abort', run });
       killer = setTimeout(() => child.kill(), this.#options.abortGraceMs);
     };
-    signal?.addEventListener('abort', onAbort, { once: true });
+    signal.addEventListener('abort', onAbort, { once: true });
     try {
       child.tell({ type: 'run', run, order });
-      return await child.ended(run, options);
+      const outcome = await child.ended(run, options, (fault) => faults.abort(fault));
+      faults.signal.throwIfAborted();
+      return outcome;
     } catch (error) {
-      throw signal?.aborted ? signal.reason : error;
+      throw signal.aborted ? signal.reason : error;
     } finally {
       clearTimeout(killer);
-      signal?.removeEventListener('abort', onAbort);
+      signal.removeEventListener('abort', onAbort);
     }
   }
 
@@ -129,8 +132,16 @@ class Child {
     if (this.#process.connected) this.#process.send(message);
   }
 
-  /** How the run ends: its outcome, the error it sent, or the process's death. */
-  ended(run: number, { onProgress, onText, onAnswer }: RunOptions): Promise<AnswerOutcome> {
+  /**
+   * How the run ends: its outcome, the error it sent, or the process's death.
+   *
+   * @param onFault hears what a listener throws.
+   */
+  ended(
+    run: number,
+    { onProgress, onText, onAnswer }: RunOptions,
+    onFault: (fault: unknown) => void,
+  ): Promise<AnswerOutcome> {
     return new Promise((resolve, reject) => {
       const settle = (act: () => void) => {
         this.#process.off('message', onMessage).off('close', onClose);
@@ -148,8 +159,8 @@ class Child {
         if (message.run !== run) return;
         try {
           hear(message);
-        } catch (error) {
-          settle(() => reject(error)); // A listener's fault is the run's, not the process's that listens.
+        } catch (fault) {
+          onFault(fault);
         }
       };
       this.#process.on('message', onMessage).on('close', onClose);

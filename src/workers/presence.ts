@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { WorkerAbout } from '../../queues/about.js';
 import type { RedisClient } from '../../queues/connection.js';
-import { findPackageRoot } from '../models/shipped.js';
+import { packageVersion } from '../models/shipped.js';
 
 /** How long what a worker says of itself outlives it, in seconds. */
 const expirySeconds = 60;
@@ -35,8 +33,4 @@ export class Presence {
     clearInterval(this.#timer);
     if (this.#redis.status === 'ready') await this.#redis.del(this.#key).catch(() => {});
   }
-}
-
-function packageVersion(): string {
-  return JSON.parse(readFileSync(join(findPackageRoot(), 'package.json'), 'utf8')).version;
 }
