@@ -35,7 +35,14 @@ export const compressionSchema = z.union([
   z.strictObject({ dominant: z.int().min(1), contextual: z.int().min(0) }),
 ]);
 
-export const overTimeSchema = z.strictObject({ duplicates: z.enum(['drop', 'keep']).optional() });
+export const overTimeSchema = z.strictObject({
+  duplicates: z.enum(['drop', 'keep']).optional(),
+  windows: z.enum(['merge', 'keep']).optional(),
+  budget: z.enum(['novelty', 'even']).optional(),
+  sinks: z.enum(['weaken', 'keep']).optional(),
+  dominant: z.enum(['attention', 'suppressed', 'coverage']).optional(),
+  merging: z.enum(['frame', 'clip']).optional(),
+});
 
 export const generationSchema = z.strictObject({
   maxNewTokens: z.int().min(1).max(4096).optional(),
@@ -154,7 +161,15 @@ export const resultSchema = z.strictObject({
   tokens: z.strictObject({ before: z.int(), after: z.int() }),
   /** Older workers did not say how many tokens were made of each; 0 of one that shows what the one before shows. */
   frames: z.array(
-    z.strictObject({ index: z.int(), ptsSeconds: z.number(), tokens: z.int().nullable().default(null) }),
+    z.strictObject({
+      index: z.int(),
+      ptsSeconds: z.number(),
+      tokens: z.int().nullable().default(null),
+      /** How many of them stand for merged patches, and for later frames; patches that an earlier frame's tokens stand for. */
+      merged: z.int().optional(),
+      static: z.int().optional(),
+      standIns: z.int().optional(),
+    }),
   ),
   timings: timingsSchema,
   model: z.strictObject({ name: z.string(), digest: z.string(), dtype: z.string() }),

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { parseCount } from './arguments.js';
+import { parseCount, parseSeconds } from './arguments.js';
 import {
   type Clip,
   type ClipOptions,
@@ -59,15 +59,6 @@ async function encodeClip(clip: Clip, path: string): Promise<void> {
   ffmpeg.stdin.end();
   const [code] = await closed;
   if (code !== 0) throw new Error(`ffmpeg ended with code ${code} on ${path}: ${complaint.trim()}`);
-}
-
-/** Below 2 seconds, two events often lie too close to be told apart in eight frames. */
-function parseSeconds(text: string): readonly [number, number] {
-  const [, least, most] = /^(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)$/.exec(text) ?? [];
-  const range = [Number(least), Number(most)] as const;
-  if (!(range[0] >= 2 && range[0] <= range[1] && range[1] <= 3600))
-    throw new RangeError(`\`--seconds\` must be a range within 2-3600 such as 2-20, got "${text}"`);
-  return range;
 }
 
 function parseKinds(text: string): ExtraKind[] {

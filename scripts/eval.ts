@@ -14,6 +14,7 @@ import { evaluateFlash } from './eval/flash.js';
 import { Journal } from './eval/journal.js';
 import { codeDigest, digestOf, shortDigest } from './eval/keys.js';
 import { type EvalOptions, type PartName, parseOptions, usage } from './eval/options.js';
+import { evaluateOverTime } from './eval/over-time.js';
 import { aroundMarkers, report, writeReport } from './eval/report.js';
 import type { ClipResult } from './eval/results.js';
 import { keptId, loadProjectors, mainBudget, type Project, workersProjector } from './eval/settings.js';
@@ -31,6 +32,8 @@ interface Models {
   readonly smaller: Model | undefined;
 }
 
+type Outcomes = Readonly<Record<string, PartOutcome>>;
+
 async function main(): Promise<void> {
   const options = readOptions();
   if (options.help) return console.log(usage);
@@ -42,10 +45,11 @@ async function main(): Promise<void> {
   const evaluation = await prepare(models.model, options, ending.signal);
   console.error(`eval: clips and results so far are in ${options.work}`);
   const { parts, flashClips, flashSeconds, besideClips, containerClips } = options;
-  const outcomes = {
+  const outcomes: Outcomes = {
     ...(await evaluateShortClips(evaluation, models.trained, options)),
     ...(parts.has('flash') && { flash: await evaluateFlash(evaluation, flashClips, flashSeconds) }),
     ...(models.smaller && { beside: await evaluateBeside(evaluation, models.smaller, besideClips) }),
+    ...(parts.has('over-time') && { overTime: await evaluateOverTime(evaluation, options.overTimeClips) }),
     ...(parts.has('video') && { video: await evaluateVideo(evaluation, options) }),
     ...(parts.has('containers') && { containers: await evaluateContainers(evaluation, containerClips) }),
   };
@@ -148,7 +152,7 @@ function printMistakes({ model, tuned }: Evaluation, results: readonly ClipResul
   }
 }
 
-function print(model: Model, options: EvalOptions, outcomes: Partial<Record<PartName, PartOutcome>>): void {
+function print(model: Model, options: EvalOptions, outcomes: Outcomes): void {
   const { seed, command, json } = options;
   const parts = Object.entries(outcomes);
   const text = report(

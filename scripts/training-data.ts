@@ -5,7 +5,7 @@
 import { closeSync, mkdirSync, openSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { parseCount } from './arguments.js';
+import { parseCount, parseSeconds } from './arguments.js';
 import {
   askAll,
   centreAt,
@@ -27,8 +27,12 @@ const PATCH_SHARE = 0.2;
 /** Frames are drawn at this size, whatever the clip's, and halved. */
 const RENDERED_SIZE = 2 * INPUT_SIZE;
 /** How many frames the views of a clip show, each of them twice. */
-const VIEW_FRAMES = [2, 4, 8, 12];
+const VIEW_FRAMES = [2, 4, 8, 12, 16, 32, 48, 64];
 const FLASH_PROBABILITY = 0.4;
+/** So few frames of a clip lie evenly. Of more, how many lie where something happens, at most, and how far from it. */
+const MOST_EVEN = 12;
+const EVENT_SHARE = 0.5;
+const NEAR_EVENT_SECONDS = 0.5;
 
 const HELP = `Usage: training-data --out DIR [options]
 
@@ -40,12 +44,28 @@ Options:
   --shards N        how many shards (default 1)
   --first N         number of the first one (default 0)
   --frames N        frames of a clip (default 12)
+  --seconds A-B     shortest and longest clip (default 2-20)
   --texts-only      writes the questions again, after their wording has changed; the pixels stay as they are
   --help            this text
 `;
 
-/** One frame from each of `count` equal parts of the clip, and mostly one of them from the flash. */
+/** As the worker chooses them: evenly in time, and in half of the clips some of them where something happens. */
 function pickFrames(scene: Scene, count: number, random: Random): number[] {
+  if (count <= MOST_EVEN || random.next() < 0.5) return pickEvenly(scene, count, random);
+  const { objects, flash, fps, frameCount } = scene;
+  const moments = [...objects, ...(flash ? [flash, flash] : [])].flatMap(({ first, end }) => [first, end]);
+  const near = Math.ceil(NEAR_EVENT_SECONDS * fps);
+  const events = random
+    .shuffle(moments.flatMap((moment) => Array.from({ length: 2 * near }, (_, i) => moment - near + i)))
+    .filter((frame) => frame > 0 && frame < frameCount)
+    .slice(0, random.index(Math.floor(count * EVENT_SHARE) + 1));
+  const chosen = new Set([...events, ...pickEvenly(scene, count - events.length, random)]);
+  while (chosen.size < count) chosen.add(random.index(frameCount));
+  return [...chosen].sort((a, b) => a - b);
+}
+
+/** One frame from each of `count` equal parts of the clip, and mostly one of them from the flash. */
+function pickEvenly(scene: Scene, count: number, random: Random): number[] {
   const part = scene.frameCount / count;
   const frames = Array.from({ length: count }, (_, i) =>
     Math.min(scene.frameCount - 1, Math.floor(i * part + random.next() * part)),
@@ -123,7 +143,9 @@ function describe(scene: Scene, frames: readonly number[], random: Random): unkn
   return {
     seed: scene.seed,
     objects: things,
-    views: [...VIEW_FRAMES, ...VIEW_FRAMES].map((count) => sampleView(scene, frames, count, random)),
+    views: VIEW_FRAMES.filter((count) => count <= frames.length)
+      .flatMap((count) => [count, count])
+      .map((count) => sampleView(scene, frames, count, random)),
   };
 }
 
@@ -131,9 +153,20 @@ function pointOf({ x, y }: { x: number; y: number }): [number, number] {
   return [Number(x.toFixed(4)), Number(y.toFixed(4))];
 }
 
+interface ClipSettings {
+  readonly frameCount: number;
+  readonly seconds: readonly [number, number];
+}
+
 /** The clip of a seed at the size of training, and the frames of it that are shown. */
-function sampleClip(seed: string, frameCount: number): { scene: Scene; frames: number[]; random: Random } {
-  const scene = { ...sampleScene(seed, { flashProbability: FLASH_PROBABILITY }), size: RENDERED_SIZE };
+function sampleClip(
+  seed: string,
+  { frameCount, seconds }: ClipSettings,
+): { scene: Scene; frames: number[]; random: Random } {
+  const scene = {
+    ...sampleScene(seed, { seconds, flashProbability: FLASH_PROBABILITY }),
+    size: RENDERED_SIZE,
+  };
   const random = createRandom(`${seed}/views`);
   return { scene, frames: pickFrames(scene, frameCount, random), random };
 }
@@ -142,11 +175,11 @@ function seedsOf(namespace: string, shard: number): string[] {
   return Array.from({ length: CLIPS_PER_SHARD }, (_, i) => `${namespace}/${shard}/${i}`);
 }
 
-function writePixels(name: string, seeds: readonly string[], frameCount: number): void {
+function writePixels(name: string, seeds: readonly string[], settings: ClipSettings): void {
   const pixelFile = openSync(`${name}.pixels`, 'w');
   const patchFile = openSync(`${name}.patches`, 'w');
   for (const seed of seeds) {
-    const { scene, frames } = sampleClip(seed, frameCount);
+    const { scene, frames } = sampleClip(seed, settings);
     const renderer = createRenderer(scene);
     for (const frame of frames) {
       writeSync(pixelFile, shrink(renderer.frame(frame), scene.size));
@@ -157,9 +190,9 @@ function writePixels(name: string, seeds: readonly string[], frameCount: number)
   closeSync(patchFile);
 }
 
-function writeTexts(name: string, seeds: readonly string[], frameCount: number): void {
+function writeTexts(name: string, seeds: readonly string[], settings: ClipSettings): void {
   const rows = seeds.map((seed) => {
-    const { scene, frames, random } = sampleClip(seed, frameCount);
+    const { scene, frames, random } = sampleClip(seed, settings);
     return JSON.stringify(describe(scene, frames, random));
   });
   // The description comes last and whole: a reader that sees it can use the shard.
@@ -182,6 +215,7 @@ function main(): void {
       shards: { type: 'string', default: '1' },
       first: { type: 'string', default: '0' },
       frames: { type: 'string', default: '12' },
+      seconds: { type: 'string', default: '2-20' },
       'texts-only': { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -194,13 +228,16 @@ function main(): void {
   const namespace = parseNamespace(values.namespace);
   const first = parseCount('first', values.first, 0);
   const end = first + parseCount('shards', values.shards, 1);
-  const frameCount = parseCount('frames', values.frames, 2);
+  const settings = {
+    frameCount: parseCount('frames', values.frames, 2),
+    seconds: parseSeconds(values.seconds),
+  };
   mkdirSync(values.out, { recursive: true });
   for (let shard = first; shard < end; shard++) {
     const name = join(values.out, `shard-${String(shard).padStart(4, '0')}`);
     const seeds = seedsOf(namespace, shard);
-    if (!values['texts-only']) writePixels(name, seeds, frameCount);
-    writeTexts(name, seeds, frameCount);
+    if (!values['texts-only']) writePixels(name, seeds, settings);
+    writeTexts(name, seeds, settings);
   }
 }
 

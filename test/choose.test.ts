@@ -19,6 +19,7 @@ import { ffmpeg, h264, publishedClip, temporaryFolder, testPattern } from './med
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
 const options = { timeoutMs: 60_000 };
+const four = { frames: 4 };
 
 /** Frames at ten a second of one grey each. */
 async function changeOf(...greys: number[]): Promise<{ change: number[]; events: number[] }> {
@@ -104,6 +105,17 @@ describe('frames with events', () => {
     expect(chooseFrames(timeline, {}, 5, [10])).toEqual([0, 10, 33, 66, 100]);
     // The only event is the last frame: it is taken once.
     expect(chooseFrames(timeline, {}, 5, [100])).toEqual([0, 25, 50, 75, 100]);
+  });
+
+  it('of a film with many cuts leave out nothing for long: half of them stay evenly spread', () => {
+    // A cut every 0.7 seconds in the first half, none in the second.
+    const cuts = Array.from({ length: 7 }, (_, i) => 7 * i + 3);
+    const chosen = chooseFrames(timeline, {}, 12, cuts);
+    const even = chooseFrames(timeline, {}, 6, []);
+    expect(chosen).toEqual(expect.arrayContaining(even));
+    const gaps = chosen.slice(1).map((index, i) => index - chosen[i]!);
+    expect(Math.max(...gaps)).toBe(20);
+    expect(chosen.filter((index) => cuts.includes(index))).toHaveLength(6);
   });
 
   it('keep to the range, and to the rate', () => {
@@ -228,7 +240,7 @@ describe('answering', () => {
     const { ptsSeconds } = video.index;
     const last = ptsSeconds.length - 1;
     const whole = await measureChange(scanFrames(video, [0, last], options), ptsSeconds);
-    const part = howToLook(video, { startSeconds: 14, endSeconds: 16 }, 4, 60_000)!;
+    const part = howToLook(video, { startSeconds: 14, endSeconds: 16 }, four, 60_000)!;
     expect([part.first, part.last]).toEqual([70, 230]);
     const change = await measureChange(scanFrames(video, [part.first, part.last], options), ptsSeconds);
     expect(Math.max(...whole.slice(140, 161))).toBeGreaterThan(0);
@@ -237,13 +249,13 @@ describe('answering', () => {
 
   it('makes do with keyframes where the time for decoding would not suffice', async () => {
     const video = await openVideo(at('flash.mp4'), defaultLimits);
-    expect(howToLook(video, {}, 4, 60_000)).toEqual({ first: 0, last: 99, keyframes: false });
-    expect(howToLook(video, {}, 4, 1)).toEqual({ first: 0, last: 99, keyframes: true });
-    expect(howToLook(video, { method: 'fast' }, 4, 60_000)?.keyframes).toBe(true);
+    expect(howToLook(video, {}, four, 60_000)).toEqual({ first: 0, last: 99, keyframes: false });
+    expect(howToLook(video, {}, four, 1)).toEqual({ first: 0, last: 99, keyframes: true });
+    expect(howToLook(video, { method: 'fast' }, four, 60_000)?.keyframes).toBe(true);
     // Within seven seconds of the range, and no further.
-    expect(howToLook(video, { startSeconds: 8, endSeconds: 9 }, 4, 60_000)).toMatchObject({ first: 10 });
+    expect(howToLook(video, { startSeconds: 8, endSeconds: 9 }, four, 60_000)).toMatchObject({ first: 10 });
     for (const sampling of [{ fps: 1 }, { method: 'uniform' as const }, { frames: 100 }]) {
-      expect(howToLook(video, sampling, 4, 60_000)).toBeNull();
+      expect(howToLook(video, sampling, four, 60_000)).toBeNull();
     }
   });
 });

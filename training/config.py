@@ -39,7 +39,7 @@ def text_config(vocab_size: int, size: str = "nano") -> LlamaConfig:
         vocab_size=vocab_size,
         **SIZES[size],
         num_key_value_heads=SIZES[size]["num_attention_heads"],
-        max_position_embeddings=2048,
+        max_position_embeddings=4096,
         rms_norm_eps=1e-5,
         tie_word_embeddings=False,
         bos_token_id=1,

@@ -17,6 +17,7 @@ from tokens import IMAGE, PAD, render_answer, render_prefix, render_question, re
 IGNORED, PREFIX, PADDING = -100, 0, -1
 # Questions only for training have long answers; the weight of their words beside the answers to the others.
 CAPTION_WEIGHT, TIMES_WEIGHT = 0.3, 0.5
+MOST_TIMES = 24  # words of an answer that lists times or events
 HARD_WEIGHT = 2.0  # of the two kinds that are learned last
 NONE = (0, 0)  # the budget "no compression": all patches, without CLS
 
@@ -121,12 +122,11 @@ def locate_events(tokenizer: Tokenizer, view: View, P: int) -> list[tuple[int, i
     return places
 
 
-def pack(tokenizer: Tokenizer, pts: list[float], T: int, questions: list[dict], asked_weight: float):
+def pack(tokenizer: Tokenizer, pts: list[float], counts: list[int], questions: list[dict], asked_weight: float):
     """Token ids, segment (0 is the prefix), position, target and loss weight of one clip's packed sequence."""
-    image = tokenizer.token_to_id(IMAGE)
-    ids = [
-        t for token in tokenizer.encode(render_prefix(pts)).ids for t in ([token] * T if token == image else [token])
-    ]
+    image, of_frame = tokenizer.token_to_id(IMAGE), iter(counts)
+    prefix = tokenizer.encode(render_prefix(pts)).ids
+    ids = [t for token in prefix for t in ([token] * next(of_frame) if token == image else [token])]
     P = len(ids)
     segments, positions, targets, weights = [PREFIX] * P, list(range(P)), [IGNORED] * P, [0.0] * P
     for i, q in enumerate(questions):
@@ -226,20 +226,21 @@ def align(view: View, rng: np.random.Generator) -> View:
     return view._replace(frames=[view.frames[moment]], pts=[view.pts[moment]], questions=[caption])
 
 
-def at_another_pace(view: View, rng: np.random.Generator) -> View:
+def at_another_pace(view: View, rng: np.random.Generator, paces: tuple[float, float]) -> View:
     """The same clip slower or faster, and sometimes cut from a longer one: only the times change."""
-    pace = np.exp(rng.uniform(np.log(0.5), np.log(40))) if rng.random() < 0.15 else 1.0
+    pace = np.exp(rng.uniform(*np.log(paces))) if rng.random() < 0.15 else 1.0
     start = rng.random() * 60 if rng.random() < 0.1 else 0.0
     pts = [round(t * pace + start, 3) for t in view.pts]
     again = [{**q, "answer": render_time(pts[q["moment"]])} if q["kind"] == "when" else q for q in view.questions]
     return view._replace(pts=pts, questions=again)
 
 
-def vary(view: View, rng: np.random.Generator, most_questions: int) -> View:
-    view = at_another_pace(view, rng)
+def vary(view: View, rng: np.random.Generator, most_questions: int, pace: tuple[float, float] = (0.5, 40)) -> View:
+    view = at_another_pace(view, rng, pace)
     chosen = [view.questions[i] for i in rng.permutation(len(view.questions))[:most_questions]]
     chosen = [{**q, "weight": HARD_WEIGHT} if q["kind"] in ("order", "when") else q for q in chosen]
-    return view._replace(questions=chosen + ask_moments(view, rng) + ask_times(view, rng) + [ask_end(view)])
+    times = [q for q in ask_times(view, rng) if len(q["answer"].split()) <= MOST_TIMES]
+    return view._replace(questions=chosen + ask_moments(view, rng) + times + [ask_end(view)])
 
 
 def make_batch(
@@ -247,9 +248,15 @@ def make_batch(
     views: list[View],
     visual: torch.Tensor,
     asked_weight: float = 0.0,
+    counts: list[list[int]] | None = None,
 ) -> dict:
-    """Views of F frames each and their visual tokens (B * F, T, D) -> tensors (B, S)."""
-    rows = [pack(tokenizer, v.pts, visual.shape[1], v.questions, asked_weight) for v in views]
+    """
+    Views of F frames each -> tensors (B, S). Visual tokens (B * F, T, D), or (all, D) with `counts` that say how many each
+    frame of each view has.
+    """
+    if counts is None:
+        counts, visual = [[visual.shape[1]] * len(v.frames) for v in views], visual.flatten(0, 1)
+    rows = [pack(tokenizer, v.pts, each, v.questions, asked_weight) for v, each in zip(views, counts)]
     S = max(len(row[0]) for row in rows)
     fill = (tokenizer.token_to_id(PAD), PADDING, 0, IGNORED, 0.0)
     columns = [[column + [empty] * (S - len(column)) for column in part] for part, empty in zip(zip(*rows), fill)]
@@ -266,9 +273,15 @@ def make_batch(
         "weights": weights,
         "visual": visual,
         "kinds": [[q["kind"] for q in v.questions] for v in views],
-        "tenths": torch.tensor([[int(render_time(t)[:-1].replace(".", "")) for t in v.pts] for v in views]),
+        "tenths": per_token([[int(render_time(t)[:-1].replace(".", "")) for t in v.pts] for v in views], counts),
+        "numbers": per_token([range(len(v.frames)) for v in views], counts),
         "bias": block_bias(segments),
     }
+
+
+def per_token(values: list, counts: list[list[int]]) -> torch.Tensor:
+    """A value a frame, for each of its visual tokens."""
+    return torch.tensor([v for row, each in zip(values, counts) for v, T in zip(row, each) for _ in range(T)])
 
 
 def block_bias(segments: torch.Tensor) -> torch.Tensor:

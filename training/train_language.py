@@ -164,10 +164,7 @@ class Clock(nn.Module):
 
     def loss(self, x: torch.Tensor, batch: dict, image: int) -> torch.Tensor:
         """x (B, S, H): the outputs of a block."""
-        T, (B, frames) = batch["visual"].shape[1], batch["tenths"].shape
-        visual = x[batch["ids"] == image]  # (B * F * T, H)
-        numbers = torch.arange(frames).expand(B, frames).flatten().repeat_interleave(T)
-        tenths = batch["tenths"].flatten().repeat_interleave(T)
+        visual, tenths, numbers = x[batch["ids"] == image], batch["tenths"], batch["numbers"]  # (all, H), (all), (all)
         some = torch.randint(len(visual), (CLOCK_TOKENS,))
         visual = F.rms_norm(visual[some].float(), visual.shape[-1:])
         known = torch.where(tenths[some] < TIMES, tenths[some], IGNORED)

@@ -7,13 +7,14 @@ export const usage = `Usage: npm run --silent eval -- [options]
 Makes clips from a seed, asks every question about them from the encoded file through the pipeline's own stages, with
 and without compression, and prints how many answers are right, with 95 % intervals (bootstrap over clips).
 
-  --parts, --suite LIST of short, curve, flash, beside, containers, video (default: short,curve,flash; beside too with --beside)
+  --parts, --suite LIST of short, curve, flash, beside, containers, over-time, video (default: short,curve,flash; beside too with --beside)
                         short   by kind: all tokens, VisionZip, random tokens, shuffled frames, frames of another
                                 clip, no frames, chance
                         curve   eight ways to keep 50, 25, 10, 5 and 2 % of the tokens
                         flash   one flash in minutes of video, with as many frames as fit into the context
                         beside  the compressed model beside a smaller one
-                        video   whole jobs on long videos: which frames, what is imagined, what need not be encoded
+                        over-time  stages that look from frame to frame, at 25, 10, 5 and 2 % of the tokens
+                        video   over-time, and whole jobs on long videos: which frames, what is imagined, what need not be encoded
                         containers  the same clips as MPEG-TS, Matroska, with wide pixels and in HDR10
   --seed S            of the clips (default: 77)
   --model DIR         a prepared model (default: models/nano)
@@ -26,6 +27,7 @@ and without compression, and prints how many answers are right, with 95 % interv
   --beside-clips N    how many of them for the two models (default: 80)
   --container-clips N  how many of them in other containers (default: 40)
   --still-clips N     how many of them that stand still at their end (default: 40)
+  --over-time-clips N  clips for the stages over time (default: 60)
   --flash-clips N     long clips, 1 to 10 minutes (default: 48, at most 1000)
   --quick             a few clips of each, long ones of a minute: to see that it works
   --work DIR          folder for clips and answers (default: .cache/eval). What is there is not asked again, unless
@@ -40,7 +42,7 @@ and without compression, and prints how many answers are right, with 95 % interv
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted.`;
 
-const partNames = ['short', 'curve', 'flash', 'beside', 'containers', 'video'] as const;
+const partNames = ['short', 'curve', 'flash', 'beside', 'containers', 'over-time', 'video'] as const;
 export type PartName = (typeof partNames)[number];
 
 export interface EvalOptions {
@@ -56,6 +58,7 @@ export interface EvalOptions {
   readonly besideClips: number;
   readonly containerClips: number;
   readonly stillClips: number;
+  readonly overTimeClips: number;
   readonly flashClips: number;
   readonly flashSeconds: readonly [number, number];
   readonly work: string;
@@ -88,6 +91,7 @@ export function parseOptions(args: readonly string[], root: string): EvalOptions
       'beside-clips': { type: 'string' },
       'container-clips': { type: 'string' },
       'still-clips': { type: 'string' },
+      'over-time-clips': { type: 'string' },
       'flash-clips': { type: 'string' },
       quick: { type: 'boolean', default: false },
       work: { type: 'string', default: join(root, '.cache/eval') },
@@ -112,6 +116,7 @@ export function parseOptions(args: readonly string[], root: string): EvalOptions
     besideClips: Math.min(short, clips('beside-clips', 80, 2)),
     containerClips: Math.min(short, clips('container-clips', 40, 2)),
     stillClips: Math.min(short, clips('still-clips', 40, 2)),
+    overTimeClips: clips('over-time-clips', 60, 2),
     // Chunks of two clips have a thousand seeds between them.
     flashClips: clips('flash-clips', 48, 1, 1000),
     flashSeconds: values.quick ? [60, 70] : [60, 600],
@@ -120,7 +125,14 @@ export function parseOptions(args: readonly string[], root: string): EvalOptions
   };
 }
 
-type ClipCount = 'count' | 'curve-clips' | 'beside-clips' | 'container-clips' | 'still-clips' | 'flash-clips';
+type ClipCount =
+  | 'count'
+  | 'curve-clips'
+  | 'beside-clips'
+  | 'container-clips'
+  | 'still-clips'
+  | 'over-time-clips'
+  | 'flash-clips';
 
 /** `--json` may stand without a file. */
 function withJsonTarget(args: readonly string[]): string[] {
@@ -136,6 +148,7 @@ function parseParts(list: string | undefined, beside: string | undefined): Set<P
       throw new RangeError(`\`--parts\` takes ${partNames.join(', ')}, got "${part}"`);
     }
   }
+  if (parts.has('video')) parts.add('over-time');
   if (parts.has('beside') && !beside) throw new TypeError('the part beside needs `--beside DIR`');
   return parts;
 }

@@ -7,8 +7,10 @@ import {
   type AskJobInput,
   askJobSchema,
   generationSchema,
+  overTimeSchema,
   samplingSchema,
 } from '../../queues/schemas.js';
+import { noOverTime } from '../pipeline/over-time/stages.js';
 import { settings } from './connect.js';
 import { usageError } from './exit.js';
 
@@ -30,7 +32,7 @@ export interface JobOptions {
   readonly stop?: string[];
   readonly model?: string;
   readonly strict?: boolean;
-  readonly keepDuplicates?: boolean;
+  readonly overTime?: AskJob['overTime'];
 }
 
 /** The settings of a job: everything but its video and its questions. */
@@ -60,8 +62,9 @@ export function addJobOptions(command: Command, modelHelp: string): Command {
       compression,
     )
     .option(
-      '--keep-duplicates',
-      'encode also the frames that show what the one before shows (default with --compression none)',
+      '--over-time <how>',
+      `what is done about what repeats: none, or stages such as windows=keep,budget=even (${overTimeChoices()}; default: what was measured to be best, none with --compression none)`,
+      overTime,
     )
     .option('--max-new-tokens <n>', 'upper bound of an answer in tokens (default: 64)', wholeNumber)
     .option('--temperature <n>', 'above 0 samples the answer (default: 0, greedy)', decimal)
@@ -96,7 +99,7 @@ export function jobSettings(options: JobOptions): OptionSettings {
     generation: given(generation),
     compression: options.compression ?? 'auto',
     model: options.model ?? settings().model,
-    ...(options.keepDuplicates && { overTime: { duplicates: 'keep' as const } }),
+    ...(options.overTime && { overTime: options.overTime }),
     ...(options.strict && { strict: true }),
   };
 }
@@ -177,6 +180,20 @@ function compression(text: string): AskJob['compression'] {
   const match = /^([1-9]\d*)\+(\d+)$/.exec(text);
   if (match) return { dominant: Number(match[1]), contextual: Number(match[2]) };
   throw new InvalidArgumentError(`expected auto, none or dominant+contextual such as 14+3, got "${text}"`);
+}
+
+/** `none`, or stages with what they are to be. */
+function overTime(text: string): AskJob['overTime'] {
+  if (text === 'none') return noOverTime;
+  const stages = Object.fromEntries(text.split(',').map((stage) => stage.split('=', 2)));
+  const parsed = overTimeSchema.safeParse(stages);
+  if (parsed.success) return parsed.data;
+  throw new InvalidArgumentError(`expected none, or some of ${overTimeChoices()}, got "${text}"`);
+}
+
+function overTimeChoices(): string {
+  const stages = Object.entries(overTimeSchema.shape);
+  return stages.map(([name, { def }]) => `${name}=${def.innerType.options.join('|')}`).join(', ');
 }
 
 function collect(text: string, previous: string[] = []): string[] {

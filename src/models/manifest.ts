@@ -58,7 +58,12 @@ export const manifestSchema = z.strictObject({
   /** Whether each frame's time is written into the prompt before its tokens. */
   frameTimes: z.boolean(),
   defaults: z.strictObject({
+    /** Of a short video. */
     frames: count,
+    /** Of a long one: what the model was trained on. */
+    mostFrames: count.optional(),
+    /** Between the two. */
+    framesPerSecond: z.number().positive().optional(),
     /** What `auto` compression keeps of a frame. */
     compression: z.strictObject({ dominant: count, contextual: z.int().min(0) }),
   }),

@@ -39,5 +39,7 @@ export const preprocessorConfigSchema = z.looseObject({
   image_mean: channels,
   image_std: deviations,
   image_grid_pinpoints: resolutionsSchema,
+  /** SmolVLM2: how it samples a video. */
+  video_sampling: z.object({ fps: z.number().positive().default(1), max_frames: edge }).nullish(),
 });
 export type PreprocessorConfig = z.infer<typeof preprocessorConfigSchema>;

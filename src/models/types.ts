@@ -121,13 +121,23 @@ export interface Chat {
   detokenize(ids: readonly number[]): string;
 }
 
+/** How many frames of a video a model is shown where nobody says how many. */
+export interface FrameDefaults {
+  /** Of a short one. */
+  readonly frames: number;
+  /** Of a long one: as many as it was trained on. Default `frames`. */
+  readonly mostFrames?: number;
+  /** Between the two: so many a second. Default 1. */
+  readonly framesPerSecond?: number;
+}
+
 /** What is known of a model without its weights. */
 export interface ModelOutline {
   readonly name: string;
   /** sha256 over the model's files. */
   readonly digest: string;
   readonly dtype: string;
-  readonly defaults: { readonly frames: number; readonly compression: TokenBudget };
+  readonly defaults: FrameDefaults & { readonly compression: TokenBudget };
   readonly vision: Omit<Vision, 'prepare' | 'encode' | 'project'>;
   readonly language: Pick<Language, 'contextLength'>;
   readonly chat: Chat;

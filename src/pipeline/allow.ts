@@ -5,7 +5,8 @@ import { planTokens } from './budget.js';
 import { chooseFrames } from './choose.js';
 import { orderOfAll } from './crop-order.js';
 import { defaultMaxNewTokens } from './generate.js';
-import { type Timeline, withFrames } from './sample.js';
+import { stagesOf } from './over-time/stages.js';
+import { type Timeline, usualFrames, withFrames } from './sample.js';
 import type { Allowance, CompleteRequest, Compression, Plan } from './types.js';
 
 /** What may be spent on a video for some of the questions. */
@@ -42,7 +43,8 @@ export function allow(
 ): Allowed[] {
   const { questions, sampling } = request;
   const { ptsSeconds } = timeline;
-  const wanted = chooseFrames(timeline, sampling, model.defaults.frames, events);
+  const usual = usualFrames(timeline, sampling, model.defaults);
+  const wanted = chooseFrames(timeline, sampling, usual, events);
   const framesOf = (count: number) =>
     count === wanted.length ? wanted : chooseFrames(timeline, withFrames(sampling, count), count, events);
   const durationSeconds = durationOf(ptsSeconds);
@@ -68,8 +70,7 @@ export function allow(
       ...{ indices: framesOf(plan.frames), budget: plan.budget, durationSeconds, inCrops },
       tokensBefore: plan.frames * plan.tokensPerFrameBefore,
       visualTokens: plan.frames * plan.tokensPerFrame,
-      // Who asks for every token gets those of every frame.
-      duplicates: request.overTime?.duplicates ?? (plan.budget ? ('drop' as const) : ('keep' as const)),
+      overTime: stagesOf(request.overTime, plan.budget !== null),
     };
     together.set(key, { allowance, plan, questions: [position] });
   });

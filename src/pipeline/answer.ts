@@ -74,7 +74,7 @@ export class VideoSession {
     video: OpenedVideo,
   ): Promise<readonly number[]> {
     const { sampling, limits } = this.#request;
-    const how = howToLook(video, sampling, this.#model.defaults.frames, limits.decodeTimeoutMs);
+    const how = howToLook(video, sampling, this.#model.defaults, limits.decodeTimeoutMs);
     if (how === null) return [];
     this.#events ??= await clock.measure('chooseMs', () =>
       lookForEvents(video, how, {

@@ -3,10 +3,12 @@ import type { OpenedVideo } from '../media/open.js';
 import type { Frame } from '../media/types.js';
 import type { Model } from '../models/types.js';
 import { dropDuplicates } from './duplicates.js';
-import { encodeFrames } from './encode.js';
+import { type EncodedPair, encodeFrames } from './encode.js';
+import { framesTogether } from './over-time/compress-frames.js';
+import { looksAcross } from './over-time/stages.js';
 import type { StageClock } from './timings.js';
-import { makeTokens } from './tokens.js';
-import type { Allowance, SampledFrame, TokenBlock, VideoTokens } from './types.js';
+import { compressTogether, projectKept } from './tokens.js';
+import type { Allowance, Origin, SampledFrame, TokenBlock, VideoTokens } from './types.js';
 
 export interface EncodeVideoOptions extends Omit<DecodeOptions, 'strategy'> {
   readonly clock: StageClock;
@@ -25,7 +27,7 @@ export interface EncodeVideoOptions extends Omit<DecodeOptions, 'strategy'> {
 export async function encodeVideo(
   model: Pick<Model, 'vision' | 'language' | 'onnxMs'>,
   video: OpenedVideo,
-  { indices, budget, tokensBefore, durationSeconds, inCrops, duplicates }: Allowance,
+  { indices, budget, tokensBefore, durationSeconds, inCrops, overTime }: Allowance,
   { clock, onFrame, onDuplicate, ...options }: EncodeVideoOptions,
 ): Promise<VideoTokens> {
   const { signal } = options;
@@ -35,31 +37,76 @@ export async function encodeVideo(
     dropped.push({ ...frame, rgb: new Uint8Array(0) });
     onDuplicate?.(frame);
   };
-  const frames = duplicates === 'drop' ? dropDuplicates(decoded, drop) : decoded;
-  const blocks: TokenBlock[] = [];
-  for await (const pair of encodeFrames(model, frames, { clock, signal, inCrops })) {
-    const block = await makeTokens(model, pair, budget, clock);
-    blocks.push(block);
-    await onFrame?.(pair.frame, block);
+  const frames = overTime.duplicates === 'drop' ? dropDuplicates(decoded, drop) : decoded;
+  const pairs = encodeFrames(model, frames, { clock, signal, inCrops });
+  const together = budget && !inCrops && looksAcross(overTime) ? framesTogether : 1;
+  const made: MadeFrame[] = [];
+  for await (const group of inGroups(pairs, together, onFrame !== undefined)) {
+    const kept = await clock.measure('compressMs', () =>
+      compressTogether(model.vision, group, budget, overTime),
+    );
+    for (const [i, { frame }] of group.entries()) {
+      const compressed = kept[i]!;
+      const block = await clock.measure('projectMs', () =>
+        projectKept(model, frame, compressed, budget !== null),
+      );
+      made.push({ block, standIns: compressed[0]!.standIns });
+      await onFrame?.(frame, block);
+    }
   }
   const { H } = model.language;
-  return { H, tokensBefore, durationSeconds, inCrops, ...stretchSpans(blocks, dropped) };
+  return { H, tokensBefore, durationSeconds, inCrops, ...stretchSpans(made, dropped) };
 }
 
-/** A block stands for the frames behind it that were left out. */
+interface MadeFrame {
+  readonly block: TokenBlock;
+  readonly standIns: number | undefined;
+}
+
+/** Frames that are compressed together. Their pictures are held only for who listens. */
+async function* inGroups(
+  pairs: AsyncIterable<EncodedPair>,
+  size: number,
+  withPictures: boolean,
+): AsyncGenerator<EncodedPair[]> {
+  let group: EncodedPair[] = [];
+  for await (const { frame, encoded } of pairs) {
+    group.push({ frame: withPictures ? frame : { ...frame, rgb: new Uint8Array(0) }, encoded });
+    if (group.length < size) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
+}
+
+/** A block stands for the frames behind it that were left out, or of which no token was kept. */
 function stretchSpans(
-  blocks: readonly TokenBlock[],
+  made: readonly MadeFrame[],
   dropped: readonly Pick<Frame, 'index' | 'ptsSeconds'>[],
 ): Pick<VideoTokens, 'blocks' | 'frames'> {
-  const frames: SampledFrame[] = [];
+  const frames: SampledFrame[] = [
+    ...made.map(describe),
+    ...dropped.map(({ index, ptsSeconds }) => ({ index, ptsSeconds, tokens: 0 })),
+  ];
+  frames.sort((a, b) => a.index - b.index);
+  const blocks = made.map(({ block }) => block).filter(({ T }) => T > 0);
   const stretched = blocks.map((block, i) => {
-    const { span, T } = block;
+    const { span } = block;
     const next = blocks[i + 1]?.span.first ?? Number.POSITIVE_INFINITY;
-    const own = dropped.filter(({ index }) => index > span.first && index < next);
-    frames.push({ index: span.first, ptsSeconds: span.startSeconds, tokens: T });
-    for (const { index, ptsSeconds } of own) frames.push({ index, ptsSeconds, tokens: 0 });
-    const last = own.at(-1);
-    return last ? { ...block, span: { ...span, last: last.index, endSeconds: last.ptsSeconds } } : block;
+    const last = frames.findLast(({ index }) => index >= span.first && index < next)!;
+    return { ...block, span: { ...span, last: last.index, endSeconds: last.ptsSeconds } };
   });
   return { blocks: stretched, frames };
+}
+
+function describe({ block: { span, T, origins }, standIns }: MadeFrame): SampledFrame {
+  const count = (kind: Origin['kind']) => origins.filter((origin) => origin.kind === kind).length;
+  const counts = { merged: count('contextual'), static: count('static'), standIns };
+  const told = Object.entries(counts).filter(([, value]) => value);
+  return {
+    index: span.first,
+    ptsSeconds: span.startSeconds,
+    tokens: T,
+    ...Object.fromEntries(told),
+  };
 }

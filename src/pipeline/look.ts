@@ -1,8 +1,9 @@
 import type { FrameCells } from '../media/cells.js';
 import type { OpenedVideo } from '../media/open.js';
 import { estimateScanMs, scanFrames } from '../media/scan.js';
+import type { FrameDefaults } from '../models/types.js';
 import { AROUND_SECONDS, findEvents, measureChange } from './change.js';
-import { candidates, sampleFrames } from './sample.js';
+import { candidates, sampleFrames, usualFrames } from './sample.js';
 import type { ChangeStore, Sampling } from './types.js';
 
 /** Which frames are compared to find events. */
@@ -20,13 +21,13 @@ const SHARE_OF_TIMEOUT = 1 / 3;
 export function howToLook(
   video: OpenedVideo,
   sampling: Sampling,
-  defaultFrames: number,
+  defaults: FrameDefaults,
   timeoutMs: number,
 ): Look | null {
   const { method = 'auto', fps } = sampling;
   if (method === 'uniform' || fps !== undefined || video.info.isStill || video.animation) return null;
   const [start, end] = candidates(video, sampling);
-  if (sampleFrames(video, sampling, defaultFrames).length > end - start) return null;
+  if (sampleFrames(video, sampling, usualFrames(video, sampling, defaults)).length > end - start) return null;
   const { ptsSeconds } = video.index;
   let [first, last] = [start, end];
   while (first > 0 && ptsSeconds[start]! - ptsSeconds[first - 1]! <= AROUND_SECONDS) first--;

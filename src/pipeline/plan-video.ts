@@ -48,7 +48,7 @@ export async function planVideo(
   const { signal } = options;
   const video = await openVideo(request.video, limits, { signal, strict: request.strict });
   const timeoutMs = limits.decodeTimeoutMs;
-  const how = howToLook(video, sampling, model.defaults.frames, timeoutMs);
+  const how = howToLook(video, sampling, model.defaults, timeoutMs);
   const events = how ? await lookForEvents(video, how, { ...options, timeoutMs }) : [];
   const asked = { questions, generation };
   const [{ allowance, plan }] = allow(

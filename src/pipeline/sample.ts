@@ -1,4 +1,5 @@
 import { InputError } from '../errors.js';
+import type { FrameDefaults } from '../models/types.js';
 import type { Sampling } from './types.js';
 
 /** What sampling has to know of a video. */
@@ -31,6 +32,22 @@ export function sampleFrames(timeline: Timeline, sampling: Sampling, defaultFram
   const atRate = everyInterval(ptsSeconds, first, last, 1 / sampling.fps);
   const { maxFrames = Number.POSITIVE_INFINITY } = sampling;
   return atRate.length > maxFrames ? spread(ptsSeconds, first, last, maxFrames) : atRate;
+}
+
+/**
+ * How many frames a video gets where nobody says how many: its length by the model's rate, no fewer than the model shows of a
+ * short video, and no more than it was trained on.
+ *
+ * @throws as `sampleFrames`.
+ */
+export function usualFrames(
+  timeline: Timeline,
+  sampling: Sampling,
+  { frames, mostFrames = frames, framesPerSecond = 1 }: FrameDefaults,
+): number {
+  const [first, last] = candidates(timeline, sampling);
+  const seconds = timeline.ptsSeconds[last]! - timeline.ptsSeconds[first]!;
+  return Math.max(frames, Math.min(mostFrames, Math.round(seconds * framesPerSecond)));
 }
 
 /** The same range with so many frames, and no rate. */

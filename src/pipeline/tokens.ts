@@ -4,8 +4,10 @@ import type { Model, TokenBudget } from '../models/types.js';
 import { compressFrame, keepAll } from './compress.js';
 import { orderOfAll, orderOfKept } from './crop-order.js';
 import type { EncodedPair } from './encode.js';
+import { compressFrames } from './over-time/compress-frames.js';
+import { noOverTime } from './over-time/stages.js';
 import type { StageClock } from './timings.js';
-import type { CompressedFrame, Origin, TokenBlock } from './types.js';
+import type { CompressedFrame, Origin, OverTimeStages, TokenBlock } from './types.js';
 
 type TokensModel = Pick<Model, 'vision'> & { readonly language: Pick<Model['language'], 'H' | 'embed'> };
 
@@ -22,11 +24,25 @@ export async function makeTokens(
   budget: TokenBudget | null,
   clock: StageClock,
 ): Promise<TokenBlock> {
-  const { keepsCls } = model.vision;
-  const kept = await clock.measure('compressMs', () =>
-    encoded.map((crop) => (budget ? compressFrame(crop, budget) : keepAll(crop, keepsCls))),
+  const [kept] = await clock.measure('compressMs', () =>
+    compressTogether(model.vision, [{ encoded }], budget, noOverTime),
   );
-  return clock.measure('projectMs', () => projectKept(model, frame, kept, budget !== null));
+  return clock.measure('projectMs', () => projectKept(model, frame, kept!, budget !== null));
+}
+
+/** The first half of `makeTokens` for frames in a row: for each the kept tokens of its crops. */
+export function compressTogether(
+  { keepsCls }: Pick<Model['vision'], 'keepsCls'>,
+  frames: readonly Pick<EncodedPair, 'encoded'>[],
+  budget: TokenBudget | null,
+  stages: OverTimeStages,
+): CompressedFrame[][] {
+  if (!budget) return frames.map(({ encoded }) => encoded.map((crop) => keepAll(crop, keepsCls)));
+  if (frames.length === 1) {
+    return [frames[0]!.encoded.map((crop) => compressFrame(crop, budget, { select: stages.dominant }))];
+  }
+  const whole = frames.map(({ encoded }) => encoded[0]!);
+  return compressFrames(whole, budget, stages).map((frame) => [frame]);
 }
 
 /** The second half of `makeTokens`: the kept tokens of a frame or of its crops, projected and in order. */
@@ -38,7 +54,8 @@ export async function projectKept(
 ): Promise<TokenBlock> {
   const { vision, language } = model;
   const { index, ptsSeconds } = frame;
-  const projected = await vision.project(concatenate(kept), kept.length * kept[0]!.T, compressed);
+  const T = kept.length * kept[0]!.T;
+  const projected = T === 0 ? new Float32Array(0) : await vision.project(concatenate(kept), T, compressed);
   const origins = kept.flatMap(originsOf);
   const block = {
     span: { first: index, last: index, startSeconds: ptsSeconds, endSeconds: ptsSeconds },
@@ -60,11 +77,17 @@ function concatenate(kept: readonly CompressedFrame[]): Float32Array {
   return all;
 }
 
-function originsOf({ dominantIndices, contextualMembers }: CompressedFrame, crop: number): Origin[] {
-  return [
+function originsOf({ dominantIndices, contextualMembers, reach }: CompressedFrame, crop: number): Origin[] {
+  const origins = [
     ...dominantIndices.map((row): Origin => ({ kind: 'dominant', crop, rows: [row] })),
     ...contextualMembers.map((rows): Origin => ({ kind: 'contextual', crop, rows })),
   ];
+  if (!reach) return origins;
+  return origins.map((origin, t) => {
+    const frames = reach[t]!;
+    if (frames.first === frames.last) return origin;
+    return { ...origin, kind: origin.kind === 'dominant' ? 'static' : origin.kind, frames };
+  });
 }
 
 /** Of the tokens of all crops, numbered crop after crop, and `NEWLINE`. */

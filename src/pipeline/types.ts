@@ -47,6 +47,16 @@ export interface CompressedFrame {
    * Empty where nothing was merged.
    */
   readonly contextualMembers: readonly (readonly number[])[];
+  /** (T) where something was merged over time: the frames that each token stands for. Default its own. */
+  readonly reach?: readonly FrameReach[];
+  /** Patches of it for which an earlier frame's tokens stand; default 0. */
+  readonly standIns?: number;
+}
+
+/** From one to another of the sampled frames, by their positions. */
+export interface FrameReach {
+  readonly first: number;
+  readonly last: number;
 }
 
 /** Sampled frames, first to last, that tokens stand for. */
@@ -61,12 +71,17 @@ export interface Span {
 
 /** Where a visual token came from. */
 export interface Origin {
-  /** `newline` is a learned embedding between rows of a picture's tokens, and came from none. */
-  readonly kind: 'dominant' | 'contextual' | 'newline';
+  /**
+   * `static` is a patch that shows the same in several frames, as their mean. `newline` is a learned embedding between rows
+   * of a picture's tokens, and came from none.
+   */
+  readonly kind: 'dominant' | 'contextual' | 'static' | 'newline';
   /** Which crop of a picture, 0 for the whole; 0 for a frame of a video. */
   readonly crop: number;
   /** Rows of the tower's output that went into it, its target first. With a CLS token that one is row 0. */
   readonly rows: readonly number[];
+  /** The frames that it stands for, where they are more than its own. */
+  readonly frames?: FrameReach;
 }
 
 /** Visual tokens that stand in the prompt together, in the language model's width. */
@@ -86,13 +101,32 @@ export interface SampledFrame {
   readonly ptsSeconds: number;
   /** Visual tokens that were made of it; 0 where it shows what the one before shows, whose tokens stand for it. */
   readonly tokens: number;
+  /** Of these, how many stand for patches that were merged. */
+  readonly merged?: number;
+  /** Of these, how many stand for later frames, too. */
+  readonly static?: number;
+  /** Patches of it that were left out, since tokens of an earlier frame stand for them. */
+  readonly standIns?: number;
 }
 
-/** What is done about what repeats over time. */
+/** What is done about what repeats over time; each stage by itself. Defaults: `defaultOverTime`. */
 export interface OverTime {
-  /** `drop` (default): a frame that shows what the one before shows is not encoded. `keep`: every frame is. */
+  /** `drop`: a frame that shows what the one before shows is not encoded. */
   readonly duplicates?: 'drop' | 'keep';
+  /** `merge`: in frames in a row, a patch that shows the same is sent once: see `findStaticWindows`. */
+  readonly windows?: 'merge' | 'keep';
+  /** `novelty`: a frame gets more tokens the less it is like those before it: see `shareByNovelty`. */
+  readonly budget?: 'novelty' | 'even';
+  /** `weaken`: patches that draw attention in every frame count less: see `weakenSinks`. */
+  readonly sinks?: 'weaken' | 'keep';
+  /** Which patches are dominant: see `CompressOptions.select`. */
+  readonly dominant?: 'attention' | 'suppressed' | 'coverage';
+  /** `clip`: tokens are merged over several frames, instead of VisionZip and the stages before: see `mergeClipWide`. */
+  readonly merging?: 'frame' | 'clip';
 }
+
+/** Every stage on or off. */
+export type OverTimeStages = Required<OverTime>;
 
 /** A video as the language model will see it: independent of every question. */
 export interface VideoTokens {
@@ -118,7 +152,7 @@ export interface Allowance {
   readonly visualTokens: number;
   readonly durationSeconds: number;
   readonly inCrops: boolean;
-  readonly duplicates: 'drop' | 'keep';
+  readonly overTime: OverTimeStages;
 }
 
 /** `auto`: what fits, VisionZip's split. `none`: every patch token. Or a budget a frame. */
@@ -219,7 +253,7 @@ export interface AnswerRequest {
   readonly sampling?: Sampling;
   /** Default `auto`. */
   readonly compression?: Compression;
-  /** Default: duplicates are dropped, unless every token is asked for (`compression: 'none'`). */
+  /** Default: `defaultOverTime`, and nothing of it where every token is asked for (`compression: 'none'`). */
   readonly overTime?: OverTime;
   /** Default: greedy, at most 64 tokens. */
   readonly generation?: Generation;

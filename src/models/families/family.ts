@@ -1,4 +1,5 @@
 import type { Manifest } from '../manifest.js';
+import type { FrameDefaults } from '../types.js';
 
 /** How the models of one architecture show a video to their language model: what none of their files says. */
 export interface Family {
@@ -15,6 +16,6 @@ export interface Family {
   readonly newline: Manifest['newlineTokens'];
   /** Whether a still picture is looked at in several crops. */
   readonly crops?: true;
-  /** Frames of a video where nobody says how many. */
-  readonly frameCount: number;
+  /** Frames of a video where nobody says how many, and the model's own files say nothing. */
+  readonly defaultFrames: FrameDefaults;
 }

@@ -7,5 +7,5 @@ export const llava: Family = {
   order: 'compress-project',
   frames: 'images',
   newline: 'none',
-  frameCount: 8,
+  defaultFrames: { frames: 8 },
 };

@@ -2,6 +2,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import { InputError } from '../../errors.js';
 import { createPictureCrops } from '../crops.js';
+import type { Family } from '../families/family.js';
 import { findFamily } from '../families/index.js';
 import { manifestFile, readJson, readModelFolder } from '../folder.js';
 import { Graph } from '../graph/graph.js';
@@ -13,6 +14,7 @@ import { createPreprocessor } from '../preprocess.js';
 import type { PreprocessorConfig } from '../preprocessor-config.js';
 import { contextLength, publishedConfigSchema } from '../published-config.js';
 import { splitBudget } from '../split-budget.js';
+import type { FrameDefaults } from '../types.js';
 import { castEdges } from './edges.js';
 import { prepareVision } from './encoder.js';
 import { cutLogits } from './logits.js';
@@ -92,7 +94,7 @@ export async function prepareModel(dir: string, options: PrepareOptions = {}): P
     ...(resolutions && { pictureResolutions: resolutions }),
     contextLength: contextLength(config),
     frameTimes: false,
-    defaults: { frames: family.frameCount, compression: splitBudget(vision.budget) },
+    defaults: { ...framesOf(preprocessor, family), compression: splitBudget(vision.budget) },
     weights: await describeWeights(path, graphs.files),
   };
   const differences = [...(vision.difference ? [vision.difference] : []), ...decoder.differences];
@@ -103,6 +105,20 @@ export async function prepareModel(dir: string, options: PrepareOptions = {}): P
   }
   await writeFile(join(path, manifestFile), `${JSON.stringify(manifestSchema.parse(manifest), null, 2)}\n`);
   return { manifest, differences };
+}
+
+/** How the model's own files say that a video is sampled; else what is known of its family. */
+function framesOf(
+  { video_sampling: sampling }: PreprocessorConfig,
+  { defaultFrames }: Family,
+): FrameDefaults {
+  if (!sampling) return defaultFrames;
+  const { frames } = defaultFrames;
+  return {
+    frames: Math.min(frames, sampling.max_frames),
+    mostFrames: sampling.max_frames,
+    framesPerSecond: sampling.fps,
+  };
 }
 
 /** That a still picture is cut into crops from; none where the files name none, or CLS goes to the language model. */
