@@ -9,7 +9,7 @@ import { decodeFrames } from '../src/media/decode.js';
 import { defaultLimits, openVideo } from '../src/media/open.js';
 import { scanFrames } from '../src/media/scan.js';
 import { answerVideo } from '../src/pipeline/answer.js';
-import { findEvents, measureChange } from '../src/pipeline/change.js';
+import { findEvents, measureChange, measureSurprise } from '../src/pipeline/change.js';
 import { chooseFrames } from '../src/pipeline/choose.js';
 import { howToLook } from '../src/pipeline/look.js';
 import { changeFile } from '../src/sources/changes.js';
@@ -54,6 +54,25 @@ describe('how much changes at a frame', () => {
     }
     const change = await measureChange(frames(), ptsSeconds);
     expect([...change]).toEqual([0, 0, 190]);
+  });
+});
+
+describe('how surprising a packet is', () => {
+  it('is how much larger it is than those around it, keyframes aside', () => {
+    const ptsSeconds = Array.from({ length: 100 }, (_, i) => i / 10);
+    const sizes = ptsSeconds.map((_, i) => (i === 40 ? 300 : i === 50 ? 900 : 100));
+    const surprise = measureSurprise(sizes, [0, 50], ptsSeconds);
+    // Three times the usual size: twice more.
+    expect([...surprise].map((one, i) => [i, one]).filter(([, one]) => one! > 0)).toEqual([[40, 80]]);
+    expect(
+      Math.max(
+        ...measureSurprise(
+          sizes.map(() => Number.NaN),
+          [0],
+          ptsSeconds,
+        ),
+      ),
+    ).toBe(0);
   });
 });
 
@@ -202,6 +221,19 @@ describe('answering', () => {
     const uniform = await answerVideo(fakeModel(['red']), { ...request, sampling: { method: 'uniform' } });
     expect(uniform.frames.map(({ ptsSeconds }) => ptsSeconds)).toEqual([0, 3.3, 6.6, 9.9]);
     expect([uniform.plan.events, uniform.timings.chooseMs]).toEqual([0, 0]);
+  });
+
+  it('finds by the sizes of packets alone what happens between keyframes', async () => {
+    const pattern = ['-f', 'lavfi', '-i', 'testsrc=size=128x128:rate=10:duration=10'];
+    const flash = "drawgrid=w=8:h=8:t=3:color=red:enable='between(t,6.2,6.5)'";
+    await ffmpeg(...pattern, '-vf', flash, ...h264(100), '-sc_threshold', '0', at('pattern.mp4'));
+    const sampling = { method: 'fast' as const };
+    const { frames } = await answerVideo(fakeModel(['red']), {
+      ...request,
+      video: at('pattern.mp4'),
+      sampling,
+    });
+    expect(frames.some(({ ptsSeconds }) => isRed(ptsSeconds))).toBe(true);
   });
 
   it('keeps what it found, and does not look again', async () => {

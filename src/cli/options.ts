@@ -50,7 +50,7 @@ export function addJobOptions(command: Command, modelHelp: string): Command {
     .addOption(
       new Option(
         '--sampling <how>',
-        'which frames: auto (half of them evenly, up to half where most changes: the video is decoded once for that), fast (the same by keyframes alone) or uniform (default: auto)',
+        'which frames: auto (half of them evenly, up to half where most changes: the video is decoded once for that), fast (the same by keyframes and the sizes of packets alone) or uniform (default: auto)',
       ).choices(['auto', 'fast', 'uniform']),
     )
     .option('--fast', 'the same as --sampling fast')

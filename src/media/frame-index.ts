@@ -13,6 +13,8 @@ export interface Entry {
   readonly isPlaceholder?: boolean;
   /** Position of its bytes in the file; NaN where it is not known. */
   readonly position: number;
+  /** How many they are; NaN where it is not known. */
+  readonly size: number;
 }
 
 /** Four hours at 125 frames a second. Videos with more frames are refused. */
@@ -28,6 +30,8 @@ export interface FrameIndex {
   readonly keyframes: Uint32Array;
   /** Positions in the file of their packets, in bytes; NaN where they are not known. */
   readonly bytes: Float64Array;
+  /** How large these are, in bytes; NaN where it is not known. */
+  readonly sizes: Float64Array;
   /** Positions in `ptsSeconds` at which the container's clock jumped or started again; the first is 0. */
   readonly parts: Uint32Array;
   /** Of each part, the position of the first packet in the file, in bytes. */
@@ -82,6 +86,7 @@ export function buildIndex(
     containerSeconds: Float64Array.from(frames, ({ pts }) => pts),
     keyframes: Uint32Array.from(frames.flatMap(({ key }, i) => (key || i === 0 ? [i] : []))),
     bytes: Float64Array.from(frames, ({ position }) => position),
+    sizes: Float64Array.from(frames, ({ size }) => size),
     parts: Uint32Array.from(parts),
     partBytes: Float64Array.from(shown, (part) => Math.min(...part.map(({ position }) => position))),
     unread: entries.length - clocks.reduce((sum, clock) => sum + clock.length, 0),

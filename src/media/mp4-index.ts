@@ -127,6 +127,7 @@ function readTrack(
       key: samples.isKey(i),
       isHidden: false,
       position: samples.starts[i]!,
+      size: samples.ends[i]! - samples.starts[i]!,
     }),
   );
   const durationSeconds = (last + duration.at(-1)! - first) / timescale;

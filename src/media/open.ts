@@ -148,6 +148,7 @@ function describeAnimation(media: Media, sizeBytes: number, animation: Animation
         partBytes: Float64Array.of(0),
         unread: 0,
         bytes: new Float64Array(frames).fill(Number.NaN),
+        sizes: new Float64Array(frames).fill(Number.NaN),
       },
     },
     ...{

@@ -124,6 +124,7 @@ function addEntry(entries: Map<number, Entry[]>, line: string): void {
     isHidden: flags.includes('D'),
     isPlaceholder: number('size') <= PLACEHOLDER_BYTES,
     position: number('pos', 'pkt_pos'),
+    size: number('size', 'pkt_size'),
   });
 }
 

@@ -117,6 +117,43 @@ function medianOverTime(change: Float32Array, seconds: number): number {
   return middle < 0 ? 0 : change.sort()[middle]!;
 }
 
+/** Packets are held against those within so many seconds, of which so large a share is smaller than what is usual. */
+const USUAL_SHARE = 0.9;
+/** A packet twice as large as usual counts as a change of so much, of 255. */
+const OF_TWICE = 40;
+
+/**
+ * What the sizes of packets alone say of how much changes: (F), 0 to 255. Where a picture cannot be had from the ones before,
+ * its packet is larger than those around it. Keyframes always are, and have 0; so does a video with no known sizes.
+ *
+ * @param keyframes positions of frames that are coded for themselves.
+ */
+export function measureSurprise(
+  sizes: ArrayLike<number>,
+  keyframes: Iterable<number>,
+  ptsSeconds: ArrayLike<number>,
+): Float32Array {
+  const surprise = new Float32Array(sizes.length);
+  const isKey = new Set(keyframes);
+  let second = Number.NaN;
+  let usual = Number.NaN;
+  let [from, to] = [0, 0];
+  for (let i = 0; i < sizes.length; i++) {
+    if (Math.floor(ptsSeconds[i]!) !== second) {
+      second = Math.floor(ptsSeconds[i]!);
+      while (ptsSeconds[from]! < second - USUAL_SECONDS) from++;
+      while (to < sizes.length && ptsSeconds[to]! < second + 1 + USUAL_SECONDS) to++;
+      const near: number[] = [];
+      for (let k = from; k < to; k++) if (!isKey.has(k)) near.push(sizes[k]!);
+      near.sort((a, b) => a - b);
+      usual = near[Math.floor(USUAL_SHARE * near.length)] ?? Number.NaN;
+    }
+    const times = sizes[i]! / usual;
+    if (!isKey.has(i) && times > 1) surprise[i] = Math.min(255, OF_TWICE * (times - 1));
+  }
+  return surprise;
+}
+
 /** Changes that differ by less are about as large, of 255. */
 const ABOUT = 16;
 

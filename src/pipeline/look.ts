@@ -2,7 +2,7 @@ import type { FrameCells } from '../media/cells.js';
 import type { OpenedVideo } from '../media/open.js';
 import { estimateScanMs, scanFrames } from '../media/scan.js';
 import type { FrameDefaults } from '../models/types.js';
-import { AROUND_SECONDS, findEvents, measureChange } from './change.js';
+import { AROUND_SECONDS, findEvents, measureChange, measureSurprise } from './change.js';
 import { candidates, sampleFrames, usualFrames } from './sample.js';
 import type { ChangeStore, Sampling } from './types.js';
 
@@ -64,6 +64,12 @@ export async function lookForEvents(
     }
   }
   const change = await measureChange(follow(), ptsSeconds);
+  if (keyframes) {
+    const { sizes, keyframes: coded } = video.index;
+    measureSurprise(sizes, coded, ptsSeconds).forEach((surprise, i) => {
+      if (i >= first && i <= last) change[i] = Math.max(change[i]!, surprise);
+    });
+  }
   // A decoder that broke off has not seen the last frame.
   const isWhole = first === 0 && reached === ptsSeconds.length - 1;
   if (isWhole && !keyframes) await changes?.write(change);

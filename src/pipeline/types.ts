@@ -23,7 +23,7 @@ export interface Sampling {
   /**
    * How frames are chosen, unless `fps` does it.
    * - `auto` (default): half of them evenly in time, up to half where most changes. The whole range is decoded once, small.
-   * - `fast`: the same, by the keyframes alone.
+   * - `fast`: the same, by the keyframes and the sizes of packets alone.
    * - `uniform`: evenly in time.
    */
   readonly method?: 'auto' | 'fast' | 'uniform';
