@@ -1,4 +1,4 @@
-"""Draws docs/accuracy.svg and docs/flash.svg from the JSON of `npm run eval -- --json FILE`."""
+"""Draws docs/accuracy.svg, flash.svg and over-time.svg from the JSON of `npm run eval -- --json FILE`."""
 
 import argparse
 import json
@@ -18,6 +18,19 @@ COLOURS = {
     "pool": "#009e73",
     "merge": "#cc79a7",
     "dominant": "#d55e00",
+    "suppressed": "#56b4e9",
+    "coverage": "#f0e442",
+}
+# Of the table of stages over time, by name: the default stands out, what does without VisionZip is dashed.
+OVER_TIME = {
+    "VisionZip, each frame for itself": ("#56b4e9", "-"),
+    "static windows": ("#cc79a7", "-"),
+    "budget by novelty": ("#d55e00", "-"),
+    "windows and novelty": ("#009e73", "-"),
+    "merged over the clip": ("#e69f00", "-"),
+    "fewer frames, evenly, all tokens": ("#555555", "--"),
+    "the last frames, all tokens": ("#999999", "--"),
+    "all frames at a lower resolution": ("#bbbbbb", "--"),
 }
 
 plt.rcParams.update(
@@ -103,6 +116,26 @@ def plot_flash(flash: dict, path: Path) -> None:
     save(figure, path)
 
 
+def plot_over_time(over_time: dict, path: Path) -> None:
+    """Of what all tokens answer right, against the share of the tokens, a line for each way to spend them."""
+    figure, axes = plt.subplots(figsize=(7.2, 4.4))
+    lines = {line["name"]: line["points"] for line in over_time["lines"]}
+    for name, (colour, style) in OVER_TIME.items():
+        points = lines[name]
+        values = [100 * point["ratio"]["value"] for point in points]
+        shares = [100 * point["share"] for point in points]
+        axes.plot(shares, values, color=colour, linestyle=style, marker="o", markersize=4, label=name)
+    axes.axhline(100, color="black", linewidth=1, label="all tokens of every frame")
+    axes.set_xscale("log")
+    points = next(iter(lines.values()))
+    axes.set_xticks([100 * point["share"] for point in points], [f"{100 * point['share']:.0f} %" for point in points])
+    axes.minorticks_off()
+    axes.set_xlabel(f"of the tokens of {over_time['frames']} frames")
+    axes.set_ylabel("right answers, % of all tokens'")
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    save(figure, path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path, help="what `npm run --silent eval -- --json FILE` wrote")
@@ -113,6 +146,8 @@ def main() -> None:
         plot_accuracy(results["curve"], options.out / "accuracy.svg")
     if "flash" in results:
         plot_flash(results["flash"], options.out / "flash.svg")
+    if "overTime" in results:
+        plot_over_time(results["overTime"], options.out / "over-time.svg")
 
 
 if __name__ == "__main__":

@@ -32,21 +32,27 @@ interface Way {
 interface Looked extends Answered {
   /** Frames that went through the tower. */
   readonly encoded: number;
+  /** Visual ones. */
+  readonly tokens: number;
   /** Looking for events, a second of video. */
   readonly chooseMs: number;
 }
 
 const longWays: readonly Way[] = [
-  { id: 'auto', title: '8 frames, up to 4 where something changes (default)', sampling: () => ({}) },
-  { id: 'fast', title: '8 frames, the same by keyframes alone', sampling: () => ({ method: 'fast' }) },
-  { id: 'uniform', title: '8 frames, evenly', sampling: () => ({ method: 'uniform' }) },
-  { id: 'uniform-32', title: '32 frames, evenly', sampling: () => ({ method: 'uniform', frames: 32 }) },
+  { id: 'auto', title: 'up to half where something changes (default)', sampling: () => ({}) },
+  { id: 'auto-8', title: 'the same, 8 frames', sampling: () => ({ frames: 8 }) },
+  { id: 'fast', title: 'by keyframes and sizes of packets alone', sampling: () => ({ method: 'fast' }) },
+  { id: 'uniform', title: 'evenly', sampling: () => ({ method: 'uniform' }) },
+  { id: 'uniform-8', title: 'evenly, 8 frames', sampling: () => ({ method: 'uniform', frames: 8 }) },
   {
     id: 'last',
-    title: 'the last 8 frames, one a second',
-    sampling: (seconds) => ({ method: 'uniform', frames: 8, startSeconds: Math.max(0, seconds - 8) }),
+    title: 'the last ones, one a second',
+    sampling: (seconds) => ({ method: 'uniform', startSeconds: Math.max(0, seconds - LAST_SECONDS) }),
   },
 ];
+
+/** As long as the model's most frames are one a second. */
+const LAST_SECONDS = 64;
 
 const stillWays: readonly Way[] = [
   {
@@ -132,11 +138,12 @@ async function answer(
   const questions = rows.map(({ question }) => question);
   const { durationSeconds } = (await openVideo(video, defaultLimits)).info;
   const request = { video, questions, sampling: way.sampling(durationSeconds), overTime: way.overTime };
-  const { answers, frames, timings } = await answerVideo(model, request, { signal });
+  const { answers, frames, tokens, timings } = await answerVideo(model, request, { signal });
   return {
     predictions: answers.map((one) => one.answer),
     frames: frames.length,
-    encoded: frames.filter(({ tokens }) => tokens > 0).length,
+    encoded: frames.filter((frame) => frame.tokens > 0).length,
+    tokens: tokens.after,
     ms: timings.totalMs,
     chooseMs: timings.chooseMs / durationSeconds,
   };
@@ -166,7 +173,10 @@ function flashData(flashes: readonly ClipResult[], nothing: readonly ClipResult[
     found: accuracy(flashes, id, isFlash),
     others: accuracy(flashes, id, (row) => !isFlash(row)),
     imagined: shareOf(nothing, id, ({ predictions }) => Number(predictions[0] !== flashQuestion.answer)),
+    frames: shareOf(flashes, id, ({ frames }) => frames),
+    tokens: shareOf(flashes, id, ({ tokens }) => tokens),
     chooseMs: shareOf(flashes, id, ({ chooseMs }) => chooseMs),
+    ms: shareOf(flashes, id, ({ ms }) => ms),
   }));
 }
 
@@ -180,14 +190,26 @@ function flashTable(
     about:
       `${flashes.length} clips of ${seconds.join(' to ')} seconds, lengths even on a logarithmic scale, each with one flash of 0.3 to 0.8 ` +
       'seconds, through the pipeline with VisionZip at its default. *Found*: the colour of the flash is named. *Imagined*: a colour is named on ' +
-      `${nothing.length} clips without a flash. *Looking*: milliseconds for each second of video. Per cent, 95 % intervals by bootstrap over clips.`,
-    columns: ['frames', 'flash found', 'other questions right', 'imagined', 'looking, ms/s'],
+      `${nothing.length} clips without a flash. *Frames* and *tokens*: visual ones, on average. *Looking*: milliseconds for each second of video. Per cent, 95 % intervals by bootstrap over clips.`,
+    columns: [
+      'which frames',
+      'frames',
+      'tokens',
+      'flash found',
+      'other questions right',
+      'imagined',
+      'looking, ms/s',
+      'job, s',
+    ],
     rows: flashData(flashes, nothing).map((row) => [
       row.title,
+      row.frames.value.toFixed(0),
+      row.tokens.value.toFixed(0),
       percentInterval(row.found),
       percentInterval(row.others),
       percent(row.imagined.value),
       row.chooseMs.value.toFixed(1),
+      (row.ms.value / 1000).toFixed(1),
     ]),
   };
 }

@@ -62,15 +62,18 @@ async function runPlan(
   }
 }
 
-function describe({ video, plan, tokens, frames, others }: VideoPlan): string {
+function describe(planned: VideoPlan): string {
+  const { video, plan, tokens, frames, framesReason, others } = planned;
   const { durationSeconds, width, height, codec } = video;
   const lines = [
     `video   ${formatTime(durationSeconds)} of ${codec}, ${width} × ${height}`,
     `frames  ${plan.frames}${plan.events > 0 ? `, ${plan.events} where something changes` : ''}: ` +
       frames.map(({ ptsSeconds, isEvent }) => `${formatTime(ptsSeconds)}${isEvent ? '*' : ''}`).join(' '),
-    `tokens  ${tokens.before} → ${tokens.after}, ${plan.tokensPerFrame} of ${plan.tokensPerFrameBefore} a frame; ` +
+    `        ${framesReason}`,
+    `tokens  ${tokens.before} → ${plan.budget ? 'at most ' : ''}${tokens.after}, ${plan.tokensPerFrame} of ${plan.tokensPerFrameBefore} a frame; ` +
       `prompt ${plan.promptTokens}, answer up to ${plan.maxNewTokens}, context ${plan.contextLength}`,
     `why     ${plan.reason}`,
+    `        ${describeStages(planned)}`,
     ...video.warnings.map(({ message }) => `video   ${message}`),
   ];
   const table = new Table({
@@ -79,6 +82,23 @@ function describe({ video, plan, tokens, frames, others }: VideoPlan): string {
   });
   table.push(...others.map(rowOf));
   return `${lines.join('\n')}\n${table.toString()}`;
+}
+
+/** What is done about what repeats, in words. */
+function describeStages({ overTime }: VideoPlan): string {
+  const words = {
+    'duplicates drop': 'frames that show nothing new are left out',
+    'windows merge': 'patches that stand still are sent once',
+    'budget novelty': 'frames that are new get more tokens',
+    'sinks weaken': 'patches that win in every frame count less',
+    'dominant suppressed': 'patches like a chosen one count less',
+    'dominant coverage': 'patches are chosen to cover the frame',
+    'merging clip': 'tokens are merged over several frames',
+  } as const;
+  const told = Object.entries(overTime).flatMap(
+    (stage) => words[stage.join(' ') as keyof typeof words] ?? [],
+  );
+  return told.join('; ') || 'every frame is taken for itself';
 }
 
 function rowOf({ sampling, compression, plan, reason }: OtherSetting): string[] {

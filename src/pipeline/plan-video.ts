@@ -1,11 +1,11 @@
 import { InputError } from '../errors.js';
 import { defaultLimits, type OpenedVideo, openVideo } from '../media/open.js';
 import type { VideoInfo } from '../media/types.js';
-import type { ModelOutline } from '../models/types.js';
+import type { FrameDefaults, ModelOutline } from '../models/types.js';
 import { allow } from './allow.js';
 import { howToLook, type LookOptions, lookForEvents } from './look.js';
 import { withFrames } from './sample.js';
-import type { AnswerRequest, Compression, Plan, Sampling } from './types.js';
+import type { AnswerRequest, Compression, OverTimeStages, Plan, Sampling } from './types.js';
 
 /** A frame that would be looked at. */
 export interface PlannedFrame {
@@ -27,6 +27,10 @@ export interface VideoPlan {
   readonly plan: Plan;
   readonly tokens: { readonly before: number; readonly after: number };
   readonly frames: readonly PlannedFrame[];
+  /** One sentence: why so many frames. */
+  readonly framesReason: string;
+  /** What will be done about what repeats: tokens are at most as many as planned. */
+  readonly overTime: OverTimeStages;
   readonly others: readonly OtherSetting[];
 }
 
@@ -50,7 +54,7 @@ export async function planVideo(
   const timeoutMs = limits.decodeTimeoutMs;
   const how = howToLook(video, sampling, model.defaults, timeoutMs);
   const events = how ? await lookForEvents(video, how, { ...options, timeoutMs }) : [];
-  const asked = { questions, generation };
+  const asked = { questions, generation, overTime: request.overTime };
   const [{ allowance, plan }] = allow(
     ...([model, { ...asked, sampling, compression }, video, video.info, events] as const),
   ) as [ReturnType<typeof allow>[0]];
@@ -63,10 +67,24 @@ export async function planVideo(
       ptsSeconds: video.index.ptsSeconds[index]!,
       isEvent: isEvent.has(index),
     })),
+    framesReason: tellHowMany(plan, sampling, model.defaults),
+    overTime: allowance.overTime,
     others: othersOf(plan, { sampling, compression }).map((other) =>
       tryOther(model, video, { ...asked, ...other }, events),
     ),
   };
+}
+
+function tellHowMany(
+  { frames }: Plan,
+  { frames: asked, fps }: Sampling,
+  { frames: fewest, mostFrames = fewest, framesPerSecond = 1 }: FrameDefaults,
+): string {
+  if (asked !== undefined) return asked === frames ? 'as asked for' : `of ${asked} asked for, what fits`;
+  if (fps !== undefined) return `${fps} a second`;
+  if (frames === fewest) return 'as the model shows of a short video';
+  if (frames === mostFrames) return 'as many as the model was trained on';
+  return frames < fewest ? 'all there are, or fit' : `${framesPerSecond} a second of the video`;
 }
 
 /** As many frames with other budgets, and more frames; not what the plan has itself. */
