@@ -1,18 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { decodeFrames } from '../src/media/decode.js';
+import { defaultLimits, openVideo } from '../src/media/open.js';
 import { loadModel } from '../src/models/load.js';
 import { shippedModel } from '../src/models/shipped.js';
 import type { EncodedFrame } from '../src/models/types.js';
 import { answerVideo } from '../src/pipeline/answer.js';
 import { compressFrame } from '../src/pipeline/compress.js';
+import { encodeFrames } from '../src/pipeline/encode.js';
 import { mergeClipWide } from '../src/pipeline/over-time/clip-wide.js';
 import { compressFrames, framesTogether } from '../src/pipeline/over-time/compress-frames.js';
 import { roundTogether, shareByNovelty } from '../src/pipeline/over-time/novelty.js';
 import { weakenSinks } from '../src/pipeline/over-time/sinks.js';
 import { defaultOverTime, noOverTime, stagesOf } from '../src/pipeline/over-time/stages.js';
 import { findStaticWindows } from '../src/pipeline/over-time/windows.js';
+import { StageClock } from '../src/pipeline/timings.js';
 import type { OverTimeStages, TokenBlock } from '../src/pipeline/types.js';
-import { ffmpeg, h264, temporaryFolder, testPattern } from './media.js';
+import { ffmpeg, h264, publishedClip, temporaryFolder, testPattern } from './media.js';
 
 const folder = temporaryFolder();
 
@@ -291,5 +295,38 @@ describe('a video through the shipped model', () => {
     expect(again.answers[1]!.answer).toBe(outcome.answers[0]!.answer);
     expect(again.frames).toEqual(outcome.frames);
     await model.release();
+  });
+});
+
+describe('a published clip', () => {
+  const nasa = publishedClip('nasa_13013.mp4');
+
+  it.skipIf(nasa === null)('has a new scene at its cut: nothing of the old one stands for it', async () => {
+    const model = await loadModel(shippedModel);
+    const video = await openVideo(nasa!, defaultLimits);
+    const cut = video.index.ptsSeconds.findIndex((pts) => pts >= 8.0);
+    const indices = [-6, -4, -2, -1, 1, 2, 4, 6].map((offset) => cut + offset);
+    const frames: EncodedFrame[] = [];
+    const decoded = decodeFrames(video, indices, { timeoutMs: 60_000 });
+    for await (const { encoded } of encodeFrames(model, decoded, { clock: new StageClock() }))
+      frames.push(...encoded);
+    await model.release();
+    const budget = { dominant: 13, contextual: 2 };
+    const made = compressFrames(frames, budget, { ...noOverTime, windows: 'merge', budget: 'novelty' });
+    expect(made.map(({ standIns = 0 }) => standIns > 0)).toEqual([
+      false,
+      true,
+      true,
+      true,
+      false,
+      true,
+      true,
+      true,
+    ]);
+    expect(made[4]!.T).toBeGreaterThan(3 * 15);
+    for (const merging of ['frame', 'clip'] as const) {
+      const [behind] = compressFrames(frames, budget, { ...noOverTime, merging }).slice(4);
+      expect(behind!.T).toBeGreaterThan(0);
+    }
   });
 });
