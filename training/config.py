@@ -8,7 +8,7 @@ FEATURE_LAYER = -2
 IMAGE_MEAN = (0.35, 0.35, 0.35)
 IMAGE_STD = (0.25, 0.25, 0.25)
 # VisionZip's default budget for one frame, CLS + 12 patches and 2 contextual tokens: 15 of 144 tokens, 10.4 %.
-DOMINANT, CONTEXTUAL, FRAMES = 13, 2, 8
+DOMINANT, CONTEXTUAL, FRAMES, MOST_FRAMES = 13, 2, 8, 64
 
 SHAPES = ("circle", "square", "triangle", "star", "ring", "flash")
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white")

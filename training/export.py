@@ -232,6 +232,7 @@ def write_settings(folder: Path, text: LlamaConfig, name: str) -> None:
         "frameTimes": True,
         "defaults": {
             "frames": config.FRAMES,
+            "mostFrames": config.MOST_FRAMES,
             "compression": {"dominant": config.DOMINANT, "contextual": config.CONTEXTUAL},
         },
     }
@@ -241,10 +242,11 @@ def write_settings(folder: Path, text: LlamaConfig, name: str) -> None:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tower", help="train_tower.py's checkpoint; random weights without it")
+    parser.add_argument("--from", dest="start", help="a model's folder whose tower and tokenizer are taken as they are")
     parser.add_argument("--language", help="train_language.py's checkpoint; random weights without it")
     parser.add_argument("--tuned", help="train_language.py's checkpoint of the projector for compressed tokens")
     parser.add_argument("--size", choices=tuple(config.SIZES), default="nano", help="of the decoder")
-    parser.add_argument("--tokenizer", default="training/work/tokenizer.json")
+    parser.add_argument("--tokenizer", help="default: training/work/tokenizer.json, or that of --from")
     parser.add_argument("--out", required=True)
     return parser.parse_args()
 
@@ -261,18 +263,30 @@ def load_modules(args: argparse.Namespace, text: LlamaConfig) -> tuple:
     return tower, projector, model
 
 
+def tuned_projector(args: argparse.Namespace) -> dict | None:
+    """Of a checkpoint of its own, or of train_long.py's, which holds both."""
+    if args.tuned:
+        return torch.load(args.tuned)["projector"]
+    return torch.load(args.language).get("tuned") if args.language else None
+
+
 def main() -> None:
     args = parse_args()
-    tokenizer = Tokenizer.from_file(args.tokenizer)
+    tokenizer = Tokenizer.from_file(
+        args.tokenizer or (f"{args.start}/tokenizer.json" if args.start else "training/work/tokenizer.json")
+    )
     text = config.text_config(tokenizer.get_vocab_size(), args.size)
     tower, projector, model = load_modules(args, text)
     folder = Path(args.out)
     (folder / "onnx").mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
-        export_tower(tower, folder / "onnx")
+        if args.start:
+            (folder / "onnx/vision_tower.onnx").write_bytes(Path(args.start, "onnx/vision_tower.onnx").read_bytes())
+        else:
+            export_tower(tower, folder / "onnx")
         export_projector(projector, folder / "onnx/projector.onnx")
-        if args.tuned:
-            projector.load_state_dict(torch.load(args.tuned)["projector"])
+        if tuned := tuned_projector(args):
+            projector.load_state_dict(tuned)
             export_projector(projector, folder / "onnx/projector_tuned.onnx")
         export_decoder(model, folder / "onnx")
     write_settings(folder, text, folder.name)

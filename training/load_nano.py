@@ -17,7 +17,7 @@ import onnxruntime as ort
 import torch
 from decoder import Projector
 from onnx import numpy_helper
-from transformers import LlamaConfig, LlamaForCausalLM, LlavaConfig
+from transformers import CLIPVisionModel, LlamaConfig, LlamaForCausalLM, LlavaConfig
 
 TOLERANCE = 1e-3
 # Of one block, in the order of the graph's products with a weight.
@@ -72,6 +72,28 @@ def decoder_state(graph: onnx.GraphProto, layers: int) -> dict[str, torch.Tensor
         assert node.name.startswith(f"/{kind}"), f"{name} expected, {node.name} in the graph"
         state[f"{name}.weight"] = weights[node.input[1]].T.contiguous()
     return state
+
+
+def load_tower(folder: str | Path) -> CLIPVisionModel:
+    """
+    transformers' tower; its blocks behind the selected one, which the graph has not got, at random weights. Linear layers
+    are products with a transposed weight, whose node names the layer: `/layers.0/mlp/fc1/MatMul`.
+    """
+    folder = Path(folder)
+    tower = CLIPVisionModel(LlavaConfig.from_pretrained(folder).vision_config).float().eval()
+    tower.set_attn_implementation("eager")
+    graph = onnx.load(folder / json.loads((folder / "visionzip.json").read_text())["files"]["visionTower"]).graph
+    weights = weights_of(graph)
+    state = {name.removeprefix("tower."): w for name, w in weights.items() if name.startswith("tower.")}
+    for node in graph.node:
+        if node.op_type == "MatMul" and node.input[1] in weights:
+            layer = node.name.strip("/").removesuffix("/MatMul").replace("/", ".")
+            state[f"encoder.{layer}.weight"] = weights[node.input[1]].T.contiguous()
+    missing = [name for name in tower.load_state_dict(state, strict=False).missing_keys if "post_layernorm" not in name]
+    left = f"encoder.layers.{tower.config.num_hidden_layers - 1}."
+    strange = [name for name in missing if not name.startswith(left)]
+    assert not strange, f"the graph lacks {strange}"
+    return tower
 
 
 def load_projector(path: Path) -> Projector:

@@ -1,12 +1,11 @@
 """Writes test/fixtures/reference: what transformers' own LLaVA, in float32, makes of twenty clips.
 
-Tower outputs, prompts, logits and greedy answers of LlavaForConditionalGeneration with the checkpoints that models/nano
-was exported from: with all visual tokens, and with VisionZip written here from its published description. At the end
+Tower outputs, prompts, logits and greedy answers of LlavaForConditionalGeneration with the weights of models/nano, taken out of
+its graphs: with all visual tokens, and with VisionZip written here from its published description. At the end
 test/reference.test.ts runs the shipped graphs on the same inputs, so that the fixture cannot belong to another model.
 """
 
 import argparse
-import copy
 import gzip
 import hashlib
 import json
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from load_nano import load_language, load_tower
 from PIL import Image
 from transformers import AutoTokenizer, GenerationConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -29,21 +29,18 @@ CLIPS, MAX_NEW_TOKENS, MAX_BYTES = 20, 12, 3e6
 NEAR_TIE = 3e-6
 
 
-def load_model(folder: Path, tower: str, language: str, tuned: str | None):
-    """transformers' model with the checkpoints' weights, and the projector for compressed tokens."""
+def load_model(folder: Path):
+    """transformers' model with the folder's weights, and the projector for compressed tokens."""
     model = LlavaForConditionalGeneration(LlavaConfig.from_pretrained(folder)).float().eval()
     model.set_attn_implementation("eager")
     model.generation_config = GenerationConfig.from_pretrained(folder)
-    saved = torch.load(language)
-    text = {name.removeprefix("model."): weight for name, weight in saved["model"].items()}
+    language, projector, tuned = load_language(folder)
+    text = {name.removeprefix("model."): weight for name, weight in language.state_dict().items()}
     model.lm_head.weight.data = text.pop("lm_head.weight")
     model.model.language_model.load_state_dict(text)
-    model.model.vision_tower.load_state_dict(torch.load(tower)["tower"])
-    model.model.multi_modal_projector.load_state_dict(saved["projector"])
-    projector = copy.deepcopy(model.model.multi_modal_projector)
-    if tuned:
-        projector.load_state_dict(torch.load(tuned)["projector"])
-    return model, projector
+    model.model.vision_tower.load_state_dict(load_tower(folder).state_dict())
+    model.model.multi_modal_projector.load_state_dict(projector.state_dict())
+    return model, tuned
 
 
 def load_processor(folder: Path, config: LlavaConfig) -> LlavaProcessor:
@@ -205,17 +202,12 @@ def write(folder: Path, manifest: dict, clips: list[dict], decoded) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=str(ROOT / "models/nano"))
-    parser.add_argument("--tower", default="training/work/tower.pt")
-    parser.add_argument("--language", default="training/work/language-all.pt")
-    parser.add_argument("--tuned", help="checkpoint whose `projector` takes compressed tokens; default the language's")
     parser.add_argument("--shard", default="training/work/clips/validate/shard-0000.jsonl")
     args = parser.parse_args()
     torch.set_num_threads(1)
     folder = Path(args.model)
     manifest = json.loads((folder / "visionzip.json").read_text())
-    if bool(args.tuned) != ("projectorTuned" in manifest["files"]):
-        parser.error("--tuned goes with a model that lists files.projectorTuned, and only with such a one")
-    model, projector = load_model(folder, args.tower, args.language, args.tuned)
+    model, projector = load_model(folder)
     processor = load_processor(folder, model.config)
     clips = []
     with torch.inference_mode():

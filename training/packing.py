@@ -226,17 +226,21 @@ def align(view: View, rng: np.random.Generator) -> View:
     return view._replace(frames=[view.frames[moment]], pts=[view.pts[moment]], questions=[caption])
 
 
-def at_another_pace(view: View, rng: np.random.Generator, paces: tuple[float, float]) -> View:
+def at_another_pace(view: View, rng: np.random.Generator) -> View:
     """The same clip slower or faster, and sometimes cut from a longer one: only the times change."""
-    pace = np.exp(rng.uniform(*np.log(paces))) if rng.random() < 0.15 else 1.0
+    pace = np.exp(rng.uniform(np.log(0.5), np.log(40))) if rng.random() < 0.15 else 1.0
     start = rng.random() * 60 if rng.random() < 0.1 else 0.0
+    return at_times(view, pace, start)
+
+
+def at_times(view: View, pace: float, start: float = 0.0) -> View:
     pts = [round(t * pace + start, 3) for t in view.pts]
     again = [{**q, "answer": render_time(pts[q["moment"]])} if q["kind"] == "when" else q for q in view.questions]
     return view._replace(pts=pts, questions=again)
 
 
-def vary(view: View, rng: np.random.Generator, most_questions: int, pace: tuple[float, float] = (0.5, 40)) -> View:
-    view = at_another_pace(view, rng, pace)
+def vary(view: View, rng: np.random.Generator, most_questions: int) -> View:
+    view = at_another_pace(view, rng)
     chosen = [view.questions[i] for i in rng.permutation(len(view.questions))[:most_questions]]
     chosen = [{**q, "weight": HARD_WEIGHT} if q["kind"] in ("order", "when") else q for q in chosen]
     times = [q for q in ask_times(view, rng) if len(q["answer"].split()) <= MOST_TIMES]

@@ -10,16 +10,26 @@ import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
 
-from config import CONTEXTUAL, DOMINANT, PATCHES, text_config, vision_config
+from config import CONTEXTUAL, DOMINANT, MOST_FRAMES, PATCHES, text_config, vision_config
 from load_nano import load_language
 from loop import Trainer, launch
 from over_time import compress_clip
-from packing import NONE, Features, View, load_features, make_batch, near_objects, shuffle_patches, vary, views_of
-from packing import visual_tokens
+from packing import (
+    NONE,
+    Features,
+    View,
+    at_times,
+    load_features,
+    make_batch,
+    near_objects,
+    shuffle_patches,
+    vary,
+    views_of,
+    visual_tokens,
+)
 from tokens import IMAGE
 from train_language import ASKED_WEIGHT, CLOCK_BLOCKS, CLOCK_WEIGHT, EVENT_BLOCKS, EVENT_WEIGHT, Clock, predict
 
-MOST_FRAMES = 64
 TOKENS_PER_STEP = 3600  # in each process
 TEXT_PER_CLIP, TEXT_PER_FRAME = 350, 4
 MOST_QUESTIONS = 12
@@ -27,7 +37,7 @@ DEFAULT = DOMINANT + CONTEXTUAL
 ALL_SHARE = 0.25  # of the steps see all patches, or many of them
 FRAMES_OF_ALL = {4: 0.15, 8: 0.4, 12: 0.1, 16: 0.35}
 FRAMES = {8: 0.23, 16: 0.27, 32: 0.25, 48: 0.08, 64: 0.17}
-PACES = (0.2, 2.0)
+SHORT_SHARE, SHORT_SECONDS, LEAST_GAP = 0.5, (2, 20), 0.12  # of the clips are as fast as short ones, frames so far apart
 CLOCKS_ALONE = 200  # steps in which the new heads learn without the decoder
 FLASH_WEIGHT = 2.0
 
@@ -72,10 +82,19 @@ def sample_batch(tokenizer: Tokenizer, shards: list[Features], setting: dict, rn
     for _ in range(max(1, int(TOKENS_PER_STEP / per_clip))):
         shard = shards[rng.integers(len(shards))]
         both = views_of(shard, int(rng.integers(len(shard.rows))), frames)
-        view = vary(both[rng.integers(len(both))], rng, MOST_QUESTIONS, PACES)
+        view = vary(hasten(both[rng.integers(len(both))], rng), rng, MOST_QUESTIONS)
         views.append(view._replace(questions=[weigh(q) for q in view.questions]))
     visual, counts = see(views, setting, rng)
     return make_batch(tokenizer, views, visual, ASKED_WEIGHT, counts)
+
+
+def hasten(view: View, rng: np.random.Generator) -> View:
+    """Often as fast as a short clip: whose times are single tokens, and asked for to the tenth."""
+    if rng.random() > SHORT_SHARE:
+        return view
+    shortest = max(SHORT_SECONDS[0], LEAST_GAP * len(view.frames))
+    seconds = np.exp(rng.uniform(np.log(shortest), np.log(SHORT_SECONDS[1])))
+    return at_times(view, min(1.0, seconds / view.pts[-1]))
 
 
 def weigh(question: dict) -> dict:
