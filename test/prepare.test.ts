@@ -323,9 +323,13 @@ describe('preparing a model', () => {
     );
     const copy = copyOf('llava');
     rmSync(join(copy, 'onnx/embed_tokens_q4f16.onnx'));
-    await expect(prepareModel(copy, { dtype: 'q4f16' })).rejects.toThrow(
-      /llava must hold onnx\/\{vision_encoder,embed_tokens,decoder_model_merged\} as q4f16/,
+    const q4f16 = { vision: 'q4f16', embed: 'q4f16', decoder: 'q4f16' } as const;
+    await expect(prepareModel(copy, { dtype: q4f16 })).rejects.toThrow(
+      /llava must hold onnx\/embed_tokens as q4f16/,
     );
+    // One type is the decoder's, and the nearest for the others.
+    const { manifest } = await prepareModel(copy, { dtype: 'q4f16' });
+    expect(manifest.dtypes).toEqual({ ...q4f16, embed: 'q4' });
     const config = JSON.parse(readFileSync(join(copy, 'config.json'), 'utf8'));
     writeFileSync(join(copy, 'config.json'), JSON.stringify({ ...config, model_type: 'paligemma' }));
     await expect(prepareModel(copy)).rejects.toThrow(/`model_type` of llava, .*; it has "paligemma"/);

@@ -1,10 +1,10 @@
 import { constants, existsSync, statSync } from 'node:fs';
 import { access, mkdir, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { InputError } from '../errors.js';
-import { type Dtype, dtypes } from '../models/layout.js';
-import type { Manifest } from '../models/manifest.js';
+import { type DtypeWish, dtypes, parseDtypes, tellDtypes } from '../models/layout.js';
+import { dtypesOf, type Manifest } from '../models/manifest.js';
 import { withLock } from '../workers/lock.js';
 import { settings } from './connect.js';
 import { usageError } from './exit.js';
@@ -14,21 +14,30 @@ import { addCommonOptions, type Context, command } from './run.js';
 
 interface PullOptions {
   readonly revision: string;
-  readonly dtype?: Dtype;
+  readonly dtype?: DtypeWish;
   readonly dir?: string;
 }
 
 interface PrepareOptions {
-  readonly dtype?: Dtype;
+  readonly dtype?: DtypeWish;
 }
 
 const LOCK_WAIT_MS = 1000;
 
 const dtypeOption = () =>
   new Option(
-    '--dtype <type>',
-    `type of the weights (default: the first there is of ${dtypes.join(', ')})`,
-  ).choices(dtypes);
+    '--dtype <types>',
+    `type of the weights: one of ${dtypes.join(', ')}, and the nearest for parts that are not there in it; or one for each part, such as ` +
+      'vision=fp16,embed=fp16,decoder=q4 (default: what the makers of the family recommend, else the first there is)',
+  ).argParser(dtypeArgument);
+
+function dtypeArgument(text: string): DtypeWish {
+  try {
+    return parseDtypes(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
 
 export function addModel(program: Command): void {
   const model = program
@@ -88,11 +97,11 @@ async function runPull(context: Context, id: string, options: PullOptions): Prom
     bar?.stop();
     context.document(pulled);
     if (!context.json) {
-      const { files, bytes, dtype, fetched } = pulled;
+      const { files, bytes, dtypes: types, fetched } = pulled;
       const news = fetched === 0 ? 'all there already' : `${mib(fetched)} MiB fetched`;
       process.stdout.write(`${dir}\n`);
       process.stderr.write(
-        `${plural(files, 'file')}, ${mib(bytes)} MiB, ${dtype}; ${news}\nnext: visionzip model prepare ${dir}\n`,
+        `${plural(files, 'file')}, ${mib(bytes)} MiB, ${tellDtypes(types)}; ${news}\nnext: visionzip model prepare ${dir}\n`,
       );
     }
   } finally {
@@ -139,9 +148,9 @@ async function runPrepare(context: Context, dir: string, options: PrepareOptions
   );
   context.document({ manifest, differences });
   if (context.json) return;
-  const { tower, family, dtype, defaults, order } = manifest;
+  const { tower, family, defaults, order } = manifest;
   const lines = [
-    `${manifest.name}: ${family}, ${dtype}`,
+    `${manifest.name}: ${family}, ${tellDtypes(dtypesOf(manifest))}`,
     `tower      ${tower.grid.rows} × ${tower.grid.columns} patches${tower.cls ? ' and CLS' : ''}, ${order}`,
     `VisionZip  ${usedOf(manifest)}`,
     `default    ${defaults.compression.dominant} + ${defaults.compression.contextual} tokens a frame`,
@@ -177,7 +186,7 @@ async function runInspect(context: Context, dir: string): Promise<void> {
   const grid = tower.pooled ?? tower.grid;
   const { decoder, weightBytes, cacheBytes, memoryBytes } = size;
   const rows = [
-    ['family', `${manifest.family}, ${manifest.dtype}`],
+    ['family', `${manifest.family}, ${tellDtypes(dtypesOf(manifest))}`],
     [
       'tower',
       `${tower.grid.rows} × ${tower.grid.columns} patches${tower.cls ? ' and CLS' : ''}, ${tower.width} wide`,

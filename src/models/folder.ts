@@ -6,7 +6,8 @@ import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { InputError } from '../errors.js';
 import { blameModel } from './fault.js';
-import { type Manifest, manifestSchema } from './manifest.js';
+import { tellDtypes } from './layout.js';
+import { dtypesOf, type Manifest, manifestSchema } from './manifest.js';
 import { requireWeights } from './prepare/weights.js';
 import { preprocessorConfigSchema } from './preprocessor-config.js';
 
@@ -41,7 +42,7 @@ async function describe(path: string): Promise<ModelDescription> {
   await requireWeights(path, manifest.weights);
   const texts = [...textFiles, ...optionalFiles.filter((name) => there.has(name))];
   const digest = await digestFiles(path, contentOf(manifest), [...texts, ...Object.values(manifest.files)]);
-  return { dir: path, name: manifest.name, dtype: manifest.dtype, digest, manifest };
+  return { dir: path, name: manifest.name, dtype: tellDtypes(dtypesOf(manifest)), digest, manifest };
 }
 
 /** What the manifest says of the model, and not of this copy of it: the same on every machine. */

@@ -1,58 +1,147 @@
 import { InputError } from '../errors.js';
 
-/** Types of weights and the ending of their files, in the layout of transformers.js; what to take first stands first. */
+/**
+ * Types of weights and the ending of their files, in the layout of transformers.js; what to take first stands first. Makers
+ * call files of 8 bits by several names.
+ */
 const SUFFIXES = {
   q4: ['_q4'],
-  int8: ['_int8', '_quantized'],
+  int8: ['_int8', '_quantized', '_q8'],
   q4f16: ['_q4f16'],
+  bnb4: ['_bnb4'],
+  q8: ['_quantized', '_q8', '_int8'],
+  uint8: ['_uint8'],
   fp16: ['_fp16'],
   fp32: [''],
 } as const;
 
 export type Dtype = keyof typeof SUFFIXES;
 
-export const dtypes = Object.keys(SUFFIXES) as readonly Dtype[];
+export const dtypes = Object.keys(SUFFIXES) as [Dtype, ...Dtype[]];
+
+/** From the smallest to the largest: where a part is not there in a type, the nearest is taken, of two the larger. */
+const BY_SIZE: readonly Dtype[] = ['bnb4', 'q4f16', 'q4', 'uint8', 'q8', 'int8', 'fp16', 'fp32'];
+
+/** Types whose graphs scale over all that they are given: what they are given together depends on each other. */
+export function scalesOverAll(dtype: Dtype): boolean {
+  return ['int8', 'q8', 'uint8'].includes(dtype);
+}
 
 /** The newline's embedding (H) as NumPy writes it. Our exporter writes it; exports on the hub lack it. */
 export const NEWLINE_FILE = 'onnx/image_newline.npy';
 
 /** The graphs of a published model and their names in the layout. */
-const PARTS = ['vision_encoder', 'embed_tokens', 'decoder_model_merged'] as const;
+const FILES = {
+  vision: 'vision_encoder',
+  embed: 'embed_tokens',
+  decoder: 'decoder_model_merged',
+} as const;
 
-export type Part = (typeof PARTS)[number];
+export type Part = keyof typeof FILES;
+
+export const parts = Object.keys(FILES) as readonly Part[];
+
+export type PartDtypes = Readonly<Record<Part, Dtype>>;
+
+/** One type, which is the decoder's, and the nearest for the other parts; or a type for some of the parts. */
+export type DtypeWish = Dtype | Partial<PartDtypes>;
 
 export interface Graphs {
-  readonly dtype: Dtype;
+  readonly dtypes: PartDtypes;
   /** Paths below the model's folder. */
   readonly graphs: Readonly<Record<Part, string>>;
   /** The graphs and the files of their weights. */
   readonly files: readonly string[];
 }
 
+export interface WantedGraphs {
+  readonly wish?: DtypeWish;
+  /** What the family's makers recommend, for parts of which nothing is wished. */
+  readonly mix?: Partial<PartDtypes>;
+}
+
 /**
- * The graphs of one type among the files of a model. Without a type, the first of q4, int8, q4f16, fp16 and fp32 that
- * has all of them. Throws an InputError that says what was looked for and what is there.
+ * The graphs of a model, each of the type that is wished for. Without a wish, the family's mix; where it has none, the
+ * decoder is the first of q4, int8, q4f16 … that is there, and the other parts are of the nearest type. Throws an InputError
+ * that says what was looked for and what is there.
  */
-export function chooseGraphs(paths: readonly string[], wanted: Dtype | undefined, model: string): Graphs {
+export function chooseGraphs(
+  paths: readonly string[],
+  { wish, mix = {} }: WantedGraphs,
+  model: string,
+): Graphs {
   const there = new Set(paths);
-  for (const dtype of wanted ? [wanted] : dtypes) {
-    for (const suffix of SUFFIXES[dtype]) {
-      const graphs = Object.fromEntries(
-        PARTS.map((part) => [part, `onnx/${part}${suffix}.onnx`]),
-      ) as Graphs['graphs'];
-      const names = Object.values(graphs);
-      if (!names.every((name) => there.has(name))) continue;
-      const weights = paths.filter(
-        (path) => names.includes(path.replace(/_data(_\d+)?$/, '')) && !names.includes(path),
-      );
-      return { dtype, graphs, files: [...names, ...weights] };
-    }
-  }
-  const found = paths.filter((path) => path.endsWith('.onnx'));
-  const kind = wanted
-    ? ` as ${wanted} (ending ${SUFFIXES[wanted].map((s) => `"${s}.onnx"`).join(' or ')})`
+  const wished: Partial<PartDtypes> = typeof wish === 'object' ? wish : { decoder: wish };
+  const find = (part: Part, types: readonly Dtype[]) =>
+    types.flatMap((dtype) => {
+      const file = SUFFIXES[dtype]
+        .map((suffix) => `onnx/${FILES[part]}${suffix}.onnx`)
+        .find((path) => there.has(path));
+      return file ? [{ dtype, file }] : [];
+    })[0];
+  const candidates = (part: Part, near: Dtype | undefined): readonly Dtype[] => {
+    const own = wished[part];
+    if (own) return [own];
+    const first = wish === undefined || typeof wish === 'object' ? mix[part] : undefined;
+    return [...(first ? [first] : []), ...(near ? byNearness(near) : dtypes)];
+  };
+  const decoder = find('decoder', candidates('decoder', undefined));
+  const chosen = {
+    vision: find('vision', candidates('vision', decoder?.dtype)),
+    embed: find('embed', candidates('embed', decoder?.dtype)),
+    decoder,
+  };
+  for (const part of parts) if (!chosen[part]) throw missing(paths, part, wished[part], model);
+  const of = <T>(pick: (one: { dtype: Dtype; file: string }) => T) =>
+    Object.fromEntries(parts.map((part) => [part, pick(chosen[part]!)])) as Record<Part, T>;
+  const graphs = of(({ file }) => file);
+  return { dtypes: of(({ dtype }) => dtype), graphs, files: withWeights(paths, Object.values(graphs)) };
+}
+
+function byNearness(to: Dtype): Dtype[] {
+  const place = (dtype: Dtype) => BY_SIZE.indexOf(dtype);
+  const distance = (dtype: Dtype) => Math.abs(place(dtype) - place(to));
+  return [...BY_SIZE].sort((a, b) => distance(a) - distance(b) || place(b) - place(a));
+}
+
+/** The graphs, and the files that their weights lie in: `X.onnx_data`, `X.onnx_data_1`, `X.onnx.data`. */
+function withWeights(paths: readonly string[], graphs: readonly string[]): string[] {
+  const weights = paths.filter((path) => {
+    const owner = path.replace(/[._]data(_\d+)?$/, '');
+    return owner !== path && graphs.includes(owner);
+  });
+  return [...graphs, ...weights];
+}
+
+function missing(paths: readonly string[], part: Part, dtype: Dtype | undefined, model: string): InputError {
+  const kind = dtype
+    ? ` as ${dtype} (ending ${SUFFIXES[dtype].map((suffix) => `"${suffix}.onnx"`).join(' or ')})`
     : '';
-  throw new InputError(
-    `${model} must hold onnx/{${PARTS.join(',')}}${kind}; its graphs are ${found.join(', ') || 'none'}`,
+  const found = paths.filter((path) => path.endsWith('.onnx'));
+  return new InputError(
+    `${model} must hold onnx/${FILES[part]}${kind}; its graphs are ${found.join(', ') || 'none'}`,
   );
+}
+
+/** "q4", or "vision=fp16,embed=fp16,decoder=q4". */
+export function tellDtypes(types: PartDtypes): string {
+  const [first, ...rest] = new Set(Object.values(types));
+  return rest.length === 0 ? first! : parts.map((part) => `${part}=${types[part]}`).join(',');
+}
+
+/** The reverse. Throws an InputError that says what was expected. */
+export function parseDtypes(text: string): DtypeWish {
+  if (isDtype(text)) return text;
+  const pairs = text.split(',').map((pair) => pair.split('='));
+  const isRight = pairs.every(
+    ([part, dtype, ...more]) => parts.includes(part as Part) && isDtype(dtype ?? '') && more.length === 0,
+  );
+  if (isRight) return Object.fromEntries(pairs) as Partial<PartDtypes>;
+  throw new InputError(
+    `expected one of ${dtypes.join(', ')}, or types of parts such as vision=fp16,embed=fp16,decoder=q4, got "${text}"`,
+  );
+}
+
+function isDtype(text: string): text is Dtype {
+  return (dtypes as readonly string[]).includes(text);
 }

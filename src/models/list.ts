@@ -1,7 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { manifestFile } from './folder.js';
-import { manifestSchema } from './manifest.js';
+import { tellDtypes } from './layout.js';
+import { dtypesOf, manifestSchema } from './manifest.js';
 
 /** A folder that is, or may become, a model. */
 export interface ListedModel {
@@ -29,8 +30,8 @@ async function stateOf(dir: string): Promise<string> {
   const text = await readFile(join(dir, manifestFile), 'utf8').catch(() => null);
   if (text === null) return 'not prepared';
   try {
-    const { family, dtype } = manifestSchema.parse(JSON.parse(text));
-    return `${family}, ${dtype}`;
+    const manifest = manifestSchema.parse(JSON.parse(text));
+    return `${manifest.family}, ${tellDtypes(dtypesOf(manifest))}`;
   } catch {
     return `${manifestFile} is broken`;
   }

@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { dtypes, type PartDtypes } from './layout.js';
 import { weightsSchema } from './prepare/weights.js';
 
 const count = z.int().positive();
+const dtypeSchema = z.enum(dtypes);
 const grid = z.strictObject({ rows: count, columns: count });
 
 /**
@@ -13,7 +15,10 @@ export const manifestSchema = z.strictObject({
   name: z.string().min(1),
   /** The architecture's family, e.g. `llava`. */
   family: z.string().min(1),
-  dtype: z.enum(['fp32', 'fp16', 'q4', 'q4f16', 'int8']),
+  /** Of the decoder's weights. */
+  dtype: dtypeSchema,
+  /** Of each part's, where they are not all the decoder's. */
+  dtypes: z.strictObject({ vision: dtypeSchema, embed: dtypeSchema, decoder: dtypeSchema }).optional(),
   /** Paths below the model's folder. */
   files: z.strictObject({
     visionTower: z.string(),
@@ -70,3 +75,7 @@ export const manifestSchema = z.strictObject({
 });
 
 export type Manifest = z.infer<typeof manifestSchema>;
+
+export function dtypesOf({ dtype, dtypes }: Pick<Manifest, 'dtype' | 'dtypes'>): PartDtypes {
+  return dtypes ?? { vision: dtype, embed: dtype, decoder: dtype };
+}

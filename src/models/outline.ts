@@ -21,12 +21,12 @@ export interface ReadOutline {
 }
 
 /** All that the small files of a model folder say. */
-export async function readOutline({ dir, digest, manifest }: ModelDescription): Promise<ReadOutline> {
+export async function readOutline({ dir, digest, dtype, manifest }: ModelDescription): Promise<ReadOutline> {
   const folder = await readModelFolder(dir);
   const newline = await readNewline(dir, manifest);
   const chat = createChat(await readChat(dir, folder, manifest, newline));
   const preprocessor = createPreprocessor(folder.preprocessor);
-  const { name, dtype, defaults, contextLength, pictureResolutions } = manifest;
+  const { name, defaults, contextLength, pictureResolutions } = manifest;
   const { cls, keepsCls, keyWidth, grid: patches, pooled } = manifest.tower;
   const grid = pooled ?? patches;
   const crops =

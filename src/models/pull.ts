@@ -5,16 +5,20 @@ import { dirname, resolve, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import pRetry from 'p-retry';
 import { InputError } from '../errors.js';
+import type { Family } from './families/family.js';
+import { findFamily } from './families/index.js';
+import { readJson } from './folder.js';
 import { type HubAccess, type HubFile, listRepository, openHubFile } from './hub.js';
-import { chooseGraphs, type Dtype, NEWLINE_FILE } from './layout.js';
+import { chooseGraphs, type DtypeWish, NEWLINE_FILE, type PartDtypes, type WantedGraphs } from './layout.js';
+import { publishedConfigSchema } from './published-config.js';
 
 /** What a download is about. */
 export interface PullOptions {
   readonly access: HubAccess;
   /** Branch, tag or commit; default main. */
   readonly revision?: string;
-  /** Default: the smallest that the repository has of q4, int8, q4f16, fp16 and fp32, in this order. */
-  readonly dtype?: Dtype;
+  /** Default: the family's mix, as far as the repository has it: see `chooseGraphs`. */
+  readonly dtype?: DtypeWish;
   readonly dir: string;
   readonly signal?: AbortSignal;
   /** Bytes that are there, of all. */
@@ -24,7 +28,7 @@ export interface PullOptions {
 export interface Pulled {
   readonly dir: string;
   readonly commit: string;
-  readonly dtype: Dtype;
+  readonly dtypes: PartDtypes;
   readonly files: number;
   readonly bytes: number;
   /** Bytes that came over the network in this call. */
@@ -53,12 +57,13 @@ const RETRIES = 6;
 export async function pullModel(options: PullOptions): Promise<Pulled> {
   const { access, dir, revision = 'main', signal, onProgress } = options;
   const { commit, files } = await listRepository(access, revision, signal);
-  const { dtype, wanted } = chooseFiles(access.id, files, options.dtype);
-  const total = sum(wanted.map(({ bytes }) => bytes));
   await mkdir(dir, { recursive: true });
+  const { family, fetched: already } = await pullFamily(access, commit, files, dir, signal);
+  const { dtypes, wanted } = chooseFiles(access.id, files, { wish: options.dtype, mix: family.mix });
+  const total = sum(wanted.map(({ bytes }) => bytes));
   await requireSpace(dir, wanted);
   let done = 0;
-  let fetched = 0;
+  let fetched = already;
   for (const file of wanted) {
     const start = done;
     fetched += await pullFile(access, commit, file, dir, signal, (bytes) =>
@@ -67,14 +72,29 @@ export async function pullModel(options: PullOptions): Promise<Pulled> {
     done += file.bytes;
     onProgress?.(done, total, file.path);
   }
-  return { dir, commit, dtype, files: wanted.length, bytes: total, fetched };
+  return { dir, commit, dtypes, files: wanted.length, bytes: total, fetched };
 }
 
-function chooseFiles(id: string, files: readonly HubFile[], dtype: Dtype | undefined) {
+/** Reads config.json before anything large: a model that cannot be used is refused here. */
+async function pullFamily(
+  access: HubAccess,
+  commit: string,
+  files: readonly HubFile[],
+  dir: string,
+  signal: AbortSignal | undefined,
+): Promise<{ family: Family; fetched: number }> {
+  const config = files.find(({ path }) => path === 'config.json');
+  if (!config) throw new InputError(`${access.id} must hold config.json, which says what model it is`);
+  const fetched = await pullFile(access, commit, config, dir, signal, () => {});
+  const { model_type } = await readJson(dir, 'config.json', publishedConfigSchema);
+  return { family: findFamily(model_type), fetched };
+}
+
+function chooseFiles(id: string, files: readonly HubFile[], wanted: WantedGraphs) {
   const paths = files.map(({ path }) => path);
-  const graphs = chooseGraphs(paths, dtype, id);
+  const graphs = chooseGraphs(paths, wanted, id);
   const needed = new Set([...paths.filter((path) => TEXT_FILES.has(path)), ...graphs.files]);
-  return { dtype: graphs.dtype, wanted: files.filter(({ path }) => needed.has(path)) };
+  return { dtypes: graphs.dtypes, wanted: files.filter(({ path }) => needed.has(path)) };
 }
 
 /** One file, whole and with the right digest; returns the bytes that were fetched. */

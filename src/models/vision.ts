@@ -1,5 +1,6 @@
 import { InputError } from '../errors.js';
-import type { Manifest } from './manifest.js';
+import { scalesOverAll } from './layout.js';
+import { dtypesOf, type Manifest } from './manifest.js';
 import { type Grid, resampleGrid } from './pool.js';
 import type { Preprocessor } from './preprocess.js';
 import { type Session, Tensor } from './session.js';
@@ -30,13 +31,13 @@ export function createVision(
  * belong to encoding: what the pipeline calls the tower's tokens are the language model's already.
  */
 function inOrder(
-  { order, dtype, tower: { grid, pooled } }: Manifest,
+  { order, tower: { grid, pooled }, ...manifest }: Manifest,
   { tower, projector, projectorTuned }: VisionSessions,
   size: Pick<Preprocessor, 'width' | 'height'>,
 ): Pick<Vision, 'encode' | 'project'> {
-  // int8 graphs scale over all they are given: alone, a frame's tokens do not depend on its neighbours.
+  // Such graphs scale over all they are given: alone, a frame's tokens do not depend on its neighbours.
   const encode = (frames: readonly PreparedFrame[]) =>
-    dtype === 'int8'
+    scalesOverAll(dtypesOf(manifest).vision)
       ? oneByOne(frames, (frame) => run(tower, [frame], grid, size))
       : run(tower, frames, grid, size);
   if (!projector) return { encode, project: async (tokens) => tokens };

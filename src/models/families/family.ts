@@ -1,3 +1,4 @@
+import type { PartDtypes } from '../layout.js';
 import type { Manifest } from '../manifest.js';
 import type { FrameDefaults } from '../types.js';
 
@@ -14,6 +15,8 @@ export interface Family {
   /** Where the frames go in the chat: an image each, one video, or sentences with a time and an image each. */
   readonly frames: Manifest['frames'];
   readonly newline: Manifest['newlineTokens'];
+  /** Types of weights that the makers recommend for its parts; default the decoder's for all. */
+  readonly mix?: Partial<PartDtypes>;
   /** Whether a still picture is looked at in several crops. */
   readonly crops?: true;
   /** Frames of a video where nobody says how many, and the model's own files say nothing. */

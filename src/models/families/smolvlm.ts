@@ -9,6 +9,7 @@ export const smolvlm: Family = {
   modelTypes: ['smolvlm'],
   order: 'project',
   frames: 'sentences',
+  mix: { vision: 'q4', embed: 'fp16', decoder: 'q4' },
 };
 
 /** What SmolVLM2's processor makes of a video: how many frames of how long a video, and the time of each. */

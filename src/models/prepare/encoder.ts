@@ -4,7 +4,7 @@ import { readJson } from '../folder.js';
 import { Graph } from '../graph/graph.js';
 import { readGraph } from '../graph/read.js';
 import { opsetOf, writeGraph } from '../graph/write.js';
-import type { Dtype } from '../layout.js';
+import { type Dtype, scalesOverAll } from '../layout.js';
 import type { Manifest } from '../manifest.js';
 import { createPreprocessor } from '../preprocess.js';
 import { preprocessorConfigSchema } from '../preprocessor-config.js';
@@ -24,7 +24,7 @@ export async function prepareVision(task: Task) {
 
 async function cutEncoder(task: Task) {
   const { path, family, graphs, threads, step } = task;
-  const source = graphs.graphs.vision_encoder;
+  const source = graphs.graphs.vision;
   step(`cutting ${source}`);
   const preprocessor = await readJson(path, 'preprocessor_config.json', preprocessorConfigSchema);
   const { height, width } = createPreprocessor(preprocessor);
@@ -50,7 +50,7 @@ async function cutEncoder(task: Task) {
   const patches = cls ? N - 1 : N;
   const shape = { height, width, patches, dropped };
   const difference = await withSettledEdges(task, source, (whole) =>
-    compareVision(whole, tower, projector, shape, dtypeBatch(graphs.dtype), threads),
+    compareVision(whole, tower, projector, shape, picturesAtOnce(graphs.dtypes.vision), threads),
   );
   const side = Math.sqrt(patches);
   const grid = { rows: side, columns: side };
@@ -90,7 +90,7 @@ function findClassToken(N: number, seen: number): ClassToken {
 
 /** A family whose tokens are only compressed by their encoder: nothing is cut. */
 async function prepareWholeEncoder({ path, graphs, threads, step }: Task) {
-  const source = graphs.graphs.vision_encoder;
+  const source = graphs.graphs.vision;
   step(`wrapping ${source}`);
   const preprocessor = await readJson(path, 'preprocessor_config.json', preprocessorConfigSchema);
   const { height, width } = createPreprocessor(preprocessor);
@@ -121,9 +121,9 @@ async function prepareWholeEncoder({ path, graphs, threads, step }: Task) {
   };
 }
 
-/** Pictures to compare at once: an int8 graph scales over all it is given, and is given one. */
-function dtypeBatch(dtype: Dtype): number {
-  return dtype === 'int8' ? 1 : 2;
+/** Pictures to compare at once. */
+function picturesAtOnce(dtype: Dtype): number {
+  return scalesOverAll(dtype) ? 1 : 2;
 }
 
 function isSquare(count: number): boolean {

@@ -8,7 +8,7 @@ import { manifestFile, readJson, readModelFolder } from '../folder.js';
 import { Graph } from '../graph/graph.js';
 import { readGraph } from '../graph/read.js';
 import { writeGraph } from '../graph/write.js';
-import { chooseGraphs, type Dtype, NEWLINE_FILE } from '../layout.js';
+import { chooseGraphs, type Dtype, type DtypeWish, NEWLINE_FILE, scalesOverAll } from '../layout.js';
 import { type Manifest, manifestSchema } from '../manifest.js';
 import { createPreprocessor } from '../preprocess.js';
 import type { PreprocessorConfig } from '../preprocessor-config.js';
@@ -23,8 +23,8 @@ import { compareDecoders, type Difference } from './verify.js';
 import { describeWeights } from './weights.js';
 
 export interface PrepareOptions {
-  /** Default: the first of q4, int8, q4f16, fp16 and fp32 that is there. */
-  readonly dtype?: Dtype;
+  /** Default: the family's mix, as far as it is there: see `chooseGraphs`. */
+  readonly dtype?: DtypeWish;
   /** Threads of ONNX Runtime for the check; default 1. */
   readonly threads?: number;
   /** Called with a sentence before each step. */
@@ -41,7 +41,10 @@ export interface Prepared {
 const LIMITS: Readonly<Record<Dtype, number>> = {
   fp32: 1e-3,
   int8: 1e-3,
+  q8: 1e-3,
+  uint8: 1e-3,
   q4: 0.02,
+  bnb4: 0.02,
   q4f16: 0.02,
   fp16: 0.02,
 };
@@ -58,7 +61,7 @@ export async function prepareModel(dir: string, options: PrepareOptions = {}): P
   const config = await readJson(path, 'config.json', publishedConfigSchema);
   const family = findFamily(config.model_type);
   const there = await filesBelow(path);
-  const graphs = chooseGraphs(there, options.dtype, basename(path));
+  const graphs = chooseGraphs(there, { wish: options.dtype, mix: family.mix }, basename(path));
   const hasNewline = family.newline !== 'none' && there.includes(NEWLINE_FILE);
   if (family.newline !== 'none' && !hasNewline)
     options.onStep?.(`without the newline embedding, which this export lacks (${NEWLINE_FILE})`);
@@ -80,7 +83,8 @@ export async function prepareModel(dir: string, options: PrepareOptions = {}): P
     formatVersion: 1,
     name: basename(path),
     family: family.name,
-    dtype: graphs.dtype,
+    dtype: graphs.dtypes.decoder,
+    ...(new Set(Object.values(graphs.dtypes)).size > 1 && { dtypes: graphs.dtypes }),
     files: {
       ...vision.files,
       embedTokens: await prepareEmbedding(task),
@@ -97,14 +101,17 @@ export async function prepareModel(dir: string, options: PrepareOptions = {}): P
     defaults: { ...framesOf(preprocessor, family), compression: splitBudget(vision.budget) },
     weights: await describeWeights(path, graphs.files),
   };
+  requireAlike(vision.difference ? [vision.difference] : [], LIMITS[graphs.dtypes.vision]);
+  requireAlike(decoder.differences, LIMITS[graphs.dtypes.decoder]);
   const differences = [...(vision.difference ? [vision.difference] : []), ...decoder.differences];
-  for (const { what, largest } of differences) {
-    const limit = LIMITS[graphs.dtype];
-    if (!(largest <= limit))
-      throw new Error(`${what} differ by ${largest} from the untouched graph's, more than ${limit}`);
-  }
   await writeFile(join(path, manifestFile), `${JSON.stringify(manifestSchema.parse(manifest), null, 2)}\n`);
   return { manifest, differences };
+}
+
+function requireAlike(differences: readonly Difference[], limit: number): void {
+  for (const { what, largest } of differences)
+    if (!(largest <= limit))
+      throw new Error(`${what} differ by ${largest} from the untouched graph's, more than ${limit}`);
 }
 
 /** How the model's own files say that a video is sampled; else what is known of its family. */
@@ -134,7 +141,7 @@ function resolutionsOf({ config, step }: Task, preprocessor: PreprocessorConfig,
 
 async function prepareDecoder(task: Task) {
   const { path, config, graphs, threads, step } = task;
-  const source = graphs.graphs.decoder_model_merged;
+  const source = graphs.graphs.decoder;
   step(`cutting ${source}`);
   const model = await readGraph(join(path, source));
   settleEdges(model.graph!, config);
@@ -142,15 +149,15 @@ async function prepareDecoder(task: Task) {
   const file = nameFile(source, 'decoder');
   await writeGraph(join(path, file), model, model.graph!);
   step(`comparing ${source}`);
-  // An int8 graph scales over all positions that it is given: parts of a prompt give other numbers.
+  // Some graphs scale over all positions that they are given: parts of a prompt give other numbers.
   const differences = await withSettledEdges(task, source, (whole) =>
-    compareDecoders(whole, join(path, file), graphs.dtype !== 'int8', threads),
+    compareDecoders(whole, join(path, file), !scalesOverAll(graphs.dtypes.decoder), threads),
   );
   return { file, differences };
 }
 
 async function prepareEmbedding({ path, graphs }: Task): Promise<string> {
-  const source = graphs.graphs.embed_tokens;
+  const source = graphs.graphs.embed;
   const model = await readGraph(join(path, source));
   if (!castEdges(new Graph(model.graph!))) return source;
   const file = nameFile(source, 'embed_tokens');
