@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { describeModel } from '../src/models/folder.js';
+import { describeModel, readModelFolder } from '../src/models/folder.js';
 import { elementTypes, Graph, intAttribute, intsAttribute, valueInfo } from '../src/models/graph/graph.js';
 import { GraphProtoSchema, ModelProtoSchema } from '../src/models/graph/onnx_pb.js';
 import { readGraph } from '../src/models/graph/read.js';
@@ -199,6 +199,34 @@ describe('preparing a model', () => {
         /multiples of the tower's 42 pixels/,
       );
     }
+  });
+
+  it('reads the settings of pictures where newer publications have them, and how a video is sampled', async () => {
+    const copy = copyOf('llava');
+    const own = join(copy, 'preprocessor_config.json');
+    const settings = JSON.parse(readFileSync(own, 'utf8'));
+    const video_processor = { do_sample_frames: true, fps: 2, num_frames: 24 };
+    const write = (processor: object) =>
+      writeFileSync(join(copy, 'processor_config.json'), JSON.stringify(processor));
+    const before = (await readModelFolder(copy)).preprocessor;
+    write({ image_processor: settings, video_processor });
+    for (const leave of [
+      () => writeFileSync(own, '{"processor_class":"LlavaProcessor"}'),
+      () => rmSync(own),
+    ]) {
+      leave();
+      expect((await readModelFolder(copy)).preprocessor).toEqual({
+        ...before,
+        video_sampling: { fps: 2, max_frames: 24 },
+      });
+    }
+    const { manifest } = await prepareModel(copy, { dtype: 'fp32' });
+    expect(manifest.defaults).toMatchObject({ frames: 8, mostFrames: 24, framesPerSecond: 2 });
+    await expect(describeModel(copy)).resolves.toMatchObject({ name: 'llava' });
+    write({ image_processor: { ...settings, image_std: 'none' } });
+    await expect(prepareModel(copy, { dtype: 'fp32' })).rejects.toThrow(
+      /processor_config.json is not as expected: `image_processor.image_std`/,
+    );
   });
 
   it('leaves the weights where they are and writes little', async () => {

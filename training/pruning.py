@@ -98,7 +98,7 @@ def answer(model: LlamaForCausalLM, prefix: Prefix, asked: list[int], plan: Plan
 
 def prune(method: Prune, x, positions, is_visual, attention):
     """
-    Whatever a method makes of the visual tokens, back among the text by position. The question stands behind the P tokens
+    What a method leaves of the visual tokens, back among the text by position. The question stands behind the P tokens
     of `is_visual`; attention (S, P + S) is its.
     """
     at = is_visual.nonzero()[:, 0]
@@ -134,10 +134,10 @@ def fastv_kept(N: int, L: int, K: int, tokens: float, count: str) -> int | None:
 
 def sparse_plan(embeds: torch.Tensor, asked: torch.Tensor, sizes: dict[int, int], by: str) -> Plan:
     """
-    Visual tokens (V, H) and the question (S, H) as they enter the decoder; `sizes`: by layers before, tokens then. Raters
-    are the words of the question, the template's behind it among them, that have most to do with the picture, at least
-    the mean: `by` similarity, the paper's way, of their embedding to those of the visual tokens; or by attention, what
-    they pay to the visual tokens in the layer, since embeddings of words and of patches need not be alike.
+    Visual tokens (V, H) and the question (S, H) as they enter the decoder; `sizes`: by layers before, tokens then.
+    Raters are the words of the question, the template's behind it among them, that have to do with the picture by the
+    mean or more: `by` similarity of their embedding to those of the visual tokens, the paper's way; or by attention,
+    what they pay to the visual tokens in the layer, since embeddings of words and patches need not be alike.
     """
     shares = (embeds @ asked.T).softmax(-1).mean(0)
 
@@ -153,9 +153,8 @@ def sparse_plan(embeds: torch.Tensor, asked: torch.Tensor, sizes: dict[int, int]
 
 def sparsify(visual: Visual, score: torch.Tensor, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    The tokens with the highest scores, and C clusters of the best TAU of the others, `size` in all. A cluster becomes the
-    sum of its tokens, at the position of its centre (the paper does not say where; here tokens of several frames have
-    times between them).
+    The tokens with the highest scores, and C clusters of the best TAU of the others, `size` in all. A cluster becomes
+    the sum of its tokens, at the position of its centre: ours, since here the times of the frames stand between tokens.
     """
     V = len(score)
     # kept + C = size, C = THETA · TAU · (V − kept)
@@ -194,8 +193,8 @@ def density_peaks(x: torch.Tensor, C: int) -> tuple[torch.Tensor, torch.Tensor]:
 def sparse_sizes(N: int, L: int, tokens: float, count: str) -> dict[int, int] | None:
     """
     By layers before, how many visual tokens are left: the same share stays at each pruning layer. The paper drops
-    λ · (V − rank of the raters' attention) of V tokens, which is that: the rank is at most the number of raters, here a
-    hundredth of V. λ follows from what is wanted. None where it cannot be reached.
+    λ · (V − rank of the raters' attention) of V tokens, which is nearly that: the rank is at most the number of raters,
+    a hundredth of V. λ follows from what is wanted. None where it cannot be reached.
     """
     layers: list[int] = []
     for place in PRUNED_OF_32:

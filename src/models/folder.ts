@@ -9,13 +9,24 @@ import { blameModel } from './fault.js';
 import { tellDtypes } from './layout.js';
 import { dtypesOf, type Manifest, manifestSchema } from './manifest.js';
 import { requireWeights } from './prepare/weights.js';
-import { preprocessorConfigSchema } from './preprocessor-config.js';
+import {
+  type PreprocessorConfig,
+  preprocessorConfigSchema,
+  videoSamplingSchema,
+} from './preprocessor-config.js';
 
 export const manifestFile = 'visionzip.json';
 
-const textFiles = ['config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json'];
+const textFiles = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
 /** Each may be missing where others say the same. */
-const optionalFiles = ['generation_config.json', 'chat_template.jinja', 'chat_template.json'];
+const optionalFiles = [
+  'generation_config.json',
+  'preprocessor_config.json',
+  'processor_config.json',
+  'video_preprocessor_config.json',
+  'chat_template.jinja',
+  'chat_template.json',
+];
 
 /** What a prepared model is, as far as that can be said without loading it. */
 export interface ModelDescription {
@@ -102,10 +113,41 @@ export async function readModelFolder(dir: string) {
     config,
     imageToken: { id: imageToken.id, content: imageToken.content },
     eosTokenIds: await readEosTokenIds(dir, tokenizerConfig.eos_token, tokenizer.added_tokens),
-    preprocessor: await readJson(dir, 'preprocessor_config.json', preprocessorConfigSchema),
+    preprocessor: await readPreprocessor(dir),
     tokenizer,
     tokenizerConfig,
     chatTemplate: await readChatTemplate(dir, tokenizerConfig.chat_template),
+  };
+}
+
+/** Whether a file says how pictures are prepared; newer publications leave a stub that does not. */
+const anySettings = z.looseObject({});
+
+/**
+ * How pictures are prepared: preprocessor_config.json, or `image_processor` of processor_config.json, where newer publications
+ * have it. How a video is sampled stands beside it, in `video_processor` or in video_preprocessor_config.json.
+ *
+ * @throws InputError that names the file at fault.
+ */
+export async function readPreprocessor(dir: string): Promise<PreprocessorConfig> {
+  const own = await readOptional(dir, 'preprocessor_config.json', anySettings);
+  const processor = await readOptional(
+    dir,
+    'processor_config.json',
+    z.looseObject({ image_processor: anySettings.nullish(), video_processor: anySettings.nullish() }),
+  );
+  const nested = processor?.image_processor;
+  const isNested = nested && !(own && 'image_mean' in own);
+  if (!own && !isNested) return readJson(dir, 'preprocessor_config.json', preprocessorConfigSchema);
+  const parsed = isNested
+    ? check(dir, 'processor_config.json', preprocessorConfigSchema, nested, ['image_processor'])
+    : check(dir, 'preprocessor_config.json', preprocessorConfigSchema, own);
+  const video =
+    processor?.video_processor ?? (await readOptional(dir, 'video_preprocessor_config.json', anySettings));
+  const sampling = videoSamplingSchema.safeParse(video);
+  return {
+    ...parsed,
+    video_sampling: parsed.video_sampling ?? (sampling.success ? sampling.data : undefined),
   };
 }
 
@@ -165,9 +207,22 @@ export async function readJson<S extends z.ZodType>(
   } catch (error) {
     throw new InputError(`${join(dir, name)} is no JSON: ${(error as Error).message}`, { cause: error });
   }
+  return check(dir, name, schema, value);
+}
+
+/** @param within the path of `value` in the file. */
+function check<S extends z.ZodType>(
+  dir: string,
+  name: string,
+  schema: S,
+  value: unknown,
+  within: readonly string[] = [],
+): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map(({ path, message }) => `\`${path.join('.')}\`: ${message}`);
+  const faults = parsed.error.issues.map(
+    ({ path, message }) => `\`${[...within, ...path].join('.')}\`: ${message}`,
+  );
   const more = faults.length > 3 ? `; and ${faults.length - 3} more` : '';
   throw new InputError(`${join(dir, name)} is not as expected: ${faults.slice(0, 3).join('; ')}${more}`);
 }

@@ -42,4 +42,19 @@ export const preprocessorConfigSchema = z.looseObject({
   /** SmolVLM2: how it samples a video. */
   video_sampling: z.object({ fps: z.number().positive().default(1), max_frames: edge }).nullish(),
 });
+/** The same in the settings of a video processor, where it samples. */
+export const videoSamplingSchema = z
+  .looseObject({
+    do_sample_frames: z.literal(true),
+    fps: z.number().positive().nullish(),
+    num_frames: edge.nullish(),
+    max_frames: edge.nullish(),
+  })
+  .transform(({ fps, num_frames, max_frames }, context) => {
+    const most = max_frames ?? num_frames;
+    if (most) return { fps: fps ?? 1, max_frames: most };
+    context.addIssue({ code: 'custom', message: 'says of no most frames' });
+    return z.NEVER;
+  });
+
 export type PreprocessorConfig = z.infer<typeof preprocessorConfigSchema>;

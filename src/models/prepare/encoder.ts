@@ -1,13 +1,12 @@
 import { join } from 'node:path';
 import { InputError } from '../../errors.js';
-import { readJson } from '../folder.js';
+import { readPreprocessor } from '../folder.js';
 import { Graph } from '../graph/graph.js';
 import { readGraph } from '../graph/read.js';
 import { opsetOf, writeGraph } from '../graph/write.js';
 import { type Dtype, scalesOverAll } from '../layout.js';
 import type { Manifest } from '../manifest.js';
 import { createPreprocessor } from '../preprocess.js';
-import { preprocessorConfigSchema } from '../preprocessor-config.js';
 import { type ClassToken, cutProjector, cutTower, wrapEncoder } from './cut.js';
 import { castEdges } from './edges.js';
 import { nameFile, type Task, withSettledEdges } from './task.js';
@@ -26,7 +25,7 @@ async function cutEncoder(task: Task) {
   const { path, family, graphs, threads, step } = task;
   const source = graphs.graphs.vision;
   step(`cutting ${source}`);
-  const preprocessor = await readJson(path, 'preprocessor_config.json', preprocessorConfigSchema);
+  const preprocessor = await readPreprocessor(path);
   const { height, width } = createPreprocessor(preprocessor);
   const files = { visionTower: nameFile(source, 'tower'), projector: nameFile(source, 'projector') };
   const [tower, projector] = [join(path, files.visionTower), join(path, files.projector)];
@@ -92,7 +91,7 @@ function findClassToken(N: number, seen: number): ClassToken {
 async function prepareWholeEncoder({ path, graphs, threads, step }: Task) {
   const source = graphs.graphs.vision;
   step(`wrapping ${source}`);
-  const preprocessor = await readJson(path, 'preprocessor_config.json', preprocessorConfigSchema);
+  const preprocessor = await readPreprocessor(path);
   const { height, width } = createPreprocessor(preprocessor);
   const model = await readGraph(join(path, source));
   castEdges(new Graph(model.graph!));
