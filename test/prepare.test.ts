@@ -229,6 +229,18 @@ describe('preparing a model', () => {
     );
   });
 
+  it('refuses a chat template that loses frames, before a job meets it', async () => {
+    const copy = copyOf('llava_onevision');
+    // Pictures alone: a video is passed over.
+    const template =
+      "{% for m in messages %}{% for p in m['content'] %}{% if p['type'] == 'text' %}{{ p['text'] }}{% endif %}{% endfor %}{% endfor %}";
+    writeFileSync(join(copy, 'chat_template.jinja'), template);
+    await expect(prepareModel(copy, { dtype: 'fp32' })).rejects.toThrow(
+      /must give 2 image tokens, it gave 0/,
+    );
+    expect(readdirSync(copy)).not.toContain('visionzip.json');
+  });
+
   it('leaves the weights where they are and writes little', async () => {
     const copy = copyOf('llava', 'external');
     const before = readdirSync(join(copy, 'onnx')).map((name) => [

@@ -10,6 +10,7 @@ import { readGraph } from '../graph/read.js';
 import { writeGraph } from '../graph/write.js';
 import { chooseGraphs, type Dtype, type DtypeWish, NEWLINE_FILE, scalesOverAll } from '../layout.js';
 import { type Manifest, manifestSchema } from '../manifest.js';
+import { outlineModel } from '../outline.js';
 import { createPreprocessor } from '../preprocess.js';
 import type { PreprocessorConfig } from '../preprocessor-config.js';
 import { contextLength, publishedConfigSchema } from '../published-config.js';
@@ -104,8 +105,20 @@ export async function prepareModel(dir: string, options: PrepareOptions = {}): P
   requireAlike(vision.difference ? [vision.difference] : [], LIMITS[graphs.dtypes.vision]);
   requireAlike(decoder.differences, LIMITS[graphs.dtypes.decoder]);
   const differences = [...(vision.difference ? [vision.difference] : []), ...decoder.differences];
-  await writeFile(join(path, manifestFile), `${JSON.stringify(manifestSchema.parse(manifest), null, 2)}\n`);
+  const file = join(path, manifestFile);
+  await writeFile(file, `${JSON.stringify(manifestSchema.parse(manifest), null, 2)}\n`);
+  task.step('laying out a prompt');
+  await layOutTwoFrames(path).catch(async (error) => {
+    await rm(file);
+    throw error;
+  });
   return { manifest, differences };
+}
+
+/** A chat template that loses frames is found here, and not by the first job. */
+async function layOutTwoFrames(path: string): Promise<void> {
+  const { chat } = await outlineModel(path);
+  chat.layOut({ ptsSeconds: [0, 1], durationSeconds: 2 }, 'What is this?');
 }
 
 function requireAlike(differences: readonly Difference[], limit: number): void {

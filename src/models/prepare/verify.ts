@@ -46,6 +46,11 @@ export async function compareVision(
     throw new Error(
       `the prepared tower gives ${N} tokens, ${keys!.dims[1]} keys and ${scores!.dims[1]} scores for ${patches} patches`,
     );
+  for (const [name, { data }] of Object.entries({ scores: scores!, keys: keys! })) {
+    const bad = (data as Float32Array).findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0)
+      throw new Error(`the prepared tower's ${name} must be finite, number ${bad} is ${data[bad]}`);
+  }
   let largest = 0;
   for (let i = 0; i < pictures; i++) {
     const expected = Object.values(await runOnce(whole, feeds(i, 1), threads))[0]!;
