@@ -19,6 +19,8 @@ export interface Family {
   readonly mix?: Partial<PartDtypes>;
   /** Whether a still picture is looked at in several crops. */
   readonly crops?: true;
+  /** Share of a frame's tokens that is kept by default. */
+  readonly keeps: number;
   /** Frames of a video where nobody says how many, and the model's own files say nothing. */
   readonly defaultFrames: FrameDefaults;
 }

@@ -13,9 +13,6 @@ import { nameFile, type Task, withSettledEdges } from './task.js';
 import { compareVision, picture, runOnce } from './verify.js';
 import { findVisionParts, type VisionParts } from './vision.js';
 
-/** Of a frame's tokens, by default: 64 of 576, the paper's smallest budget for LLaVA-1.5. */
-const DEFAULT_SHARE = 1 / 9;
-
 /** Cuts or wraps the vision encoder, and says what a manifest does of it. */
 export async function prepareVision(task: Task) {
   return task.family.order === 'project' ? prepareWholeEncoder(task) : cutEncoder(task);
@@ -59,7 +56,7 @@ async function cutEncoder(task: Task) {
   return {
     files,
     difference,
-    budget: Math.round(P * DEFAULT_SHARE),
+    budget: Math.round(P * family.keeps),
     tower: {
       cls,
       keepsCls: cls && dropped === 0,
