@@ -3,6 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Manifest } from '../src/models/manifest.js';
+import { readNewline } from '../src/models/newline.js';
 import { pullModel } from '../src/models/pull.js';
 import { HubServer } from './hub-server.js';
 
@@ -79,6 +81,44 @@ describe('pulling a model', () => {
     );
     expect(readdirSync(dir)).toEqual(['config.json']);
   });
+
+  it.each(['one file', 'several files'])(
+    'takes the newline out of the original weights in %s',
+    async (how) => {
+      await hub.stop();
+      const newline = [0.5, -2, 3, 1.25];
+      const bytes = Buffer.alloc(8);
+      // The upper halves of float32 numbers.
+      newline.forEach((value, i) => {
+        const whole = Buffer.alloc(4);
+        whole.writeFloatLE(value);
+        whole.copy(bytes, 2 * i, 2, 4);
+      });
+      const header = JSON.stringify({
+        'model.embed.weight': { dtype: 'BF16', shape: [50_000], data_offsets: [0, 100_000] },
+        'model.image_newline': { dtype: 'BF16', shape: [4], data_offsets: [100_000, 100_008] },
+      });
+      const length = Buffer.alloc(8);
+      length.writeBigUInt64LE(BigInt(header.length));
+      const safetensors = Buffer.concat([length, Buffer.from(header), randomBytes(100_000), bytes]);
+      const name = how === 'one file' ? 'model.safetensors' : 'model-00002-of-00002.safetensors';
+      const index = JSON.stringify({ weight_map: { 'model.image_newline': name, other: 'none' } });
+      hub = await HubServer.start('maker/onevision', {
+        ...files,
+        'config.json': '{"model_type":"llava_onevision"}',
+        [name]: safetensors,
+        ...(how === 'one file' ? {} : { 'model.safetensors.index.json': index }),
+      });
+      const pulled = await pullModel({ access: access(), dtype: 'fp32', dir });
+      expect(existsSync(join(dir, name))).toBe(false);
+      // Of the weights nothing but the header and the tensor.
+      expect(pulled.fetched - pulled.bytes).toBeLessThan(1_000);
+      const manifest = { newlineTokens: 'after-video', files: { newline: 'onnx/image_newline.npy' } };
+      const read = await readNewline(dir, manifest as unknown as Manifest);
+      expect([...read!.embedding]).toEqual(newline);
+      expect((await pullModel({ access: access(), dtype: 'fp32', dir })).fetched).toBe(0);
+    },
+  );
 
   it('fetches nothing twice, and again what was changed on the disk', async () => {
     await pullModel({ access: access(), dtype: 'fp32', dir });

@@ -51,13 +51,14 @@ export async function listRepository(
   });
 }
 
-/** The bytes of a file from `start` on. */
+/** The bytes of a file from `start` on, up to `end`. */
 export async function openHubFile(
   access: HubAccess,
   commit: string,
   { path, bytes }: HubFile,
   start: number,
   signal?: AbortSignal,
+  end = bytes,
 ): Promise<AsyncIterable<Uint8Array>> {
   return explained(access, commit, async () => {
     const blob = await downloadFile({
@@ -70,7 +71,7 @@ export async function openHubFile(
     if (!blob) throw new InputError(`${access.id} has no file ${path}`);
     if (blob.size !== bytes)
       throw new Error(`${path} has ${blob.size} bytes, the list of files says ${bytes}`);
-    return withErrors(blob.slice(start).stream());
+    return withErrors(blob.slice(start, end).stream());
   });
 }
 

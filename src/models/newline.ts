@@ -26,6 +26,20 @@ export async function readNewline(
   return { after: newlineTokens === 'after-frame' ? 'frame' : 'video', embedding };
 }
 
+/** The same as a file. */
+export function writeVector(vector: Float32Array): Buffer {
+  const text = `{'descr': '<f4', 'fortran_order': False, 'shape': (${vector.length},), }`;
+  // Magic, version and length take 10 bytes; all of it is a multiple of 64.
+  const header = `${text.padEnd(Math.ceil((text.length + 11) / 64) * 64 - 11)}\n`;
+  const start = Buffer.from(`\x93NUMPY\x01\x00\0\0${header}`, 'latin1');
+  start.writeUInt16LE(header.length, 8);
+  const numbers = Buffer.alloc(4 * vector.length);
+  vector.forEach((value, i) => {
+    numbers.writeFloatLE(value, 4 * i);
+  });
+  return Buffer.concat([start, numbers]);
+}
+
 /** One dimension of little-endian float32 in NumPy's format 1.0: magic, length of a header in ASCII, numbers. */
 function vectorOf(file: Buffer): Float32Array | null {
   if (file.length < 10 || file.toString('latin1', 1, 6) !== 'NUMPY' || file[6] !== 1) return null;

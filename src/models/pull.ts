@@ -11,6 +11,7 @@ import { readJson } from './folder.js';
 import { type HubAccess, type HubFile, listRepository, openHubFile } from './hub.js';
 import { chooseGraphs, type DtypeWish, NEWLINE_FILE, type PartDtypes, type WantedGraphs } from './layout.js';
 import { publishedConfigSchema } from './published-config.js';
+import { pullNewline } from './pull-newline.js';
 
 /** What a download is about. */
 export interface PullOptions {
@@ -72,6 +73,8 @@ export async function pullModel(options: PullOptions): Promise<Pulled> {
     done += file.bytes;
     onProgress?.(done, total, file.path);
   }
+  const lacksNewline = family.newline !== 'none' && !files.some(({ path }) => path === NEWLINE_FILE);
+  if (lacksNewline) fetched += (await pullNewline(access, commit, files, dir, signal)) ?? 0;
   return { dir, commit, dtypes, files: wanted.length, bytes: total, fetched };
 }
 
