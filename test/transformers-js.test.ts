@@ -145,6 +145,24 @@ describe.each(families)('$family', ({ family, pictures, LanguageModel }) => {
       expect(inputs.input_ids.tolist()[0].map(Number)).toEqual(reference.expandedIds);
     });
 
+  if (family === 'smolvlm')
+    it('puts a still picture into the prompt as its processor does', async () => {
+      const processor = await SmolVLMProcessor.from_pretrained(family);
+      const content = [{ type: 'image' }, { type: 'text', text: 'What is this?' }];
+      const chat_template = read('chat_template.jinja').toString();
+      const template = { add_generation_prompt: true, chat_template };
+      const text = processor.apply_chat_template([{ role: 'user', content }] as never, template);
+      const picture = await RawImage.read(join(fixtures, family, 'reference/frame-0.png'));
+      const inputs = await processor(text, [[picture]], { do_image_splitting: false });
+      const video = { ptsSeconds: [0], durationSeconds: 0, isStill: true };
+      const { prefix, suffix } = ours.chat.layOut(video, 'What is this?');
+      const { imageTokenId } = ours.chat;
+      const ids = [...prefix, ...suffix].flatMap((id) =>
+        Array(id === imageTokenId ? ours.vision.P : 1).fill(id),
+      );
+      expect(inputs.input_ids.tolist()[0].map(Number)).toEqual(ids);
+    });
+
   /** The tokens that transformers.js generates, with the end token where it came to one. */
   async function answerOf(Class: NonNullable<typeof LanguageModel>): Promise<number[]> {
     const config = JSON.parse(read('config.json').toString());

@@ -1,5 +1,5 @@
 import { InputError } from '../errors.js';
-import { describeInSentences } from './families/smolvlm.js';
+import { describeInSentences, wrapPicture } from './families/smolvlm.js';
 import { NEWLINE } from './newline.js';
 import type { Chat, Prompt, PromptPart, ShownVideo } from './types.js';
 
@@ -32,7 +32,8 @@ function layOut(parts: ChatParts, video: ShownVideo, question: string): Prompt {
   const count = video.ptsSeconds.length;
   refuseSpecialTokens(parts, question);
   const chat = parts.render([...showFrames(parts, video), { type: 'text', text: question.trim() }]);
-  const ids = placeFrames(parts, parts.tokenize(chat), count);
+  const isPicture = parts.frames === 'sentences' && video.isStill;
+  const ids = placeFrames(parts, parts.tokenize(isPicture ? wrapPicture(chat) : chat), count);
   const places = ids.filter((id) => id === imageTokenId).length;
   if (places !== count) {
     throw new InputError(`the model's chat template must give ${count} image tokens, it gave ${places}`, {
@@ -58,7 +59,7 @@ function refuseSpecialTokens({ specialTokens }: ChatParts, question: string): vo
 
 function showFrames({ frames, frameTimes }: ChatParts, video: ShownVideo): PromptPart[] {
   if (frames === 'video') return [{ type: 'video' }];
-  if (frames === 'sentences') return describeInSentences(video);
+  if (frames === 'sentences') return video.isStill ? [{ type: 'image' }] : describeInSentences(video);
   return video.ptsSeconds.flatMap((seconds): PromptPart[] =>
     frameTimes ? [{ type: 'text', text: `${seconds.toFixed(1)}s` }, { type: 'image' }] : [{ type: 'image' }],
   );

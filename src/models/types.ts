@@ -83,6 +83,8 @@ export interface ShownVideo {
   readonly ptsSeconds: readonly number[];
   /** Of the whole video. */
   readonly durationSeconds: number;
+  /** Whether it is a still picture and no video. */
+  readonly isStill?: boolean;
   /** A still picture in crops, whose tokens hold their newlines already. */
   readonly inCrops?: boolean;
 }

@@ -50,9 +50,11 @@ export function allow(
   const durationSeconds = durationOf(ptsSeconds);
   const picture = info.isStill ? describePicture(model, info) : undefined;
   const inCrops = picture !== undefined;
-  const show = (count: number): ShownVideo => {
-    return { ptsSeconds: framesOf(count).map((index) => ptsSeconds[index]!), durationSeconds, inCrops };
-  };
+  const { isStill } = info;
+  const show = (count: number): ShownVideo => ({
+    ptsSeconds: framesOf(count).map((index) => ptsSeconds[index]!),
+    ...{ durationSeconds, isStill, inCrops },
+  });
 
   const isEvent = new Set(events);
   const together = new Map<string, { allowance: Allowance; plan: Plan; questions: number[] }>();
@@ -67,7 +69,7 @@ export function allow(
     if (before && plan.promptTokens > before.plan.promptTokens) before.plan = plan;
     if (before) return;
     const allowance = {
-      ...{ indices: framesOf(plan.frames), budget: plan.budget, durationSeconds, inCrops },
+      ...{ indices: framesOf(plan.frames), budget: plan.budget, durationSeconds, isStill, inCrops },
       tokensBefore: plan.frames * plan.tokensPerFrameBefore,
       visualTokens: plan.frames * plan.tokensPerFrame,
       overTime: stagesOf(request.overTime, plan.budget !== null),

@@ -49,12 +49,13 @@ export async function* askVideo(
 
 function layOut(
   { chat }: AskModel,
-  { blocks, durationSeconds, inCrops }: VideoTokens,
+  { blocks, durationSeconds, isStill, inCrops }: VideoTokens,
   question: string,
 ): Prompt {
   const video: ShownVideo = {
     ptsSeconds: blocks.map(({ span }) => span.startSeconds),
     durationSeconds,
+    isStill,
     inCrops,
   };
   return chat.layOut(video, question);

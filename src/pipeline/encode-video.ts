@@ -27,7 +27,7 @@ export interface EncodeVideoOptions extends Omit<DecodeOptions, 'strategy'> {
 export async function encodeVideo(
   model: Pick<Model, 'vision' | 'language' | 'onnxMs'>,
   video: OpenedVideo,
-  { indices, budget, tokensBefore, durationSeconds, inCrops, overTime }: Allowance,
+  { indices, budget, tokensBefore, durationSeconds, isStill, inCrops, overTime }: Allowance,
   { clock, onFrame, onDuplicate, ...options }: EncodeVideoOptions,
 ): Promise<VideoTokens> {
   const { signal } = options;
@@ -55,7 +55,7 @@ export async function encodeVideo(
     }
   }
   const { H } = model.language;
-  return { H, tokensBefore, durationSeconds, inCrops, ...stretchSpans(made, dropped) };
+  return { H, tokensBefore, durationSeconds, isStill, inCrops, ...stretchSpans(made, dropped) };
 }
 
 interface MadeFrame {

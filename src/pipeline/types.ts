@@ -137,6 +137,7 @@ export interface VideoTokens {
   readonly frames: readonly SampledFrame[];
   /** Of the whole video, as the prompt may tell it. */
   readonly durationSeconds: number;
+  readonly isStill: boolean;
   /** Whether it is a still picture in crops. */
   readonly inCrops: boolean;
 }
@@ -151,6 +152,7 @@ export interface Allowance {
   readonly tokensBefore: number;
   readonly visualTokens: number;
   readonly durationSeconds: number;
+  readonly isStill: boolean;
   readonly inCrops: boolean;
   readonly overTime: OverTimeStages;
 }

@@ -15,18 +15,26 @@ export const smolvlm: Family = {
 /** What SmolVLM2's processor makes of a video: how many frames of how long a video, and the time of each. */
 export function describeInSentences({ ptsSeconds, durationSeconds }: ShownVideo): PromptPart[] {
   const count = inWords(ptsSeconds.length);
-  const text = (words: string): PromptPart => ({ type: 'text', text: words });
   return [
     text(
       `You are provided the following series of ${count} frames from a ${hours(durationSeconds)} [H:MM:SS] video.\n`,
     ),
     ...ptsSeconds.flatMap((pts): PromptPart[] => [
-      text(`\nFrame from ${minutes(pts)}:<fake_token_around_image><global-img>`),
+      text(`\nFrame from ${minutes(pts)}:${BEFORE}`),
       { type: 'image' },
-      text('<fake_token_around_image>'),
+      text(AFTER),
     ]),
     text('\n\n'),
   ];
+}
+
+const text = (words: string): PromptPart => ({ type: 'text', text: words });
+
+const [BEFORE, AFTER] = ['<fake_token_around_image><global-img>', '<fake_token_around_image>'];
+
+/** What its processor makes of a still picture that is not split, once the template has put `<image>` in its place. */
+export function wrapPicture(prompt: string): string {
+  return prompt.replace('<image>', `${BEFORE}<image>${AFTER}`);
 }
 
 /** 75.9 → 01:15 */
