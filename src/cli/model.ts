@@ -148,17 +148,23 @@ async function runPrepare(context: Context, dir: string, options: PrepareOptions
   );
   context.document({ manifest, differences });
   if (context.json) return;
-  const { tower, family, defaults, order } = manifest;
+  const { tower, family, order } = manifest;
   const lines = [
     `${manifest.name}: ${family}, ${tellDtypes(dtypesOf(manifest))}`,
     `tower      ${tower.grid.rows} × ${tower.grid.columns} patches${tower.cls ? ' and CLS' : ''}, ${order}`,
     `VisionZip  ${usedOf(manifest)}`,
-    `default    ${defaults.compression.dominant} + ${defaults.compression.contextual} tokens a frame`,
+    `default    ${keptOf(manifest)} a frame`,
     ...differences.map(
       ({ what, largest }) => `${what}: at most ${largest.toExponential(1)} from the untouched graph's`,
     ),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** What is kept of a frame by default. */
+function keptOf({ tower, defaults: { compression } }: Manifest): string {
+  if (tower.keyWidth === 0) return 'all of them';
+  return `${compression.dominant} + ${compression.contextual} tokens`;
 }
 
 function addInspect(model: Command): void {
@@ -182,7 +188,7 @@ async function runInspect(context: Context, dir: string): Promise<void> {
   context.document({ ...description, size });
   if (context.json) return;
   const { manifest } = description;
-  const { tower, defaults } = manifest;
+  const { tower } = manifest;
   const grid = tower.pooled ?? tower.grid;
   const { decoder, weightBytes, cacheBytes, memoryBytes } = size;
   const rows = [
@@ -191,10 +197,7 @@ async function runInspect(context: Context, dir: string): Promise<void> {
       'tower',
       `${tower.grid.rows} × ${tower.grid.columns} patches${tower.cls ? ' and CLS' : ''}, ${tower.width} wide`,
     ],
-    [
-      'a frame',
-      `${grid.rows * grid.columns} tokens; by default ${defaults.compression.dominant} + ${defaults.compression.contextual}`,
-    ],
+    ['a frame', `${grid.rows * grid.columns} tokens; by default ${keptOf(manifest)}`],
     ...(manifest.pictureResolutions
       ? [
           [
@@ -203,6 +206,7 @@ async function runInspect(context: Context, dir: string): Promise<void> {
           ],
         ]
       : []),
+    ['a video', framesOf(manifest)],
     ['VisionZip', usedOf(manifest)],
     ['decoder', `${decoder.layers} blocks, ${decoder.kvHeads} × ${decoder.headWidth} keys and values`],
     ['context', `${manifest.contextLength} tokens`],
@@ -213,6 +217,11 @@ async function runInspect(context: Context, dir: string): Promise<void> {
   process.stdout.write(
     `${manifest.name}\n${rows.map(([name, what]) => `${name!.padEnd(11)}${what}`).join('\n')}\n`,
   );
+}
+
+function framesOf({ defaults: { frames, mostFrames = frames, framesPerSecond = 1 } }: Manifest): string {
+  if (mostFrames === frames) return `${frames} frames by default`;
+  return `${frames} to ${mostFrames} frames by default, ${framesPerSecond} a second`;
 }
 
 function sizes(resolutions: readonly (readonly [height: number, width: number])[]): string {
