@@ -77,10 +77,11 @@ async function answerLongClip(
   return { clip: clip.id, rows: asked.rows, answered };
 }
 
-/** The most frames that the pipeline plans at T tokens each: all of them are wanted, the context decides. */
+/** The most frames that the pipeline plans at T tokens each: the context decides, and what the model was trained on. */
 function mostFrames(model: Model, video: OpenedVideo, question: string, T: number): readonly number[] {
   // More than that do not fit, even without their times.
-  const frames = Math.min(video.ptsSeconds.length, Math.floor(model.language.contextLength / T));
+  const fitting = Math.min(video.ptsSeconds.length, Math.floor(model.language.contextLength / T));
+  const frames = Math.min(fitting, model.defaults.mostFrames ?? fitting);
   const [allowed] = allow(
     { ...model, defaults: { ...model.defaults, frames } },
     {
@@ -124,7 +125,8 @@ export function flashOutcome(
     title: 'A flash in a long clip',
     about:
       `${results.length} clips of ${seconds[0]} to ${seconds[1]} seconds, lengths even on a logarithmic scale, each ` +
-      `with one flash of 0.3 to 0.8 seconds; as many frames as fit into ${contextLength} tokens. *Shown*: some frame ` +
+      `with one flash of 0.3 to 0.8 seconds; as many even frames as fit into ${contextLength} tokens, ` +
+      `at most ${evaluation.model.defaults.mostFrames ?? 'all'}. *Shown*: some frame ` +
       'has the flash. *Found*: some frame has it and its colour is named. *By chance*: its colour is named though no ' +
       'frame has it. Per cent of the clips, 95 % intervals by bootstrap over clips, against all tokens in pairs.',
     columns: [
