@@ -60,16 +60,16 @@ describe('frames on their way through the tower', () => {
   });
 });
 
-describe('a tower of int8', () => {
+describe('a tower of int8, or of convolutions', () => {
   /** The batch sizes that the graph is run with. */
-  async function batches(dtype: Manifest['dtype']): Promise<number[]> {
+  async function batches(dtype: Manifest['dtype'], scores = 'attention'): Promise<number[]> {
     const seen: number[] = [];
     const run = async ({ pixel_values }: Record<string, Tensor>) => {
       const B = pixel_values!.dims[0]!;
       seen.push(B);
       return { hidden: new Tensor('float32', new Float32Array(B), [B, 1, 1]) };
     };
-    const manifest = { order: 'compress-project', dtype, tower: { grid: { rows: 1, columns: 1 } } };
+    const manifest = { order: 'compress-project', dtype, tower: { grid: { rows: 1, columns: 1 }, scores } };
     const vision = createVision(
       manifest as Manifest,
       { tower: { run } as unknown as Session, projector: undefined, projectorTuned: undefined },
@@ -87,7 +87,9 @@ describe('a tower of int8', () => {
 
   test('sees each frame alone: it would scale over all that it is given', async () => {
     expect(await batches('int8')).toEqual([1, 1, 1]);
+    expect(await batches('q8')).toEqual([1, 1, 1]);
     expect(await batches('fp32')).toEqual([3]);
+    expect(await batches('fp32', 'similarity')).toEqual([1, 1, 1]);
   });
 });
 

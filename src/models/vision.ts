@@ -31,15 +31,15 @@ export function createVision(
  * belong to encoding: what the pipeline calls the tower's tokens are the language model's already.
  */
 function inOrder(
-  { order, tower: { grid, pooled }, ...manifest }: Manifest,
+  { order, tower: { grid, pooled, scores }, ...manifest }: Manifest,
   { tower, projector, projectorTuned }: VisionSessions,
   size: Pick<Preprocessor, 'width' | 'height'>,
 ): Pick<Vision, 'encode' | 'project'> {
-  // Such graphs scale over all they are given: alone, a frame's tokens do not depend on its neighbours.
+  // Some graphs scale over all they are given: alone, a frame's tokens do not depend on its neighbours. And a tower of
+  // convolutions takes as much more memory as it gets frames, and no less time.
+  const alone = scalesOverAll(dtypesOf(manifest).vision) || scores === 'similarity';
   const encode = (frames: readonly PreparedFrame[]) =>
-    scalesOverAll(dtypesOf(manifest).vision)
-      ? oneByOne(frames, (frame) => run(tower, [frame], grid, size))
-      : run(tower, frames, grid, size);
+    alone ? oneByOne(frames, (frame) => run(tower, [frame], grid, size)) : run(tower, frames, grid, size);
   if (!projector) return { encode, project: async (tokens) => tokens };
   if (order === 'compress-project')
     return {
