@@ -36,7 +36,7 @@ function inOrder(
   size: Pick<Preprocessor, 'width' | 'height'>,
 ): Pick<Vision, 'encode' | 'project'> {
   // Some graphs scale over all they are given: alone, a frame's tokens do not depend on its neighbours. And a tower of
-  // convolutions takes as much more memory as it gets frames, and no less time.
+  // convolutions takes as much more memory as it gets frames.
   const alone = scalesOverAll(dtypesOf(manifest).vision) || scores === 'similarity';
   const encode = (frames: readonly PreparedFrame[]) =>
     alone ? oneByOne(frames, (frame) => run(tower, [frame], grid, size)) : run(tower, frames, grid, size);
