@@ -47,7 +47,7 @@ describe('visionzip plan', () => {
 
   it('says where another setting would not fit, and refuses what does not fit itself', async () => {
     const { stdout } = await cli(['plan', clip, '--frames', '20'], env);
-    expect(stdout).toMatch(/--frames 20 --compression none.*does not fit: 20 frames × 144 tokens/);
+    expect(stdout).toMatch(/--frames 20 --compression none.*20 frames × 144 tokens = 2880 visual tokens do not fit/);
     expect(stdout).not.toMatch(/--frames 20 +│/);
     const refused = await cli(['plan', clip, '--frames', '40', '--compression', 'none', '--json'], env);
     expect([refused.code, documentOf(refused).fault]).toEqual([1, 'settings']);

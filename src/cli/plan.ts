@@ -105,6 +105,6 @@ function rowOf({ sampling, compression, plan, reason }: OtherSetting): string[] 
   const how =
     typeof compression === 'string' ? compression : `${compression.dominant}+${compression.contextual}`;
   const name = `--frames ${sampling.frames}${compression === 'auto' ? '' : ` --compression ${how}`}`;
-  if (plan === null) return [name, '', '', `does not fit: ${reason.split(';')[0]}`];
+  if (plan === null) return [name, '', '', reason.split(':')[0]!];
   return [name, String(plan.frames), String(plan.tokensPerFrame), String(plan.promptTokens)];
 }
