@@ -99,8 +99,9 @@ export function printSummary(result: Result, wallMs?: number): void {
 export function summaryLines(result: Result, wallMs?: number): string[] {
   const { tokens, plan, video } = result;
   const of = plan.crops > 1 ? '' : ` of ${plan.tokensPerFrameBefore}`;
+  const counts = new Set(result.frames.flatMap(({ tokens }) => (tokens === 0 ? [] : [tokens])));
   const kept = plan.budget
-    ? `${plan.budget.dominant} dominant + ${plan.budget.contextual} contextual${of} each`
+    ? `${plan.budget.dominant} dominant + ${plan.budget.contextual} contextual${of} ${counts.size > 1 ? 'on average, or fewer' : 'each'}`
     : `all ${plan.tokensPerFrame}${plan.crops > 1 ? '' : ' each'}`;
   const shown = plan.events > 0 ? `, ${plan.events} where something changes` : '';
   const dropped = result.frames.filter(({ tokens }) => tokens === 0).length;

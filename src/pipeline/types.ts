@@ -183,6 +183,7 @@ export interface Plan {
   readonly events: number;
   /** In how many crops a frame is encoded: 1, but for a still picture in LLaVA-NeXT; the whole is counted. */
   readonly crops: number;
+  /** On average over the frames, at most: see `OverTime`. */
   readonly tokensPerFrame: number;
   /** Of each crop. Null when nothing is compressed. */
   readonly budget: TokenBudget | null;
