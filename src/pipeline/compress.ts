@@ -122,14 +122,19 @@ function pickSuppressing(frame: EncodedFrame, count: number): number[] {
 function pickCovering(frame: EncodedFrame, count: number): number[] {
   const P = frame.scores.length;
   const cosine = keyCosines(frame);
+  // (P, P), read over and over.
+  const cosines = Float64Array.from({ length: P * P }, (_, ij) => cosine(Math.floor(ij / P), ij % P));
   const covered = new Float64Array(P);
   const gain = (j: number) => {
     let sum = 0;
-    for (let i = 0; i < P; i++) sum += frame.scores[i]! * Math.max(0, cosine(i, j) - covered[i]!);
+    for (let i = 0; i < P; i++) {
+      const more = cosines[j * P + i]! - covered[i]!;
+      if (more > 0) sum += frame.scores[i]! * more;
+    }
     return sum;
   };
   return pickOneByOne(count, P, gain, (picked) => {
-    for (let i = 0; i < P; i++) covered[i] = Math.max(covered[i]!, cosine(i, picked));
+    for (let i = 0; i < P; i++) covered[i] = Math.max(covered[i]!, cosines[picked * P + i]!);
   });
 }
 
