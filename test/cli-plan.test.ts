@@ -36,19 +36,23 @@ describe('visionzip plan', () => {
     const { code, stdout, stderr } = await cli(['plan', clip], env);
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(
-      /^video {3}2\d\.\d s of h264, \d+ × \d+\nframes {2}8, \d where something changes: 0\.0 s /,
+      /^video {3}2\d\.\d s of h264, \d+ × \d+\nframes {2}26, \d+ where something changes: 0\.0 s /,
     );
     expect(stdout).toMatch(
-      /tokens {2}1152 → 120, 15 of 144 a frame; prompt \d+, answer up to 64, context 2048/,
+      /tokens {2}3744 → at most 390, 15 of 144 a frame; prompt \d+, answer up to 64, context 4096/,
     );
-    expect(stdout).toMatch(/--frames 16 +│ 16 +│ 15 +│ \d+/);
-    expect(stdout).toMatch(/--frames 8 --compression none +│ 8 +│ 144 +│ \d+/);
+    expect(stdout).toMatch(/^ {8}1 a second of the video$/m);
+    expect(stdout).toMatch(/^ {8}frames that show nothing new are left out/m);
+    expect(stdout).toMatch(/--frames 52 +│ 52 +│ 15 +│ \d+/);
+    expect(stdout).toMatch(/--frames 26 --compression none +│ 26 +│ 144 +│ \d+/);
   });
 
   it('says where another setting would not fit, and refuses what does not fit itself', async () => {
-    const { stdout } = await cli(['plan', clip, '--frames', '20'], env);
-    expect(stdout).toMatch(/--frames 20 --compression none.*20 frames × 144 tokens = 2880 visual tokens do not fit/);
-    expect(stdout).not.toMatch(/--frames 20 +│/);
+    const { stdout } = await cli(['plan', clip, '--frames', '30'], env);
+    expect(stdout).toMatch(
+      /--frames 30 --compression none.*30 frames × 144 tokens = 4320 visual tokens do not fit/,
+    );
+    expect(stdout).not.toMatch(/--frames 30 +│/);
     const refused = await cli(['plan', clip, '--frames', '40', '--compression', 'none', '--json'], env);
     expect([refused.code, documentOf(refused).fault]).toEqual([1, 'settings']);
   });

@@ -58,6 +58,7 @@ import { loadModel } from '../src/models/load.js';
 import { splitBudget } from '../src/models/split-budget.js';
 import type { EncodedFrame } from '../src/models/types.js';
 import { answerVideo } from '../src/pipeline/answer.js';
+import { noOverTime } from '../src/pipeline/over-time/stages.js';
 import { fakeModel } from './fake-model.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'visionzip-eval-test-'));
@@ -602,8 +603,9 @@ describe('clips', () => {
     const { answers } = await answerVideo(model, {
       ...{ video: clip.file, questions: rows.map(({ question }) => question) },
       ...{
-        sampling: { method: 'uniform' as const },
+        sampling: { method: 'uniform' as const, frames: model.defaults.frames },
         compression: 'auto',
+        overTime: noOverTime,
         generation: {},
         limits: defaultLimits,
       },

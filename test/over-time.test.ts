@@ -12,7 +12,7 @@ import { mergeClipWide } from '../src/pipeline/over-time/clip-wide.js';
 import { compressFrames, framesTogether } from '../src/pipeline/over-time/compress-frames.js';
 import { roundTogether, shareByNovelty } from '../src/pipeline/over-time/novelty.js';
 import { weakenSinks } from '../src/pipeline/over-time/sinks.js';
-import { defaultOverTime, noOverTime, stagesOf } from '../src/pipeline/over-time/stages.js';
+import { noOverTime, stagesOf } from '../src/pipeline/over-time/stages.js';
 import { findStaticWindows } from '../src/pipeline/over-time/windows.js';
 import { StageClock } from '../src/pipeline/timings.js';
 import type { OverTimeStages, TokenBlock } from '../src/pipeline/types.js';
@@ -252,13 +252,12 @@ describe('frames compressed together', () => {
 });
 
 describe('the stages of a request', () => {
-  it('are the defaults with what is asked for, and none where every token is', () => {
-    expect(stagesOf(undefined, true)).toEqual(defaultOverTime);
-    expect(stagesOf({ windows: 'keep', budget: undefined }, true)).toEqual({
-      ...defaultOverTime,
-      windows: 'keep',
-    });
-    expect(stagesOf({}, false)).toEqual(noOverTime);
+  it('are what is best at so many tokens with what is asked for, and none where every token is', () => {
+    const duplicates = 'drop';
+    expect(stagesOf(undefined, 15 / 144)).toEqual({ ...noOverTime, duplicates });
+    expect(stagesOf({ budget: undefined }, 7 / 144)).toEqual({ ...noOverTime, duplicates, windows: 'merge' });
+    expect(stagesOf({ windows: 'keep' }, 7 / 144)).toEqual({ ...noOverTime, duplicates });
+    expect(stagesOf({}, 1)).toEqual(noOverTime);
   });
 });
 

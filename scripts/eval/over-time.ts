@@ -1,12 +1,11 @@
 import { splitBudget } from '../../src/models/split-budget.js';
 import type { EncodedFrame, Model } from '../../src/models/types.js';
 import { framesTogether } from '../../src/pipeline/over-time/compress-frames.js';
-import { defaultOverTime, noOverTime } from '../../src/pipeline/over-time/stages.js';
+import { noOverTime, stagesOf } from '../../src/pipeline/over-time/stages.js';
 import { compressTogether, projectKept } from '../../src/pipeline/tokens.js';
 import type { OverTime, TokenBlock } from '../../src/pipeline/types.js';
 import type { Table } from '../bench/table.js';
 import { ask, encodeClip } from './ask.js';
-import type { Interval } from './bootstrap.js';
 import { type Evaluation, forEachClip, type PartOutcome } from './evaluation.js';
 import { type Answered, accuracy, type ClipResult, percent, percentInterval, ratio } from './results.js';
 import { allTokens, budgetsOf, kept, type Setting } from './settings.js';
@@ -132,24 +131,22 @@ function dataOf(model: Model, results: readonly ClipResult[]) {
 
 function tableOf(model: Model, results: readonly ClipResult[]): Table {
   const { all, lines: rows, clips } = dataOf(model, results);
-  const isDefault = (name: string) => {
+  const isDefault = (name: string, share: number) => {
     const overTime = { ...noOverTime, ...stages[name as keyof typeof stages], duplicates: 'drop' };
-    return name in stages && JSON.stringify(overTime) === JSON.stringify(defaultOverTime);
+    return name in stages && JSON.stringify(overTime) === JSON.stringify(stagesOf({}, share));
   };
-  const cell = (value: Interval, of: Interval) => `${percentInterval(of)}, right ${percent(value.value)}`;
+  const cell = (name: string, { share, accuracy: value, ratio: of }: (typeof rows)[0]['points'][0]) =>
+    `${percentInterval(of)}, right ${percent(value.value)}${isDefault(name, share) ? ' *' : ''}`;
   return {
     title: 'The same tokens over time',
     about:
       `${clips} clips of ${SECONDS.join(' to ')} seconds, ${FRAMES} frames evenly, all kinds of questions. Right answers as a share of those ` +
       `with all ${model.vision.P} tokens of each frame, which are ${percentInterval(all)} per cent right; 95 % intervals, in pairs, clip by clip. ` +
-      'Every line has the same number of tokens, but where whole frames cannot make it up.',
+      'Every line has the same number of tokens, but where whole frames cannot make it up. A star is the default at so many tokens.',
     columns: [
       'tokens a frame',
       ...rows[0]!.points.map(({ tokens, share }) => `${tokens} (${percent(share)} %)`),
     ],
-    rows: rows.map(({ name, points }) => [
-      isDefault(name) ? `${name} (default)` : name,
-      ...points.map(({ accuracy: value, ratio: of }) => cell(value, of)),
-    ]),
+    rows: rows.map(({ name, points }) => [name, ...points.map((point) => cell(name, point))]),
   };
 }

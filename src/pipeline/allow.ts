@@ -72,7 +72,7 @@ export function allow(
       ...{ indices: framesOf(plan.frames), budget: plan.budget, durationSeconds, isStill, inCrops },
       tokensBefore: plan.frames * plan.tokensPerFrameBefore,
       visualTokens: plan.frames * plan.tokensPerFrame,
-      overTime: stagesOf(request.overTime, plan.budget !== null),
+      overTime: stagesOf(request.overTime, plan.budget ? plan.tokensPerFrame / plan.tokensPerFrameBefore : 1),
     };
     together.set(key, { allowance, plan, questions: [position] });
   });

@@ -109,7 +109,7 @@ export interface SampledFrame {
   readonly standIns?: number;
 }
 
-/** What is done about what repeats over time; each stage by itself. Defaults: `defaultOverTime`. */
+/** What is done about what repeats over time; each stage by itself. Defaults: `stagesOf`. */
 export interface OverTime {
   /** `drop`: a frame that shows what the one before shows is not encoded. */
   readonly duplicates?: 'drop' | 'keep';
@@ -256,7 +256,7 @@ export interface AnswerRequest {
   readonly sampling?: Sampling;
   /** Default `auto`. */
   readonly compression?: Compression;
-  /** Default: `defaultOverTime`, and nothing of it where every token is asked for (`compression: 'none'`). */
+  /** Default: `stagesOf`, and nothing of it where every token is asked for (`compression: 'none'`). */
   readonly overTime?: OverTime;
   /** Default: greedy, at most 64 tokens. */
   readonly generation?: Generation;

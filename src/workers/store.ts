@@ -9,7 +9,7 @@ import type { Provider } from '../models/providers.js';
 import type { Answer, AnswerOutcome, Generation } from '../pipeline/types.js';
 
 /** Part of every content key: raised whenever the pipeline would answer differently than before. */
-export const pipelineVersion = 3;
+export const pipelineVersion = 4;
 
 /** All that an answer depends on. */
 export interface ContentKeyParts {
