@@ -255,8 +255,8 @@ describe('the stages of a request', () => {
   it('are what is best at so many tokens with what is asked for, and none where every token is', () => {
     const duplicates = 'drop';
     expect(stagesOf(undefined, 15 / 144)).toEqual({ ...noOverTime, duplicates });
-    expect(stagesOf({ budget: undefined }, 7 / 144)).toEqual({ ...noOverTime, duplicates, windows: 'merge' });
-    expect(stagesOf({ windows: 'keep' }, 7 / 144)).toEqual({ ...noOverTime, duplicates });
+    expect(stagesOf({ budget: undefined }, 3 / 144)).toEqual({ ...noOverTime, duplicates, windows: 'merge' });
+    expect(stagesOf({ windows: 'keep' }, 3 / 144)).toEqual({ ...noOverTime, duplicates });
     expect(stagesOf({}, 1)).toEqual(noOverTime);
   });
 });
