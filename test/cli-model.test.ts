@@ -52,7 +52,7 @@ describe('visionzip model', () => {
 
     const inspected = await run('model', 'inspect', dir);
     expect(inspected.stdout).toContain('the attention that each token receives in block');
-    expect(inspected.stdout).toMatch(/a frame\s+196 tokens; by default 19 \+ 3/);
+    expect(inspected.stdout).toMatch(/a frame\s+196 tokens; by default 83 \+ 15 tokens/);
     expect((await run('model', 'list')).stdout).toContain(`tiny--onevision  llava_onevision, fp32  ${dir}`);
 
     const ask = [
@@ -67,7 +67,7 @@ describe('visionzip model', () => {
       '5',
     ];
     const compressed = resultSchema.parse(documentOf(await run(...ask, '--json')));
-    expect(compressed.tokens).toEqual({ before: 4 * 196, after: 4 * 22 });
+    expect(compressed.tokens).toEqual({ before: 4 * 196, after: 4 * 98 });
     const whole = resultSchema.parse(documentOf(await run(...ask, '--compression', 'none', '--json')));
     expect(whole.tokens).toEqual({ before: 4 * 196, after: 4 * 196 });
     // Four frames and, behind the last, one newline.

@@ -351,7 +351,7 @@ describe('the tables', () => {
     const practice = [asked('blue'), asked('blue', 'when')];
     const { tables, data } = shortOutcome({ vision }, graded(right), practice);
     expect(tables[0]!.columns).toEqual([
-      ...['kind', 'questions', 'all tokens', 'VisionZip 15, training-free', 'VisionZip 15, tuned'],
+      ...['kind', 'questions', 'all tokens', 'VisionZip 15, untuned', 'VisionZip 15, tuned'],
       ...['VisionZip 15, trained with it', 'random 15', 'CLS + 14 random', 'shuffled'],
       ...['another clip’s frames', 'blind', 'chance'],
     ]);
@@ -379,12 +379,7 @@ describe('the tables', () => {
   it('leave out the columns of models that there are not', () => {
     const settings = { all: 64, 'visionzip 15': 60, 'random 15': 48 };
     const [table] = shortOutcome({ vision }, graded(settings), []).tables;
-    expect(table!.columns.slice(2)).toEqual([
-      'all tokens',
-      'VisionZip 15, training-free',
-      'random 15',
-      'chance',
-    ]);
+    expect(table!.columns.slice(2)).toEqual(['all tokens', 'VisionZip 15, untuned', 'random 15', 'chance']);
     expect(table!.about).not.toContain('Trained with it');
     expect(table!.about).toContain('training/README.md');
   });

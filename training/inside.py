@@ -57,7 +57,7 @@ def runs_for(patches: int, frames: int, L: int, budgets: list[int]) -> list[Run]
     runs = [Run(ALL, None, None, (None, False), no_plan)]
     for T in budgets:
         contextual = math.floor(T * 5 / 32 + 0.5)
-        for row, tuned in (("VisionZip, training-free", False), ("VisionZip, tuned projector", True)):
+        for row, tuned in (("VisionZip, projector of all tokens", False), ("VisionZip, tuned projector", True)):
             runs.append(Run(row, None, T, ((T - contextual, contextual), tuned), no_plan))
         for count in (MEAN, BEHIND):
             for K in (2, 1) if count == MEAN else (2,):

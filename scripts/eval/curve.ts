@@ -4,15 +4,7 @@ import type { Interval } from './bootstrap.js';
 import type { Method } from './controls.js';
 import type { Evaluation, PartOutcome } from './evaluation.js';
 import { accuracy, type ClipResult, percent, percentInterval, ratio } from './results.js';
-import {
-  allTokens,
-  budgetsOf,
-  isDominantOnly,
-  kept,
-  keptId,
-  type Setting,
-  trainingFree,
-} from './settings.js';
+import { allTokens, budgetsOf, isDominantOnly, kept, keptId, type Setting, untuned } from './settings.js';
 
 const names = {
   visionzip: 'VisionZip',
@@ -40,7 +32,7 @@ export function curveSettings({ model, tuned }: Evaluation): Setting[] {
   ];
 }
 
-/** A method, training-free or with the projector tuned for it. */
+/** A method, untuned or with the projector tuned for it. */
 interface Line {
   readonly method: CurveMethod;
   readonly isTuned: boolean;
@@ -99,7 +91,7 @@ function aboutMethods(model: Pick<Model, 'vision'>): string {
   const same = budgetsOf(model).filter(isDominantOnly);
   const alike = same.length > 0 ? ` At ${same.join(' and ')} tokens VisionZip is *dominant alone*.` : '';
   return (
-    `Lines that are not *tuned* are training-free. ${trainingFree} VisionZip’s and *dominant alone* hold the CLS token, ` +
+    `Lines that are not *tuned* are untuned. ${untuned} VisionZip’s and *dominant alone* hold the CLS token, ` +
     `the others patches only.${alike} *Alike ones suppressed*: after ID-Selection (arXiv 2604.05601); *by coverage*: after ` +
     'OTT-Vid (2605.11803).'
   );

@@ -85,8 +85,8 @@ export function workersProjector(model: Model): Project {
 }
 
 /** What a reader must know of all settings without a tuned projector. */
-export const trainingFree =
-  '*Training-free*: projector and decoder were never trained on VisionZip’s tokens; how the shipped model was trained ' +
+export const untuned =
+  '*Untuned*: through the projector of all tokens. The shipped decoder was trained with VisionZip’s tokens, too, which ' +
   'matters here: training/README.md.';
 
 /** All tokens, but what is to be seen at each time comes from another one. */

@@ -21,7 +21,7 @@ import {
   mainBudget,
   type Setting,
   shuffled,
-  trainingFree,
+  untuned,
   workersProjector,
 } from './settings.js';
 
@@ -78,7 +78,7 @@ export function shortOutcome(
 function columnsOf(T: number): [id: string, title: string][] {
   return [
     ['all', 'all tokens'],
-    [keptId('visionzip', T), `VisionZip ${T}, training-free`],
+    [keptId('visionzip', T), `VisionZip ${T}, untuned`],
     [keptId('visionzip', T, true), `VisionZip ${T}, tuned`],
     ['trained', `VisionZip ${T}, trained with it`],
     [keptId('random', T), `random ${T}`],
@@ -104,10 +104,10 @@ function aboutOf(results: readonly ClipResult[]): string {
   const { trained } = results[0]!.answered;
   return (
     `${results.length} clips of 2 to 20 seconds; per cent of the questions, with 95 % intervals by bootstrap over ` +
-    `clips, the last two rows in pairs. ${trainingFree} *Tuned*: the same decoder, a projector for VisionZip’s tokens. ` +
+    `clips, the last two rows in pairs. ${untuned} *Tuned*: the same decoder, a projector for VisionZip’s tokens. ` +
     `${trained ? '*Trained with it*: the same decoder, trained on with VisionZip’s tokens. ' : ''}` +
     'VisionZip holds the CLS token, *random* patches alone. *Shuffled*: all tokens, the frames in random order under ' +
-    'the old times. *Another clip’s frames*: VisionZip, training-free, at this clip’s times. *Blind*: no frames, as ' +
+    'the old times. *Another clip’s frames*: VisionZip, untuned, at this clip’s times. *Blind*: no frames, as ' +
     'never in training. *Chance*: always the guess that is best for the kind on 300 clips of another seed.'
   );
 }

@@ -228,7 +228,7 @@ function stillTable(still: readonly ClipResult[]): Table {
   return {
     title: 'Frames that show what the one before shows',
     about:
-      `${still.length} of the short clips, whose last frame stays for ${STILL_SECONDS} seconds; 8 frames, evenly. *Encoded*: of the frames, ` +
+      `${still.length} of the short clips, whose last frame stays for ${STILL_SECONDS} seconds; frames evenly, as many as by default. *Encoded*: of the frames, ` +
       'how many go through the tower.',
     columns: ['frames', 'right', 'points', 'encoded', 'the same answers'],
     rows: stillData(still).map((row) => [
