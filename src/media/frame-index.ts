@@ -83,16 +83,25 @@ export function buildIndex(
   }
   return {
     ptsSeconds,
-    containerSeconds: Float64Array.from(frames, ({ pts }) => pts),
+    containerSeconds: columnOf(frames, 'pts'),
     keyframes: Uint32Array.from(frames.flatMap(({ key }, i) => (key || i === 0 ? [i] : []))),
-    bytes: Float64Array.from(frames, ({ position }) => position),
-    sizes: Float64Array.from(frames, ({ size }) => size),
+    bytes: columnOf(frames, 'position'),
+    sizes: columnOf(frames, 'size'),
     parts: Uint32Array.from(parts),
     partBytes: Float64Array.from(shown, (part) => Math.min(...part.map(({ position }) => position))),
     unread: entries.length - clocks.reduce((sum, clock) => sum + clock.length, 0),
     durationSeconds: Math.round(end * 1e6) / 1e6,
     fps: end > 0 ? frames.length / end : 0,
   };
+}
+
+/** One number of each entry. */
+function columnOf(entries: readonly Entry[], field: 'pts' | 'position' | 'size'): Float64Array {
+  const column = new Float64Array(entries.length);
+  entries.forEach((entry, i) => {
+    column[i] = entry[field];
+  });
+  return column;
 }
 
 /** Where a keyframe lies further back than any order of frames explains. */

@@ -170,12 +170,12 @@ function readEdit(elst: Buffer | undefined, movieScale: number, timescale: numbe
 
 interface Samples {
   /** In the media's timescale, in the order of decoding. */
-  readonly dts: readonly number[];
-  readonly pts: readonly number[];
-  readonly duration: readonly number[];
+  readonly dts: Float64Array;
+  readonly pts: Float64Array;
+  readonly duration: Float64Array;
   /** Where each sample's bytes begin and end in the file. */
-  readonly starts: readonly number[];
-  readonly ends: readonly number[];
+  readonly starts: Float64Array;
+  readonly ends: Float64Array;
   isKey(sample: number): boolean;
 }
 
@@ -188,11 +188,12 @@ function readSamples(table: Boxes): Samples | null {
   // Tables hold at least a byte for each sample, or the same for all.
   const fixed = stsz.readUInt32BE(4);
   if (count === 0 || (fixed === 0 && stsz.length < 12 + 4 * count)) return null;
-  const sizes = fixed ? null : Array.from({ length: count }, (_, i) => stsz.readUInt32BE(12 + 4 * i));
-  if (sizes?.includes(0)) return null;
+  const sizes = new Uint32Array(count).fill(fixed);
+  if (!fixed) for (let i = 0; i < count; i++) sizes[i] = stsz.readUInt32BE(12 + 4 * i);
+  if (sizes.includes(0)) return null;
   const duration = expandRuns(stts, count);
   const offset = table.has('ctts') ? expandRuns(only(table, 'ctts')!, count) : null;
-  const starts = sampleOffsets(stsc, offsets, (i) => sizes?.[i] ?? fixed, count);
+  const starts = sampleOffsets(stsc, offsets, sizes);
   if (!duration || !starts || (table.has('ctts') && !offset)) return null;
   let time = 0;
   const dts = duration.map((length) => {
@@ -205,22 +206,25 @@ function readSamples(table: Boxes): Samples | null {
   return {
     ...{ dts, duration, starts },
     pts: offset ? dts.map((decoded, i) => decoded + offset[i]!) : dts,
-    ends: starts.map((start, i) => start + (sizes?.[i] ?? fixed)),
+    ends: starts.map((start, i) => start + sizes[i]!),
     isKey: (sample) => keys?.has(sample) ?? true,
   };
 }
 
 /** A value for each sample, of a table of (count, value). @returns null where it is not for as many samples. */
-function expandRuns(table: Buffer, count: number): number[] | null {
-  const values: number[] = [];
+function expandRuns(table: Buffer, count: number): Float64Array | null {
+  const values = new Float64Array(count);
   const runs = table.readUInt32BE(4);
-  for (let run = 0; run < runs && values.length <= count; run++) {
+  let at = 0;
+  for (let run = 0; run < runs && at <= count; run++) {
     const length = table.readUInt32BE(8 + 8 * run);
     // Version 0 has no negative offsets, but files of it do.
     const value = table.readInt32BE(12 + 8 * run);
-    for (let i = 0; i < length && values.length <= count; i++) values.push(value);
+    if (value < -(2 ** 30)) return null;
+    values.fill(value, at, at + length);
+    at += length;
   }
-  return values.length === count && values.every((value) => value >= -(2 ** 30)) ? values : null;
+  return at === count ? values : null;
 }
 
 function chunkOffsets(table: Boxes): ((chunk: number) => number) | null {
@@ -232,24 +236,25 @@ function chunkOffsets(table: Boxes): ((chunk: number) => number) | null {
 function sampleOffsets(
   stsc: Buffer,
   offsetOf: (chunk: number) => number,
-  sizeOf: (sample: number) => number,
-  count: number,
-): number[] | null {
+  sizes: Uint32Array,
+): Float64Array | null {
+  const count = sizes.length;
   const runs = stsc.readUInt32BE(4);
-  const starts: number[] = [];
-  for (let run = 0; run < runs && starts.length < count; run++) {
+  const starts = new Float64Array(count);
+  let sample = 0;
+  for (let run = 0; run < runs && sample < count; run++) {
     const at = 8 + 12 * run;
     const first = stsc.readUInt32BE(at) - 1;
     const next = run + 1 < runs ? stsc.readUInt32BE(at + 12) - 1 : Number.POSITIVE_INFINITY;
     const samples = stsc.readUInt32BE(at + 4);
     if (samples === 0) return null;
-    for (let chunk = first; chunk < next && starts.length < count; chunk++) {
+    for (let chunk = first; chunk < next && sample < count; chunk++) {
       let offset = offsetOf(chunk);
-      for (let i = 0; i < samples && starts.length < count; i++) {
-        starts.push(offset);
-        offset += sizeOf(starts.length - 1);
+      for (let i = 0; i < samples && sample < count; i++, sample++) {
+        starts[sample] = offset;
+        offset += sizes[sample]!;
       }
     }
   }
-  return starts.length === count ? starts : null;
+  return sample === count ? starts : null;
 }
