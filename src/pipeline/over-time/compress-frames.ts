@@ -28,15 +28,12 @@ export function compressFrames(
   if (stages.merging === 'clip') return compressClipWide(frames, budget);
   const weighed =
     stages.sinks === 'weaken' ? withScores(frames, weakenSinks(frames, budget.dominant)) : frames;
-  const total = (budget.dominant + budget.contextual) * frames.length;
-  const { N } = frames[0]!;
+  const each = budget.dominant + budget.contextual;
+  const bounds = { least: Math.min(LEAST, each), most: frames[0]!.N };
   const shares =
-    stages.budget === 'novelty' && frames.length > 1
-      ? shareByNovelty(frames, total, {
-          least: Math.min(LEAST, budget.dominant + budget.contextual),
-          most: N,
-        })
-      : frames.map(() => budget.dominant + budget.contextual);
+    stages.budget === 'novelty'
+      ? shareByNovelty(frames, each * frames.length, bounds)
+      : frames.map(() => each);
   const compress = (frame: EncodedFrame, tokens: number) =>
     compressFrame(frame, splitLike(budget, tokens), { select: stages.dominant });
   if (stages.windows === 'keep') return weighed.map((frame, i) => compress(frame, shares[i]!));
@@ -50,7 +47,7 @@ function withScores(frames: readonly EncodedFrame[], scores: readonly Float32Arr
   return frames.map((frame, i) => ({ ...frame, scores: scores[i]! }));
 }
 
-/** `tokens` in the ratio of the budget. */
+/** The budget itself, or as the paper splits so many tokens; none are contextual where the budget has none. */
 function splitLike(budget: TokenBudget, tokens: number): TokenBudget {
   const whole = budget.dominant + budget.contextual;
   if (tokens === whole) return budget;
@@ -80,11 +77,11 @@ function compressWindow(
   const free = Math.max(0, total - cls * own.length);
   const wanted = patches.map((one) => Math.min(one, (free * one) / all));
   const tokens = roundTogether(wanted).map((one) => one + cls);
-  const last = { first: own[0]!.index, last: own.at(-1)!.index };
+  const whole = { first: own[0]!.index, last: own.at(-1)!.index };
   return own.map((frame, i) => {
     if (i > 0) return compressMoving(frame, isStatic, tokens[i]!, compress);
     const merged = compress(averageStatic(own, isStatic), Math.max(1, tokens[i]!));
-    return { ...merged, reach: reachOf(merged, isStatic, cls, last) };
+    return { ...merged, reach: reachOf(merged, isStatic, cls, whole) };
   });
 }
 
