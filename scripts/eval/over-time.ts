@@ -2,7 +2,8 @@ import { splitBudget } from '../../src/models/split-budget.js';
 import type { EncodedFrame, Model } from '../../src/models/types.js';
 import { framesTogether } from '../../src/pipeline/over-time/compress-frames.js';
 import { noOverTime, stagesOf } from '../../src/pipeline/over-time/stages.js';
-import { compressTogether, projectKept } from '../../src/pipeline/tokens.js';
+import { StageClock } from '../../src/pipeline/timings.js';
+import { makeTokensTogether } from '../../src/pipeline/tokens.js';
 import type { OverTime, TokenBlock } from '../../src/pipeline/types.js';
 import type { Table } from '../bench/table.js';
 import { ask, encodeClip } from './ask.js';
@@ -57,14 +58,11 @@ function withStages(model: Model, T: number, name: string, overTime: OverTime): 
       const blocks: TokenBlock[] = [];
       for (let start = 0; start < frames.length; start += framesTogether) {
         const group = frames.slice(start, start + framesTogether);
-        const together = group.map((frame) => ({ encoded: [frame] }));
-        const made = compressTogether(model.vision, together, splitBudget(T), { ...noOverTime, ...overTime });
-        for (const [i, frame] of group.entries()) {
-          const block = await projectKept(model, { ...frame, width: 0, height: 0 }, made[i]!, true);
-          if (block.T > 0) blocks.push(block);
-        }
+        const pairs = group.map((frame) => ({ frame: { ...frame, width: 0, height: 0 }, encoded: [frame] }));
+        const stages = { ...noOverTime, ...overTime };
+        blocks.push(...(await makeTokensTogether(model, pairs, splitBudget(T), stages, new StageClock())));
       }
-      return blocks;
+      return blocks.filter((block) => block.T > 0);
     },
   };
 }

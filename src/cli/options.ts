@@ -185,9 +185,9 @@ function compression(text: string): AskJob['compression'] {
 /** `none`, or stages with what they are to be. */
 function overTime(text: string): AskJob['overTime'] {
   if (text === 'none') return noOverTime;
-  const stages = Object.fromEntries(text.split(',').map((stage) => stage.split('=', 2)));
-  const parsed = overTimeSchema.safeParse(stages);
-  if (parsed.success) return parsed.data;
+  const stages = text.split(',').map((stage) => stage.split('='));
+  const parsed = overTimeSchema.safeParse(Object.fromEntries(stages));
+  if (parsed.success && stages.every(({ length }) => length === 2)) return parsed.data;
   throw new InvalidArgumentError(`expected none, or some of ${overTimeChoices()}, got "${text}"`);
 }
 

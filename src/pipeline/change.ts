@@ -90,24 +90,40 @@ function meanOf(frames: readonly FrameCells[], i: number): number {
   return sum / frames.length;
 }
 
-/** The median is taken once a second. */
 function subtractUsual(change: Float32Array, ptsSeconds: ArrayLike<number>): Float32Array {
-  const out = new Float32Array(change.length);
+  const last = change.length - 1;
+  const usual = onceASecond(ptsSeconds, (from, to, second) => {
+    const start = Math.max(ptsSeconds[0]!, second - USUAL_SECONDS);
+    const end = Math.min(ptsSeconds[last]!, second + 1 + USUAL_SECONDS);
+    return medianOverTime(change.slice(from, to), end - start);
+  });
+  return change.map((value, i) => Math.max(0, value - usual[i]!));
+}
+
+/**
+ * What is usual around each frame: (F), found out once a second.
+ *
+ * @param usualOf of the frames from `from` to before `to`, which are those within 5 seconds of a second.
+ */
+function onceASecond(
+  ptsSeconds: ArrayLike<number>,
+  usualOf: (from: number, to: number, second: number) => number,
+): Float64Array {
+  const count = ptsSeconds.length;
+  const usual = new Float64Array(count);
   let second = Number.NaN;
-  let usual = 0;
   let [from, to] = [0, 0];
-  for (let i = 0; i < change.length; i++) {
-    if (Math.floor(ptsSeconds[i]!) !== second) {
-      second = Math.floor(ptsSeconds[i]!);
-      while (ptsSeconds[from]! < second - USUAL_SECONDS) from++;
-      while (to < change.length && ptsSeconds[to]! < second + 1 + USUAL_SECONDS) to++;
-      const start = Math.max(ptsSeconds[0]!, second - USUAL_SECONDS);
-      const end = Math.min(ptsSeconds[change.length - 1]!, second + 1 + USUAL_SECONDS);
-      usual = medianOverTime(change.slice(from, to), end - start);
+  for (let i = 0; i < count; i++) {
+    if (Math.floor(ptsSeconds[i]!) === second) {
+      usual[i] = usual[i - 1]!;
+      continue;
     }
-    out[i] = Math.max(0, change[i]! - usual);
+    second = Math.floor(ptsSeconds[i]!);
+    while (ptsSeconds[from]! < second - USUAL_SECONDS) from++;
+    while (to < count && ptsSeconds[to]! < second + 1 + USUAL_SECONDS) to++;
+    usual[i] = usualOf(from, to, second);
   }
-  return out;
+  return usual;
 }
 
 /** While a frame stays on display nothing changes: frames that come seldom are filled up to one each 0.2 seconds. */
@@ -133,25 +149,17 @@ export function measureSurprise(
   keyframes: Iterable<number>,
   ptsSeconds: ArrayLike<number>,
 ): Float32Array {
-  const surprise = new Float32Array(sizes.length);
   const isKey = new Set(keyframes);
-  let second = Number.NaN;
-  let usual = Number.NaN;
-  let [from, to] = [0, 0];
-  for (let i = 0; i < sizes.length; i++) {
-    if (Math.floor(ptsSeconds[i]!) !== second) {
-      second = Math.floor(ptsSeconds[i]!);
-      while (ptsSeconds[from]! < second - USUAL_SECONDS) from++;
-      while (to < sizes.length && ptsSeconds[to]! < second + 1 + USUAL_SECONDS) to++;
-      const near: number[] = [];
-      for (let k = from; k < to; k++) if (!isKey.has(k)) near.push(sizes[k]!);
-      near.sort((a, b) => a - b);
-      usual = near[Math.floor(USUAL_SHARE * near.length)] ?? Number.NaN;
-    }
-    const times = sizes[i]! / usual;
-    if (!isKey.has(i) && times > 1) surprise[i] = Math.min(255, OF_TWICE * (times - 1));
-  }
-  return surprise;
+  const usual = onceASecond(ptsSeconds, (from, to) => {
+    const near: number[] = [];
+    for (let k = from; k < to; k++) if (!isKey.has(k)) near.push(sizes[k]!);
+    near.sort((a, b) => a - b);
+    return near[Math.floor(USUAL_SHARE * near.length)] ?? Number.NaN;
+  });
+  return Float32Array.from(sizes, (size, i) => {
+    const times = size / usual[i]!;
+    return !isKey.has(i) && times > 1 ? Math.min(255, OF_TWICE * (times - 1)) : 0;
+  });
 }
 
 /** Changes that differ by less are about as large, of 255. */

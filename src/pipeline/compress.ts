@@ -1,5 +1,6 @@
 import type { EncodedFrame, TokenBudget } from '../models/types.js';
 import type { CompressedFrame } from './types.js';
+import { inverseNorms } from './vectors.js';
 
 export interface CompressOptions {
   /**
@@ -164,7 +165,7 @@ function pickOneByOne(
 function keyCosines(frame: EncodedFrame): (a: number, b: number) => number {
   const { keys, K, N, scores } = frame;
   const cls = N - scores.length;
-  const inverse = keyInverseNorms(frame);
+  const inverse = inverseNorms(frame.keys, frame.K);
   return (a, b) => {
     const [x, y] = [a + cls, b + cls];
     let dot = 0;
@@ -183,9 +184,9 @@ function groupByKey(frame: EncodedFrame, remaining: readonly number[], contextua
   const groups = Array.from({ length: contextual }, (_, c) => [remaining[c * stride]!]);
   const targets = groups.map(([target]) => target!);
   const isTarget = new Set(targets);
-  const inverseNorms = keyInverseNorms(frame);
+  const norms = inverseNorms(frame.keys, frame.K);
   for (const row of remaining) {
-    if (!isTarget.has(row)) groups[mostSimilar(frame, row, targets, inverseNorms)]!.push(row);
+    if (!isTarget.has(row)) groups[mostSimilar(frame, row, targets, norms)]!.push(row);
   }
   return groups;
 }
@@ -195,7 +196,7 @@ function mostSimilar(
   { keys, K }: EncodedFrame,
   row: number,
   targets: readonly number[],
-  inverseNorms: Float64Array,
+  norms: Float64Array,
 ): number {
   let best = 0;
   let bestCosine = -Infinity;
@@ -206,24 +207,13 @@ function mostSimilar(
     let dot = 0;
     for (let k = 0; k < K; k++) dot += keys[a + k]! * keys[b + k]!;
     // The row's own norm is the same for every target, yet a zero key must have cosine 0 with all of them.
-    const cosine = dot * inverseNorms[target]! * inverseNorms[row]!;
+    const cosine = dot * norms[target]! * norms[row]!;
     if (cosine > bestCosine) {
       bestCosine = cosine;
       best = c;
     }
   }
   return best;
-}
-
-/** 1 / |key| for each row, and 0 for a key of zero length, so that its cosine is 0. */
-function keyInverseNorms({ keys, N, K }: EncodedFrame): Float64Array {
-  const inverse = new Float64Array(N);
-  for (let row = 0; row < N; row++) {
-    let squares = 0;
-    for (let k = 0; k < K; k++) squares += keys[row * K + k]! ** 2;
-    inverse[row] = squares > 0 ? 1 / Math.sqrt(squares) : 0;
-  }
-  return inverse;
 }
 
 /** out = hidden[target] + mean(hidden[others]); a target that nobody joined stays as it is. */

@@ -7,7 +7,7 @@ import { type EncodedPair, encodeFrames } from './encode.js';
 import { framesTogether } from './over-time/compress-frames.js';
 import { looksAcross } from './over-time/stages.js';
 import type { StageClock } from './timings.js';
-import { compressTogether, projectKept } from './tokens.js';
+import { makeTokensTogether } from './tokens.js';
 import type { Allowance, Origin, SampledFrame, TokenBlock, VideoTokens } from './types.js';
 
 export interface EncodeVideoOptions extends Omit<DecodeOptions, 'strategy'> {
@@ -40,27 +40,14 @@ export async function encodeVideo(
   const frames = overTime.duplicates === 'drop' ? dropDuplicates(decoded, drop) : decoded;
   const pairs = encodeFrames(model, frames, { clock, signal, inCrops });
   const together = budget && !inCrops && looksAcross(overTime) ? framesTogether : 1;
-  const made: MadeFrame[] = [];
+  const blocks: TokenBlock[] = [];
   for await (const group of inGroups(pairs, together, onFrame !== undefined)) {
-    const kept = await clock.measure('compressMs', () =>
-      compressTogether(model.vision, group, budget, overTime),
-    );
-    for (const [i, { frame }] of group.entries()) {
-      const compressed = kept[i]!;
-      const block = await clock.measure('projectMs', () =>
-        projectKept(model, frame, compressed, budget !== null),
-      );
-      made.push({ block, standIns: compressed[0]!.standIns });
-      await onFrame?.(frame, block);
-    }
+    const made = await makeTokensTogether(model, group, budget, overTime, clock);
+    blocks.push(...made);
+    for (const [i, { frame }] of group.entries()) await onFrame?.(frame, made[i]!);
   }
   const { H } = model.language;
-  return { H, tokensBefore, durationSeconds, isStill, inCrops, ...stretchSpans(made, dropped) };
-}
-
-interface MadeFrame {
-  readonly block: TokenBlock;
-  readonly standIns: number | undefined;
+  return { H, tokensBefore, durationSeconds, isStill, inCrops, ...stretchSpans(blocks, dropped) };
 }
 
 /** Frames that are compressed together. Their pictures are held only for who listens. */
@@ -81,15 +68,15 @@ async function* inGroups(
 
 /** A block stands for the frames behind it that were left out, or of which no token was kept. */
 function stretchSpans(
-  made: readonly MadeFrame[],
+  all: readonly TokenBlock[],
   dropped: readonly Pick<Frame, 'index' | 'ptsSeconds'>[],
 ): Pick<VideoTokens, 'blocks' | 'frames'> {
   const frames: SampledFrame[] = [
-    ...made.map(describe),
+    ...all.map(describe),
     ...dropped.map(({ index, ptsSeconds }) => ({ index, ptsSeconds, tokens: 0 })),
   ];
   frames.sort((a, b) => a.index - b.index);
-  const blocks = made.map(({ block }) => block).filter(({ T }) => T > 0);
+  const blocks = all.filter(({ T }) => T > 0);
   const stretched = blocks.map((block, i) => {
     const { span } = block;
     const next = blocks[i + 1]?.span.first ?? Number.POSITIVE_INFINITY;
@@ -99,7 +86,7 @@ function stretchSpans(
   return { blocks: stretched, frames };
 }
 
-function describe({ block: { span, T, origins }, standIns }: MadeFrame): SampledFrame {
+function describe({ span, T, origins, standIns }: TokenBlock): SampledFrame {
   const count = (kind: Origin['kind']) => origins.filter((origin) => origin.kind === kind).length;
   const counts = { merged: count('contextual'), static: count('static'), standIns };
   const told = Object.entries(counts).filter(([, value]) => value);

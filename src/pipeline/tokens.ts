@@ -20,18 +20,33 @@ export type FrameShape = Pick<Frame, 'index' | 'ptsSeconds' | 'width' | 'height'
  */
 export async function makeTokens(
   model: TokensModel,
-  { frame, encoded }: { readonly frame: FrameShape } & Pick<EncodedPair, 'encoded'>,
+  pair: { readonly frame: FrameShape } & Pick<EncodedPair, 'encoded'>,
   budget: TokenBudget | null,
   clock: StageClock,
 ): Promise<TokenBlock> {
-  const [kept] = await clock.measure('compressMs', () =>
-    compressTogether(model.vision, [{ encoded }], budget, noOverTime),
-  );
-  return clock.measure('projectMs', () => projectKept(model, frame, kept!, budget !== null));
+  const [block] = await makeTokensTogether(model, [pair], budget, noOverTime, clock);
+  return block!;
 }
 
-/** The first half of `makeTokens` for frames in a row: for each the kept tokens of its crops. */
-export function compressTogether(
+/** The same for frames in a row, with the stages that look from one to the other: a block each, empty or not. */
+export async function makeTokensTogether(
+  model: TokensModel,
+  pairs: readonly ({ readonly frame: FrameShape } & Pick<EncodedPair, 'encoded'>)[],
+  budget: TokenBudget | null,
+  stages: OverTimeStages,
+  clock: StageClock,
+): Promise<TokenBlock[]> {
+  const kept = await clock.measure('compressMs', () => compressTogether(model.vision, pairs, budget, stages));
+  const blocks: TokenBlock[] = [];
+  for (const [i, { frame }] of pairs.entries()) {
+    const project = () => projectKept(model, frame, kept[i]!, budget !== null);
+    blocks.push(await clock.measure('projectMs', project));
+  }
+  return blocks;
+}
+
+/** The first half: for each frame the kept tokens of its crops. */
+function compressTogether(
   { keepsCls }: Pick<Model['vision'], 'keepsCls'>,
   frames: readonly Pick<EncodedPair, 'encoded'>[],
   budget: TokenBudget | null,
@@ -45,7 +60,7 @@ export function compressTogether(
   return compressFrames(whole, budget, stages).map((frame) => [frame]);
 }
 
-/** The second half of `makeTokens`: the kept tokens of a frame or of its crops, projected and in order. */
+/** The second half: the kept tokens of a frame or of its crops, projected and in order. */
 export async function projectKept(
   model: TokensModel,
   frame: FrameShape,
@@ -63,7 +78,8 @@ export async function projectKept(
       ? { embeds: projected, origins }
       : await putInOrder({ embeds: projected, origins }, orderOf(model, frame, kept, compressed), language)),
   };
-  return { ...block, T: block.embeds.length / language.H };
+  const { standIns } = kept[0]!;
+  return { ...block, T: block.embeds.length / language.H, ...(standIns && { standIns }) };
 }
 
 /** (crops × T, D) */

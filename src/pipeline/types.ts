@@ -92,6 +92,8 @@ export interface TokenBlock {
   readonly embeds: Float32Array;
   /** (T). */
   readonly origins: readonly Origin[];
+  /** Patches of the frame for which an earlier frame's tokens stand. */
+  readonly standIns?: number;
 }
 
 /** A frame that was looked at. */

@@ -1,6 +1,6 @@
 import type { EncodedFrame } from '../../models/types.js';
 import { seededRandom } from '../sampler.js';
-import { inverseNorms } from './vectors.js';
+import { inverseNorms } from '../vectors.js';
 
 /** A kept token with the tokens that joined it; places in the list of all tokens, frame after frame. */
 export interface ClipToken {

@@ -1,5 +1,5 @@
 import type { EncodedFrame } from '../../models/types.js';
-import { inverseNorms, meanRow } from './vectors.js';
+import { inverseNorms, meanRow } from '../vectors.js';
 
 /** How much of the budget goes by novelty; the rest is shared evenly. */
 const NOVELTY_SHARE = 0.5;

@@ -1,5 +1,5 @@
 import type { EncodedFrame } from '../../models/types.js';
-import { inverseNorms } from './vectors.js';
+import { inverseNorms } from '../vectors.js';
 
 /** Frames in a row, and which of their patches show the same in all of them. */
 export interface StaticWindow {
