@@ -40,6 +40,8 @@ export function fakeModel(
     defaults: { frames: 4, compression: { dominant: 2, contextual: 1 } },
     vision: {
       ...{ cls: true, keepsCls: false, compressible: true, P: 4, grid: { rows: 2, columns: 2 } },
+      inRasterOrder: false,
+      show: async (frame) => frame,
       prepare: async ({ index, ptsSeconds, rgb }) => ({
         index,
         ptsSeconds,
@@ -68,7 +70,10 @@ export function fakeModel(
         const video = calls.findLast((call) => call.before === 0)!;
         // A question comes right after the video; anything later is one of its decode steps.
         if (before === video.S) current = [...(queue.shift() ?? [0])];
-        return { logits: logitsOf(current.shift() ?? 0), cache: { length: before + S, tensors: {} } };
+        return {
+          logits: logitsOf(current.shift() ?? 0),
+          cache: { length: before + S, nextPosition: before + S, tensors: {} },
+        };
       },
     },
     chat: createChat({

@@ -1,15 +1,26 @@
 import { describe, expect, it } from 'vitest';
 import { generate, prefillVideo } from '../src/pipeline/generate.js';
-import type { Answer, Generation } from '../src/pipeline/types.js';
+import type { Answer, Generation, VideoTokens } from '../src/pipeline/types.js';
 import { fakeModel } from './fake-model.js';
 
-function block(...embeds: number[]) {
-  return { T: embeds.length, embeds: Float32Array.from(embeds) };
+/** A video of these visual tokens, a block each. */
+function shown(...blocks: number[][]): Pick<VideoTokens, 'blocks' | 'grid' | 'framesTogether'> {
+  return {
+    grid: { rows: 1, columns: 1 },
+    framesTogether: 1,
+    blocks: blocks.map((embeds, first) => ({
+      span: { first, last: first, startSeconds: first, endSeconds: first },
+      ptsSeconds: first,
+      T: embeds.length,
+      embeds: Float32Array.from(embeds),
+      origins: embeds.map((_, row) => ({ kind: 'dominant', crop: 0, rows: [row] })),
+    })),
+  };
 }
 
 async function ask(reply: string, generation: Generation, signal?: AbortSignal) {
   const model = fakeModel([reply]);
-  const cache = await prefillVideo(model, [72, 256], [block(1000, 1001)]);
+  const cache = await prefillVideo(model, [72, 256], shown([1000, 1001]));
   const heard: string[] = [];
   const texts: string[] = [];
   let answer: Answer | undefined;
@@ -52,7 +63,7 @@ describe('laying out', () => {
 describe('prefillVideo', () => {
   it('puts the visual tokens of each frame where its image token stands', async () => {
     const model = fakeModel([]);
-    const cache = await prefillVideo(model, [72, 256, 73, 256], [block(1000, 1001), block(2000)]);
+    const cache = await prefillVideo(model, [72, 256, 73, 256], shown([1000, 1001], [2000]));
     expect(model.calls).toEqual([{ S: 5, before: 0, rows: [72, 1000, 1001, 73, 2000] }]);
     expect(cache.length).toBe(5);
   });

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { describeModel, readModelFolder } from '../src/models/folder.js';
+import { describeModel, readPreprocessor } from '../src/models/folder.js';
 import { elementTypes, Graph, intAttribute, intsAttribute, valueInfo } from '../src/models/graph/graph.js';
 import { GraphProtoSchema, ModelProtoSchema } from '../src/models/graph/onnx_pb.js';
 import { readGraph } from '../src/models/graph/read.js';
@@ -208,14 +208,14 @@ describe('preparing a model', () => {
     const video_processor = { do_sample_frames: true, fps: 2, num_frames: 24 };
     const write = (processor: object) =>
       writeFileSync(join(copy, 'processor_config.json'), JSON.stringify(processor));
-    const before = (await readModelFolder(copy)).preprocessor;
+    const before = await readPreprocessor(copy);
     write({ image_processor: settings, video_processor });
     for (const leave of [
       () => writeFileSync(own, '{"processor_class":"LlavaProcessor"}'),
       () => rmSync(own),
     ]) {
       leave();
-      expect((await readModelFolder(copy)).preprocessor).toEqual({
+      expect(await readPreprocessor(copy)).toEqual({
         ...before,
         video_sampling: { fps: 2, max_frames: 24 },
       });

@@ -228,16 +228,21 @@ function sizes(resolutions: readonly (readonly [height: number, width: number])[
   return resolutions.map(([height, width]) => `${width} × ${height}`).join(', ');
 }
 
+const whenOf: Record<Manifest['order'], string> = {
+  'compress-project': 'before projecting',
+  'project-pool-compress': 'after projecting and pooling',
+  'project-compress': 'behind the connector',
+};
+
 function usedOf({ tower, order }: Manifest): string {
-  if (order === 'project') return 'nothing: frames go in whole';
   if (tower.scores === 'similarity')
     return "likeness to the mean token (ours, not the paper's), keys are the features";
   const scores =
     tower.cls || tower.scores === 'cls-attention'
       ? "CLS's attention"
       : 'the attention that each token receives';
-  const when = order === 'compress-project' ? 'before projecting' : 'after projecting and pooling';
-  return `${scores} in block ${tower.selectedLayer}, keys of ${tower.keyWidth}, ${when}`;
+  const block = tower.selectedLayer > 0 ? `block ${tower.selectedLayer}` : 'the last block';
+  return `${scores} in ${block}, keys of ${tower.keyWidth}, ${whenOf[order]}`;
 }
 
 function addList(model: Command): void {

@@ -8,6 +8,7 @@ import { InputError } from '../errors.js';
 import { blameModel } from './fault.js';
 import { tellDtypes } from './layout.js';
 import { dtypesOf, type Manifest, manifestSchema } from './manifest.js';
+import { type NativeConfig, nativeConfigSchema } from './native-resolution.js';
 import { requireWeights } from './prepare/weights.js';
 import {
   type PreprocessorConfig,
@@ -72,10 +73,14 @@ const configSchema = z
     image_token_id: tokenId,
     video_token_index: tokenId,
     video_token_id: tokenId,
+    vision_start_token_id: tokenId,
+    vision_end_token_id: tokenId,
   })
   .transform((config) => ({
     imageTokenId: config.image_token_index ?? config.image_token_id,
     videoTokenId: config.video_token_index ?? config.video_token_id,
+    visionStartTokenId: config.vision_start_token_id,
+    visionEndTokenId: config.vision_end_token_id,
   }));
 const eosSchema = z.object({
   eos_token_id: z.union([z.int().transform((id) => [id]), z.array(z.int())]).nullish(),
@@ -113,7 +118,6 @@ export async function readModelFolder(dir: string) {
     config,
     imageToken: { id: imageToken.id, content: imageToken.content },
     eosTokenIds: await readEosTokenIds(dir, tokenizerConfig.eos_token, tokenizer.added_tokens),
-    preprocessor: await readPreprocessor(dir),
     tokenizer,
     tokenizerConfig,
     chatTemplate: await readChatTemplate(dir, tokenizerConfig.chat_template),
@@ -130,25 +134,64 @@ const anySettings = z.looseObject({});
  * @throws InputError that names the file at fault.
  */
 export async function readPreprocessor(dir: string): Promise<PreprocessorConfig> {
+  const { image, video } = await findSettings(dir);
+  const parsed = parse(dir, image, preprocessorConfigSchema);
+  const sampling = videoSamplingSchema.safeParse(video?.value);
+  return {
+    ...parsed,
+    video_sampling: parsed.video_sampling ?? (sampling.success ? sampling.data : undefined),
+  };
+}
+
+/**
+ * The same for models that take pictures in their own proportions. Where nothing is said of videos, the settings of pictures
+ * hold.
+ *
+ * @throws InputError that names the file at fault.
+ */
+export async function readNativePreprocessor(
+  dir: string,
+): Promise<{ readonly image: NativeConfig; readonly video: NativeConfig }> {
+  const { image, video } = await findSettings(dir);
+  const parsed = parse(dir, image, nativeConfigSchema);
+  return { image: parsed, video: video ? parse(dir, video, nativeConfigSchema) : parsed };
+}
+
+/** Settings as a file has them, perhaps within others. */
+interface FoundSettings {
+  readonly file: string;
+  readonly within: readonly string[];
+  readonly value: unknown;
+}
+
+async function findSettings(dir: string): Promise<{ image: FoundSettings; video?: FoundSettings }> {
   const own = await readOptional(dir, 'preprocessor_config.json', anySettings);
   const processor = await readOptional(
     dir,
     'processor_config.json',
     z.looseObject({ image_processor: anySettings.nullish(), video_processor: anySettings.nullish() }),
   );
-  const nested = processor?.image_processor;
-  const isNested = nested && !(own && 'image_mean' in own);
-  if (!own && !isNested) return readJson(dir, 'preprocessor_config.json', preprocessorConfigSchema);
-  const parsed = isNested
-    ? check(dir, 'processor_config.json', preprocessorConfigSchema, nested, ['image_processor'])
-    : check(dir, 'preprocessor_config.json', preprocessorConfigSchema, own);
-  const video =
-    processor?.video_processor ?? (await readOptional(dir, 'video_preprocessor_config.json', anySettings));
-  const sampling = videoSamplingSchema.safeParse(video);
-  return {
-    ...parsed,
-    video_sampling: parsed.video_sampling ?? (sampling.success ? sampling.data : undefined),
+  const nested = (name: 'image_processor' | 'video_processor'): FoundSettings | undefined => {
+    const value = processor?.[name];
+    return value ? { file: 'processor_config.json', within: [name], value } : undefined;
   };
+  const file = 'video_preprocessor_config.json';
+  const beside = await readOptional(dir, file, anySettings);
+  const video = nested('video_processor') ?? (beside && { file, within: [], value: beside });
+  const isStub = !(own && 'image_mean' in own);
+  const image: FoundSettings = (isStub && nested('image_processor')) || {
+    ...{ file: 'preprocessor_config.json', within: [] },
+    value: own ?? (await readJson(dir, 'preprocessor_config.json', anySettings)),
+  };
+  return { image, ...(video && { video }) };
+}
+
+function parse<S extends z.ZodType>(
+  dir: string,
+  { file, within, value }: FoundSettings,
+  schema: S,
+): z.output<S> {
+  return check(dir, file, schema, value, within);
 }
 
 /** From generation_config.json, else the tokenizer's own. */

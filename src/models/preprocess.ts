@@ -1,7 +1,7 @@
 import { resizeRgb } from '../media/image.js';
 import type { Resample } from '../media/resample.js';
 import type { Frame } from '../media/types.js';
-import type { PreprocessorConfig } from './preprocessor-config.js';
+import type { Normalisation, PreprocessorConfig } from './preprocessor-config.js';
 import type { PreparedFrame } from './types.js';
 
 /** Turns frames into what the tower reads. */
@@ -10,8 +10,8 @@ export interface Preprocessor {
   readonly width: number;
   readonly height: number;
   preprocess(frame: Frame): Promise<PreparedFrame>;
-  /** The tower's picture before it is normalised: (height, width, 3), for people to look at. */
-  pixels(frame: Frame): Promise<Uint8Array>;
+  /** The tower's picture before it is normalised, for people to look at. */
+  show(frame: Frame): Promise<Pick<Frame, 'width' | 'height' | 'rgb'>>;
 }
 
 /**
@@ -36,7 +36,7 @@ export function createPreprocessor(config: PreprocessorConfig): Preprocessor {
   return {
     width,
     height,
-    pixels,
+    show: async (frame) => ({ width, height, rgb: await pixels(frame) }),
     preprocess: async (frame) => {
       const pixelValues = channelsFirst(await pixels(frame), tables);
       return { index: frame.index, ptsSeconds: frame.ptsSeconds, pixelValues };
@@ -141,7 +141,7 @@ function padToSquare({ rgb, width, height }: Frame, mean: readonly number[]) {
 /**
  * For each channel the normalised value of each of the 256 levels, in float32 arithmetic as numpy does it.
  */
-function lookupTables(config: PreprocessorConfig): Float32Array[] {
+export function lookupTables(config: Normalisation): Float32Array[] {
   const scale = config.do_rescale ? config.rescale_factor : 1;
   return config.image_mean.map((mean, channel) => {
     const std = config.image_std[channel]!;

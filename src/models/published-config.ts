@@ -8,6 +8,7 @@ export const publishedConfigSchema = z.looseObject({
   max_position_embeddings: z.int().positive().nullish(),
   vision_feature_layer: z.int('expected one layer').nullish(),
   image_grid_pinpoints: resolutionsSchema,
+  vision_config: z.looseObject({ tokens_per_second: z.number().positive().nullish() }).nullish(),
   text_config: z
     .looseObject({
       model_type: z.string().nullish(),

@@ -24,7 +24,7 @@ type AskModel = Pick<Model, 'language' | 'chat'>;
 /** Lays the video out and prefills it, up to where the questions begin. */
 export async function openPrompt(model: AskModel, tokens: VideoTokens): Promise<PrefilledVideo> {
   const { prefix } = layOut(model, tokens, '');
-  return { tokens, cache: await prefillVideo(model, prefix, tokens.blocks) };
+  return { tokens, cache: await prefillVideo(model, prefix, tokens) };
 }
 
 /**
@@ -53,7 +53,7 @@ function layOut(
   question: string,
 ): Prompt {
   const video: ShownVideo = {
-    ptsSeconds: blocks.map(({ span }) => span.startSeconds),
+    ptsSeconds: blocks.map(({ ptsSeconds }) => ptsSeconds),
     durationSeconds,
     isStill,
     inCrops,

@@ -3,8 +3,8 @@ import type { OpenedVideo } from '../media/open.js';
 import type { Frame } from '../media/types.js';
 import type { Model } from '../models/types.js';
 import { dropDuplicates } from './duplicates.js';
-import { type EncodedPair, encodeFrames } from './encode.js';
-import { framesTogether } from './over-time/compress-frames.js';
+import { batches, type EncodedPair, encodeFrames } from './encode.js';
+import { framesTogether as compressedTogether } from './over-time/compress-frames.js';
 import { looksAcross } from './over-time/stages.js';
 import type { StageClock } from './timings.js';
 import { makeTokensTogether } from './tokens.js';
@@ -14,7 +14,7 @@ export interface EncodeVideoOptions extends Omit<DecodeOptions, 'strategy'> {
   readonly clock: StageClock;
   /** Each frame with the tokens that were made of it, in order. */
   onFrame?(frame: Frame, block: TokenBlock): void | Promise<void>;
-  /** A frame that the one before stands for, too; may be told ahead of its turn. */
+  /** A frame that an earlier one's tokens stand for, too; may be told ahead of its turn. */
   onDuplicate?(frame: Frame): void;
 }
 
@@ -27,27 +27,37 @@ export interface EncodeVideoOptions extends Omit<DecodeOptions, 'strategy'> {
 export async function encodeVideo(
   model: Pick<Model, 'vision' | 'language' | 'onnxMs'>,
   video: OpenedVideo,
-  { indices, budget, tokensBefore, durationSeconds, isStill, inCrops, overTime }: Allowance,
+  { indices, budget, overTime, ...allowance }: Allowance,
   { clock, onFrame, onDuplicate, ...options }: EncodeVideoOptions,
 ): Promise<VideoTokens> {
   const { signal } = options;
-  const decoded = decodeFrames(video, indices, options);
+  const { tokensBefore, durationSeconds, isStill, inCrops, grid } = allowance;
+  const { framesTogether = 1 } = model.vision.native ?? {};
+  const decoded = batches(decodeFrames(video, indices, options), framesTogether);
   const dropped: Frame[] = [];
   const drop = (frame: Frame) => {
-    dropped.push({ ...frame, rgb: new Uint8Array(0) });
+    dropped.push(withoutPicture(frame));
     onDuplicate?.(frame);
   };
-  const frames = overTime.duplicates === 'drop' ? dropDuplicates(decoded, drop) : decoded;
-  const pairs = encodeFrames(model, frames, { clock, signal, inCrops });
-  const together = budget && !inCrops && looksAcross(overTime) ? framesTogether : 1;
+  const groups = overTime.duplicates === 'drop' ? dropDuplicates(decoded, drop) : decoded;
+  const pairs = encodeFrames(model, groups, { clock, signal, inCrops, isStill, grid });
+  const together = budget && !inCrops && looksAcross(overTime) ? compressedTogether : 1;
   const blocks: TokenBlock[] = [];
+  const companions: Frame[] = [];
   for await (const group of inGroups(pairs, together, onFrame !== undefined)) {
     const made = await makeTokensTogether(model, group, budget, overTime, clock);
     blocks.push(...made);
-    for (const [i, { frame }] of group.entries()) await onFrame?.(frame, made[i]!);
+    for (const [i, { frame, companions: others = [] }] of group.entries()) {
+      await onFrame?.(frame, made[i]!);
+      companions.push(...others);
+      for (const other of others) onDuplicate?.(other);
+    }
   }
   const { H } = model.language;
-  return { H, tokensBefore, durationSeconds, isStill, inCrops, ...stretchSpans(blocks, dropped) };
+  return {
+    ...{ H, tokensBefore, durationSeconds, isStill, inCrops, grid, framesTogether },
+    ...stretchSpans(blocks, [...dropped, ...companions]),
+  };
 }
 
 /** Frames that are compressed together. Their pictures are held only for who listens. */
@@ -57,13 +67,21 @@ async function* inGroups(
   withPictures: boolean,
 ): AsyncGenerator<EncodedPair[]> {
   let group: EncodedPair[] = [];
-  for await (const { frame, encoded } of pairs) {
-    group.push({ frame: withPictures ? frame : { ...frame, rgb: new Uint8Array(0) }, encoded });
+  for await (const { frame, companions = [], encoded } of pairs) {
+    group.push({
+      frame: withPictures ? frame : withoutPicture(frame),
+      companions: companions.map(withoutPicture),
+      encoded,
+    });
     if (group.length < size) continue;
     yield group;
     group = [];
   }
   if (group.length > 0) yield group;
+}
+
+function withoutPicture(frame: Frame): Frame {
+  return { ...frame, rgb: new Uint8Array(0) };
 }
 
 /** A block stands for the frames behind it that were left out, or of which no token was kept. */

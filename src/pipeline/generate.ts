@@ -1,11 +1,12 @@
 import type { KvCache, Model } from '../models/types.js';
+import { placeTokens } from './positions.js';
 import { createSampler } from './sampler.js';
-import type { Answer, Generation, TokenBlock } from './types.js';
+import type { Answer, Generation, VideoTokens } from './types.js';
 
 export const defaultMaxNewTokens = 64;
 
 type Decoder = {
-  readonly language: Pick<Model['language'], 'embed' | 'forward' | 'H'>;
+  readonly language: Pick<Model['language'], 'embed' | 'forward' | 'H' | 'rope'>;
   readonly chat: Pick<Model['chat'], 'imageTokenId'>;
 };
 type Generator = {
@@ -20,8 +21,9 @@ type Generator = {
 export async function prefillVideo(
   { language, chat }: Decoder,
   prefix: readonly number[],
-  blocks: readonly Pick<TokenBlock, 'T' | 'embeds'>[],
+  video: Pick<VideoTokens, 'blocks' | 'grid' | 'framesTogether'>,
 ): Promise<KvCache> {
+  const { blocks } = video;
   const { H } = language;
   const text = await language.embed(prefix); // (prefix, H)
   const S = prefix.length - blocks.length + blocks.reduce((sum, block) => sum + block.T, 0);
@@ -33,7 +35,8 @@ export async function prefillVideo(
     embeds.set(rows, row * H);
     row += rows.length / H;
   });
-  return (await language.forward({ embeds, S }, null)).cache;
+  const positions = language.rope && placeTokens(prefix, chat.imageTokenId, video, language.rope);
+  return (await language.forward({ embeds, S, ...(positions && { positions }) }, null)).cache;
 }
 
 /** A question as it stands behind the video: `suffix` is the rest of its prompt. */

@@ -40,7 +40,8 @@ export async function makeTokensTogether(
   const blocks: TokenBlock[] = [];
   for (const [i, { frame }] of pairs.entries()) {
     const project = () => projectKept(model, frame, kept[i]!, budget !== null);
-    blocks.push(await clock.measure('projectMs', project));
+    const { grid } = pairs[i]!.encoded[0]!;
+    blocks.push({ ...(await clock.measure('projectMs', project)), ...(grid && { grid }) });
   }
   return blocks;
 }
@@ -74,12 +75,30 @@ export async function projectKept(
   const origins = kept.flatMap(originsOf);
   const block = {
     span: { first: index, last: index, startSeconds: ptsSeconds, endSeconds: ptsSeconds },
-    ...(kept.length === 1
-      ? { embeds: projected, origins }
-      : await putInOrder({ embeds: projected, origins }, orderOf(model, frame, kept, compressed), language)),
+    ptsSeconds: kept[0]!.ptsSeconds,
+    ...(await arrange(model, frame, kept, compressed, { embeds: projected, origins })),
   };
   const { standIns } = kept[0]!;
   return { ...block, T: block.embeds.length / language.H, ...(standIns && { standIns }) };
+}
+
+/** The tokens in the order in which the language model gets them. */
+async function arrange(
+  model: TokensModel,
+  frame: FrameShape,
+  kept: readonly CompressedFrame[],
+  compressed: boolean,
+  tokens: Pick<TokenBlock, 'embeds' | 'origins'>,
+): Promise<Pick<TokenBlock, 'embeds' | 'origins'>> {
+  if (kept.length > 1)
+    return putInOrder(tokens, orderOf(model, frame, kept, compressed), model.language);
+  if (!model.vision.inRasterOrder) return tokens;
+  return putInOrder(tokens, rasterOrder(tokens.origins), model.language);
+}
+
+/** By the row that each came from, a contextual token by its target's. */
+function rasterOrder(origins: readonly Origin[]): number[] {
+  return origins.map((_, token) => token).sort((a, b) => origins[a]!.rows[0]! - origins[b]!.rows[0]!);
 }
 
 /** (crops × T, D) */

@@ -10,6 +10,7 @@
  */
 
 import type { Frame, Limits, VideoInfo } from '../media/types.js';
+import type { Grid } from '../models/pool.js';
 import type { TokenBudget } from '../models/types.js';
 
 /** Which frames to take. Give `frames`, or `fps` with `maxFrames`; neither means the model's default. */
@@ -87,6 +88,8 @@ export interface Origin {
 /** Visual tokens that stand in the prompt together, in the language model's width. */
 export interface TokenBlock {
   readonly span: Span;
+  /** When it was, as the prompt may tell it: of frames that the tower took together their mean. */
+  readonly ptsSeconds: number;
   readonly T: number;
   /** (T, H). */
   readonly embeds: Float32Array;
@@ -94,6 +97,8 @@ export interface TokenBlock {
   readonly origins: readonly Origin[];
   /** Patches of the frame for which an earlier frame's tokens stand. */
   readonly standIns?: number;
+  /** Tokens before any was left out, where that depends on the video. */
+  readonly grid?: Grid;
 }
 
 /** A frame that was looked at. */
@@ -101,7 +106,10 @@ export interface SampledFrame {
   /** Position among the sampled frames, from 0. */
   readonly index: number;
   readonly ptsSeconds: number;
-  /** Visual tokens that were made of it; 0 where it shows what the one before shows, whose tokens stand for it. */
+  /**
+   * Visual tokens that were made of it; 0 where those of an earlier frame stand for it: it shows the same, or the tower took
+   * both together.
+   */
   readonly tokens: number;
   /** Of these, how many stand for patches that were merged. */
   readonly merged?: number;
@@ -142,6 +150,10 @@ export interface VideoTokens {
   readonly isStill: boolean;
   /** Whether it is a still picture in crops. */
   readonly inCrops: boolean;
+  /** Tokens of a frame, or of a group of frames, before any was left out. */
+  readonly grid: Grid;
+  /** Frames that the tower took together. */
+  readonly framesTogether: number;
 }
 
 /** What may be spent on a video, fixed before a frame of it is decoded. */
@@ -156,6 +168,8 @@ export interface Allowance {
   readonly durationSeconds: number;
   readonly isStill: boolean;
   readonly inCrops: boolean;
+  /** Tokens of a frame, or of a group of frames. */
+  readonly grid: Grid;
   readonly overTime: OverTimeStages;
 }
 
@@ -185,8 +199,10 @@ export interface Plan {
   readonly events: number;
   /** In how many crops a frame is encoded: 1, but for a still picture in LLaVA-NeXT; the whole is counted. */
   readonly crops: number;
-  /** On average over the frames, at most: see `OverTime`. */
+  /** Of a frame, or of frames that the tower takes together; on average over the frames, at most: see `OverTime`. */
   readonly tokensPerFrame: number;
+  /** Frames that the tower takes together; default 1. */
+  readonly framesTogether?: number;
   /** Of each crop. Null when nothing is compressed. */
   readonly budget: TokenBudget | null;
   /** Tokens a frame without compression (the family's own input). */

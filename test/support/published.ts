@@ -10,7 +10,7 @@ import { prefillVideo } from '../../src/pipeline/generate.js';
 import { argmax } from '../../src/pipeline/sampler.js';
 import { StageClock } from '../../src/pipeline/timings.js';
 import { makeTokens } from '../../src/pipeline/tokens.js';
-import type { TokenBlock } from '../../src/pipeline/types.js';
+import type { TokenBlock, VideoTokens } from '../../src/pipeline/types.js';
 
 /** Small models at random weights, as training/published wrote them. */
 export const fixtures = fileURLToPath(new URL('../fixtures/published', import.meta.url));
@@ -64,6 +64,15 @@ export function videoOf(frames: number): ShownVideo {
   return { ptsSeconds: Array.from({ length: frames }, (_, i) => i), durationSeconds: frames };
 }
 
+/** Blocks of a video's frames as the decoder gets them. */
+export function asVideo(
+  { vision }: Pick<Model, 'vision'>,
+  blocks: readonly TokenBlock[],
+): Pick<VideoTokens, 'blocks' | 'grid' | 'framesTogether'> {
+  const { framesTogether = 1 } = vision.native ?? {};
+  return { blocks, grid: blocks[0]?.grid ?? vision.grid, framesTogether };
+}
+
 /** The logits behind a prompt, and `steps` greedy tokens. */
 export async function answerGreedily(
   model: Model,
@@ -71,7 +80,7 @@ export async function answerGreedily(
   blocks: readonly TokenBlock[],
   steps: number,
 ): Promise<{ logits: Float32Array; ids: number[] }> {
-  let past = await prefillVideo(model, prefix, blocks);
+  let past = await prefillVideo(model, prefix, asVideo(model, blocks));
   const forward = async (tokens: readonly number[]) =>
     model.language.forward({ embeds: await model.language.embed(tokens), S: tokens.length }, past);
   let step = await forward(suffix);

@@ -2,13 +2,17 @@ import type { PromptPart, ShownVideo } from '../types.js';
 import type { Family } from './family.js';
 import { llava } from './llava.js';
 
-/** SmolVLM2. Its connector shuffles pixels of neighbouring tokens into channels: nothing can be left out before it. */
+/**
+ * SmolVLM2 (arXiv 2504.05299). Its connector makes one token of s × s patches, by shuffling them into channels. So VisionZip works
+ * behind it, which is ours and not the paper's: half of the tokens are kept by default, as behind other mergers, see `qwen2Vl`.
+ */
 export const smolvlm: Family = {
   ...llava,
   name: 'smolvlm',
   modelTypes: ['smolvlm'],
-  order: 'project',
+  order: 'project-compress',
   frames: 'sentences',
+  keeps: 7 / 16,
   mix: { vision: 'q4', embed: 'fp16', decoder: 'q4' },
 };
 
