@@ -140,8 +140,9 @@ def build_llava_siglip(tokenizer: Tokenizer, layers: int, feature_layer: int) ->
 
 
 def build_smolvlm(tokenizer: Tokenizer) -> PreTrainedModel:
+    """A grid of 16 × 16 patches, four by four of which make a token."""
     config = SmolVLMConfig(
-        vision_config=siglip_vision(24, 3, 3, SmolVLMVisionConfig),
+        vision_config=siglip_vision(32, 2, 2, SmolVLMVisionConfig),
         text_config=smol(tokenizer),
         image_token_id=tokenizer.token_to_id("<image>"),
         scale_factor=4,
