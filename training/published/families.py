@@ -16,6 +16,7 @@ import vocabulary
 from architectures import (
     NEXT_PINPOINTS,
     build_fast_vlm,
+    build_idefics3,
     build_llava,
     build_llava_next,
     build_llava_onevision,
@@ -30,6 +31,9 @@ from architectures import (
 from tokenizers import Tokenizer
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.idefics3.image_processing_pil_idefics3 import (
+    Idefics3ImageProcessorPil,
+)
 from transformers.models.llava_next.image_processing_pil_llava_next import (
     LlavaNextImageProcessorPil,
 )
@@ -86,7 +90,7 @@ class Family:
     @property
     def is_smol(self) -> bool:
         """Whether several pictures are one input of the tower, each between two tokens of the prompt."""
-        return self.name == "smolvlm"
+        return self.name in ("smolvlm", "idefics3")
 
 
 def clip_sizes(size: int) -> dict:
@@ -209,6 +213,18 @@ FAMILIES = {
             seed=1,
             tokenizer_class="GPT2Tokenizer",
             medium="video",
+            order="project-compress",
+            dominant=6,
+            contextual=2,
+        ),
+        Family(
+            "idefics3",
+            build_idefics3,
+            lambda: vocabulary.smol_tokenizer(vocabulary.smol_tokens()),
+            lambda: Idefics3ImageProcessorPil(size={"longest_edge": 48}, max_image_size={"longest_edge": 16}),
+            {"processor_class": "Idefics3Processor", "image_seq_len": 16},
+            seed=6,
+            tokenizer_class="GPT2Tokenizer",
             order="project-compress",
             dominant=6,
             contextual=2,

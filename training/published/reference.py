@@ -10,6 +10,7 @@ from families import Family
 from layout import drops_cls, projector, vision_tower
 from PIL import Image, ImageDraw
 from transformers import (
+    Idefics3Processor,
     LlavaNextProcessor,
     LlavaOnevisionProcessor,
     LlavaOnevisionVideoProcessor,
@@ -76,16 +77,18 @@ def make_processor(family: Family, folder: Path, images):
     if name == "SmolVLMProcessor":
         edge = {"longest_edge": images.max_image_size["longest_edge"]}
         return SmolVLMProcessor(images, tokenizer, SmolVLMVideoProcessor(size=edge, max_image_size=edge), **settings)
+    if name == "Idefics3Processor":
+        return Idefics3Processor(images, tokenizer, **settings)
     return LlavaProcessor(images, tokenizer, **settings)
 
 
 def pixels_of(family: Family, images, frames: list[Image.Image]) -> torch.Tensor:
     """(F, 3, S, S) by the image processor that works with Pillow; of crops, the whole frame's."""
     if family.is_smol:
-        # Frames are not split, and their longest edge goes to the encoder's size at once, as in the video processor.
-        values = images(frames, do_image_splitting=False, size=images.max_image_size, return_tensors="np")[
-            "pixel_values"
-        ][0]
+        # Frames are not split. In a video their longest edge goes to the encoder's size at once, as in the video
+        # processor; pictures are as large in between as if they were split.
+        sizes = {"size": images.max_image_size} if family.medium == "video" else {}
+        values = images(frames, do_image_splitting=False, return_tensors="np", **sizes)["pixel_values"][0]
     else:
         made = images(frames, return_tensors="np")
         values = made.get("pixel_values", made.get("pixel_values_images"))  # Video-LLaVA's own name
@@ -123,7 +126,8 @@ def render(family: Family, processor, frames: list[Image.Image], per_frame: int)
         )
         values = inputs.get("pixel_values_videos", inputs.get("pixel_values"))[0]
     else:
-        inputs = processor(text=text, images=frames, return_tensors="pt")
+        whole = {"do_image_splitting": False} if family.is_smol else {}
+        inputs = processor(text=text, images=frames, return_tensors="pt", **whole)
         values = None
     expanded = inputs["input_ids"][0].tolist()
     if family.name == "llava_next":
@@ -132,7 +136,7 @@ def render(family: Family, processor, frames: list[Image.Image], per_frame: int)
         expanded = [i for i in ids for _ in range(per_frame if i == image else 1)]
     given = {"prompt": text, "promptIds": ids, "expandedIds": expanded, "video_values": values}
     if family.is_smol:
-        # The processor writes sentences, with each frame's time, in the place of <video>.
+        # The processor writes sentences, with each frame's time, in the place of <video>, and tokens around pictures.
         given["expandedPrompt"] = processor.tokenizer.decode(expanded)
     return given
 
