@@ -54,6 +54,16 @@ def is_convolutional(model: PreTrainedModel) -> bool:
     return hasattr(vision_tower(model), "timm_model")
 
 
+def has_connector(model: PreTrainedModel) -> bool:
+    """SmolVLM's projector takes a block of patches at once, from as many pictures as there are in one input."""
+    return hasattr(model.model, "connector")
+
+
+def projector(model: PreTrainedModel) -> nn.Module:
+    """What a token goes through alone; nothing where it comes from a connector."""
+    return nn.Identity() if has_connector(model) else model.model.multi_modal_projector
+
+
 def language_model(model: PreTrainedModel) -> nn.Module:
     """A bare decoder is its own."""
     parts = model.model
@@ -62,7 +72,8 @@ def language_model(model: PreTrainedModel) -> nn.Module:
 
 def drops_cls(model: PreTrainedModel) -> bool:
     """Video-LLaVA's frames keep CLS whatever the config says; its images do not."""
-    return not hasattr(model.model, "video_tower") and model.config.vision_feature_select_strategy == "default"
+    strategy = getattr(model.config, "vision_feature_select_strategy", None)
+    return not hasattr(model.model, "video_tower") and strategy == "default"
 
 
 class VisionGraph(nn.Module):
@@ -175,7 +186,7 @@ def image_size(model: PreTrainedModel) -> int:
 
 def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
     size = image_size(model)
-    if hasattr(model.model, "connector"):
+    if has_connector(model):
         inputs = {
             "pixel_values": torch.randn(2, 2, 3, size, size),
             "pixel_attention_mask": torch.ones(2, 2, size, size).bool(),
