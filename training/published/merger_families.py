@@ -18,6 +18,9 @@ from tokenizers import Tokenizer
 from transformers import (
     GenerationConfig,
     PreTrainedModel,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
     Qwen2VLProcessor,
@@ -72,6 +75,17 @@ def build_qwen2_vl(tokens: Tokenizer) -> PreTrainedModel:
     return Qwen2VLForConditionalGeneration(config)
 
 
+def build_qwen2_5_vl(tokens: Tokenizer) -> PreTrainedModel:
+    """Windows of 2 × 2 tokens; the last block, as the published, looks at all."""
+    sizes = {"hidden_size": 24, "intermediate_size": 32, "out_hidden_size": HIDDEN}
+    config = Qwen2_5_VLConfig(
+        text_config=decoder(tokens, [2, 3, 3]),
+        vision_config=tower(**sizes, window_size=4 * PATCH, fullatt_block_indexes=[2], tokens_per_second=2),
+        **placeholders(tokens),
+    )
+    return Qwen2_5_VLForConditionalGeneration(config)
+
+
 def patches(mean, std) -> dict:
     return {
         "patch_size": PATCH,
@@ -82,6 +96,14 @@ def patches(mean, std) -> dict:
     }
 
 
+SWITCHES = {
+    "do_convert_rgb": True,
+    "do_normalize": True,
+    "do_rescale": True,
+    "do_resize": True,
+    "resample": 3,
+    "rescale_factor": 1 / 255,
+}
 CLIP_PATCHES = patches(OPENAI_CLIP_MEAN, OPENAI_CLIP_STD)
 
 
@@ -120,6 +142,25 @@ MERGERS = {
                 }
             },
             seed=7,
+            template="qwen2_vl",
+        ),
+        Merger(
+            "qwen2_5_vl",
+            build_qwen2_5_vl,
+            Qwen2_5_VLProcessor,
+            Qwen2VLVideoProcessor,
+            {
+                "preprocessor_config.json": {
+                    "min_pixels": 256,
+                    "max_pixels": 900,
+                    "size": {"shortest_edge": 256, "longest_edge": 900},
+                    **CLIP_PATCHES,
+                    **SWITCHES,
+                    "image_processor_type": "Qwen2VLImageProcessor",
+                    "processor_class": "Qwen2_5_VLProcessor",
+                }
+            },
+            seed=0,
             template="qwen2_vl",
         ),
     ]

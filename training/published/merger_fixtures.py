@@ -83,6 +83,16 @@ def check_quietly(actual: np.ndarray, expected: torch.Tensor) -> None:
     assert np.abs(actual - expected.numpy()).max() < 1e-6
 
 
+def check_grids(model, graph: ort.InferenceSession) -> None:
+    """Other sizes than those that the graph was traced with or the references have."""
+    width = graph.get_inputs()[0].shape[1]
+    for h, w in ((2, 2), (4, 10), (14, 6)):
+        grid, rows = torch.tensor([[1, h, w]]), torch.randn(h * w, width)
+        made = {"arrays": {"pixel_values": rows.numpy()}, "facts": {"grid": [1, h, w]}}
+        name = VISION[model.config.model_type].grid
+        check(f"grid {h} × {w}", vision(graph, name, made), model.model.visual(rows, grid_thw=grid).pooler_output)
+
+
 def check_graphs(model, made: dict, folder: Path) -> None:
     """The exported graphs against transformers; the prompt at once, and in parts."""
     arrays, facts = made["arrays"], made["facts"]
@@ -114,6 +124,7 @@ def make(family: Merger) -> int:
     with tempfile.TemporaryDirectory() as source, torch.inference_mode():
         save(family, Path(source))
         model = export(source, out, ["fp32"])
+        check_grids(model, session(out, "vision_encoder"))
         for name in MEDIA:
             make_medium(family, model, Path(source), out, name)
     return sum(file.stat().st_size for file in out.rglob("*") if file.is_file())

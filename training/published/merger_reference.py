@@ -16,6 +16,7 @@ from pictures import draw_picture
 from reference import NEW_TOKENS, QUESTION, draw_frames
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.vision_utils import get_vision_window_index
 
 PICTURE = (50, 70, 1)  # width, height and seed
 TEMPORAL, MEMBERS = 2, 4  # frames of a pair, patches of a token
@@ -69,9 +70,10 @@ def render(processor, medium: str, question: str, seen: list[Image.Image]) -> tu
 
 
 def raster_order(tower, grid) -> torch.Tensor:
-    """(T): where each token of the rows and columns stands in the tower's last block."""
-    h, w = grid[0, 1:].tolist()
-    return torch.arange(h * w // MEMBERS)
+    """(T): where each token, by rows and columns, stands in the tower's last block. Qwen2.5-VL has windows there."""
+    if not hasattr(tower, "window_size"):
+        return torch.arange(int(grid.prod()) // MEMBERS)
+    return get_vision_window_index(grid, tower.spatial_merge_size, tower.window_size, tower.patch_size)[0].argsort()
 
 
 def look(attention, given, angles, out) -> tuple[torch.Tensor, torch.Tensor]:

@@ -94,6 +94,43 @@ class MergerVisionGraph(nn.Module):
         return x + block.mlp(block.norm2(x))
 
 
+class WindowedVisionGraph(MergerVisionGraph):
+    """
+    Qwen2.5-VL: pixel_values (n, 3 · 2 · p · p), image_grid_thw (1, 3) -> image_features (n / 4, H). The tokens stand
+    window after window inside, and most blocks look at their own window only.
+    """
+
+    grid = "image_grid_thw"
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__(model)
+        self.side = self.tower.window_size // MERGE // self.tower.patch_size  # tokens
+
+    def forward(self, pixel_values, image_grid_thw):
+        order, window = self.windows(image_grid_thw)
+        x = self.permute(self.tower.patch_embed(pixel_values), order)
+        angles = self.rotary_emb(*(self.permute(place[:, None], order)[:, 0] for place in places(image_grid_thw)))
+        bias = (window[:, None] != window[None]).to(x.dtype) * torch.finfo(x.dtype).min
+        for i, block in enumerate(self.tower.blocks):
+            x = self.run(block, x, angles, None if i in self.tower.fullatt_block_indexes else bias)
+        return self.tower.merger(x)[order.argsort()]
+
+    def windows(self, grid_thw):
+        """The tokens (n / 4) window by window, and the window of each patch (n) then."""
+        h, w = divide(grid_thw[0, 1], MERGE), divide(grid_thw[0, 2], MERGE)
+        i = torch.arange(h * w)
+        row, column = divide(i, w), i % w
+        windows_wide = divide(w + self.side - 1, self.side)
+        window = divide(row, self.side) * windows_wide + divide(column, self.side)
+        order = ((window * self.side + row % self.side) * self.side + column % self.side).argsort()
+        return order, window[order][:, None].expand(-1, MERGE**2).flatten()
+
+    @staticmethod
+    def permute(x, order):
+        """x (n, D), 4 rows a token."""
+        return x.unflatten(0, (-1, MERGE**2))[order].flatten(0, 1)
+
+
 class SectionedRotary(nn.Module):
     """position_ids (3, B, S) -> cos and sin (B, S, d): every frequency turns by one of the three."""
 
@@ -129,7 +166,7 @@ class MergerDecoderGraph(nn.Module):
         return self.lm_head(self.text.norm(x)), *present
 
 
-VISION = {"qwen2_vl": MergerVisionGraph}
+VISION = {"qwen2_vl": MergerVisionGraph, "qwen2_5_vl": WindowedVisionGraph}
 
 
 def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
