@@ -33,6 +33,7 @@ SETTINGS = (
     "config.json",
     "generation_config.json",
     "preprocessor_config.json",
+    "video_preprocessor_config.json",
     "processor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -133,6 +134,15 @@ class ShuffledVisionGraph(nn.Module):
         return y[:, :, None] * self.side + x[:, None]
 
 
+def causal_bias(inputs_embeds, attention_mask):
+    """inputs_embeds (B, S, H), attention_mask (B, total) -> (B, 1, S, total)."""
+    S, total = inputs_embeds.shape[1], attention_mask.shape[1]
+    # Query s stands at total - S + s and looks at keys up to itself.
+    later = torch.arange(total)[None] > torch.arange(S)[:, None] + (total - S)
+    hidden = later[None, None] | (attention_mask[:, None, None, :] == 0)
+    return hidden.to(inputs_embeds.dtype) * torch.finfo(inputs_embeds.dtype).min
+
+
 class DecoderGraph(nn.Module):
     """Prefill and decode steps in one graph; the cache comes in as 2 tensors a block, and goes out grown."""
 
@@ -141,15 +151,10 @@ class DecoderGraph(nn.Module):
         self.text, self.lm_head = language_model(model), model.lm_head
 
     def forward(self, inputs_embeds, attention_mask, position_ids, *past):
-        S, total = inputs_embeds.shape[1], attention_mask.shape[1]
-        # Query s stands at total - S + s and looks at keys up to itself.
-        later = torch.arange(total)[None] > torch.arange(S)[:, None] + (total - S)
-        hidden = later[None, None] | (attention_mask[:, None, None, :] == 0)
-        bias = hidden.to(inputs_embeds.dtype) * torch.finfo(inputs_embeds.dtype).min
         cache = DynamicCache(list(zip(past[::2], past[1::2])))
         out = self.text(
             inputs_embeds=inputs_embeds,
-            attention_mask=bias,
+            attention_mask=causal_bias(inputs_embeds, attention_mask),
             position_ids=position_ids,
             past_key_values=cache,
             use_cache=True,

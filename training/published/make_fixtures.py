@@ -200,6 +200,12 @@ def search(family: Family, count: int) -> None:
         print(f"{family.name} seed {seed}: {'clear' if is_clear(family, facts) else 'no'}; {told}; answers {lengths}")
 
 
+def check_size() -> None:
+    total = sum(file.stat().st_size for file in OUT.rglob("*") if file.is_file())
+    assert total <= MAX_BYTES, f"the fixtures take {total / 1e6:.1f} MB of at most {MAX_BYTES / 1e6:.1f}"
+    print(f"{total / 1e6:.2f} MB in {OUT}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--family", nargs="+", choices=tuple(FAMILIES), default=list(FAMILIES))
@@ -214,9 +220,7 @@ def main() -> None:
             continue
         print(name)
         print(f"  {make(FAMILIES[name]) / 1e3:.0f} kB")
-    total = sum(file.stat().st_size for file in OUT.rglob("*") if file.is_file())
-    assert total <= MAX_BYTES, f"the fixtures take {total / 1e6:.1f} MB of at most {MAX_BYTES / 1e6:.1f}"
-    print(f"{total / 1e6:.2f} MB in {OUT}")
+    check_size()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,281 @@
+"""What transformers, in float32, makes of pairs of frames and of a picture in a model whose tower ends in a patch merger:
+with all visual tokens, and with VisionZip behind the merger."""
+
+import copy
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from compression import visionzip
+from merger_families import Merger
+from PIL import Image
+from pictures import QUESTION as PICTURE_QUESTION
+from pictures import draw_picture
+from reference import NEW_TOKENS, QUESTION, draw_frames
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.vision_utils import get_vision_window_index
+
+PICTURE = (50, 70, 1)  # width, height and seed
+TEMPORAL, MEMBERS = 2, 4  # frames of a pair, patches of a token
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """embeds (1, S, H), positions (3, S), visual (S): which are visual tokens, and what comes after them."""
+
+    embeds: torch.Tensor
+    positions: torch.Tensor
+    visual: torch.Tensor
+    next_position: int
+
+
+def make_processor(family: Merger, folder: Path):
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    template = (folder / "chat_template.jinja").read_text()
+    images = Qwen2VLImageProcessorPil.from_pretrained(folder)
+    videos = family.video_processor.from_pretrained(folder, cap_pixels_per_frame=False)
+    return family.processor(images, tokenizer, videos, chat_template=template)
+
+
+def pair_up(images: Qwen2VLImageProcessorPil, frames: list[Image.Image], grid: list[int]) -> torch.Tensor:
+    """(pairs · h · w, 3 · 2 · p · p): video frames by Pillow, in the size of the video processor."""
+    _, h, w = grid
+    p = images.patch_size
+    sized = [frame.resize((w * p, h * p), images.resample) for frame in frames]
+    rows = images(sized, do_resize=False, return_tensors="pt")["pixel_values"]  # every frame doubled
+    rows = rows.view(len(frames) // TEMPORAL, TEMPORAL, h * w, 3, TEMPORAL, p * p)[:, :, :, :, 0]
+    return rows.permute(0, 2, 3, 1, 4).reshape(-1, 3 * TEMPORAL * p * p)
+
+
+def render(processor, medium: str, question: str, seen: list[Image.Image]) -> tuple[dict, dict]:
+    """The prompt, its ids with one id a placeholder, and expanded; the processor's tensors."""
+    content = [{"type": medium}, {"type": "text", "text": question}]
+    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    if medium == "image":
+        inputs = processor(text=text, images=seen, return_tensors="pt")
+    else:
+        count = len(seen)
+        times = {"fps": 1.0, "total_num_frames": count, "duration": float(count), "frames_indices": [*range(count)]}
+        video = np.stack([np.asarray(frame) for frame in seen])
+        inputs = processor(
+            text=text, videos=[video], video_metadata=[times], do_sample_frames=False, return_tensors="pt"
+        )
+    ids = processor.tokenizer(text)["input_ids"]
+    expanded = inputs["input_ids"][0].tolist()
+    facts = {"question": question, "prompt": text, "promptIds": ids, "expandedIds": expanded}
+    return facts | {"expandedPrompt": processor.tokenizer.decode(expanded)}, dict(inputs)
+
+
+def raster_order(tower, grid) -> torch.Tensor:
+    """(T): where each token, by rows and columns, stands in the tower's last block. Qwen2.5-VL has windows there."""
+    if not hasattr(tower, "window_size"):
+        return torch.arange(int(grid.prod()) // MEMBERS)
+    return get_vision_window_index(grid, tower.spatial_merge_size, tower.window_size, tower.patch_size)[0].argsort()
+
+
+def look(attention, given, angles, out) -> tuple[torch.Tensor, torch.Tensor]:
+    """What each patch receives of the others (n), averaged over heads and queries; keys (n, d), averaged over heads."""
+    turn = sys.modules[type(attention).__module__].apply_rotary_pos_emb_vision
+    q, k, v = attention.qkv(given).unflatten(1, (3, attention.num_heads, -1)).unbind(1)
+    q, k = turn(q, k, *angles)
+    weights = torch.einsum("qhd,khd->hqk", q * attention.scaling, k).softmax(-1)
+    mixed = attention.proj(torch.einsum("hqk,khd->qhd", weights, v).flatten(1))
+    assert (mixed - out).abs().max() < 1e-4
+    return weights.mean((0, 1)), k.mean(1)
+
+
+def run_tower(model: PreTrainedModel, pixel_values, grid) -> dict:
+    """One pair (n, 3 · 2 · p · p), grid (1, 3) -> tokens (T, H), keys (T, d), scores (T): by rows and columns."""
+    tower, seen = model.model.visual, []
+    hook = tower.blocks[-1].attn.register_forward_hook(lambda *call: seen.append(call), with_kwargs=True)
+    tokens = tower(pixel_values, grid_thw=grid).pooler_output
+    hook.remove()
+    attention, (given,), named, out = seen[0]
+    scores, keys = look(attention, given, named["position_embeddings"], out)
+    order = raster_order(tower, grid)
+    return {
+        "tokens": tokens,
+        "keys": keys.unflatten(0, (-1, MEMBERS)).mean(1)[order],
+        "scores": scores.unflatten(0, (-1, MEMBERS)).mean(1)[order],
+    }
+
+
+def run_pairs(model: PreTrainedModel, pixel_values, grid) -> list[dict]:
+    """Each pair alone, as a grid of (1, h, w)."""
+    count = int(grid[0, 0])
+    alone = grid.clone()
+    alone[0, 0] = 1
+    return [run_tower(model, rows, alone) for rows in pixel_values.chunk(count)]
+
+
+def compress(family: Merger, pairs: list[dict]) -> list[dict]:
+    """VisionZip's choices in each pair, and `kept`: the tokens that stay, by rows and columns."""
+    return [
+        ordered(visionzip(pair["tokens"], pair["keys"], pair["scores"], family.dominant, family.contextual))
+        for pair in pairs
+    ]
+
+
+def ordered(zipped: dict) -> dict:
+    """A contextual token stands where its target does."""
+    rows = zipped["dominantIndices"] + [target for target, *_ in zipped["contextualMembers"]]
+    order = sorted(range(len(rows)), key=rows.__getitem__)
+    return zipped | {"tokens": zipped["tokens"][order], "kept": [rows[i] for i in order]}
+
+
+def margins(family: Merger, model: PreTrainedModel, pixel_values, grid, pairs: list[dict], zipped: list[dict]) -> dict:
+    """The gaps of scores and cosines, and what float64 moves them by."""
+    exact = run_pairs(copy.deepcopy(model).double(), pixel_values.double(), grid)
+    true = compress(family, exact)
+    cosine = [(a["cosine"] - b["cosine"]).abs() for a, b in zip(zipped, true) if a["cosine"].shape == b["cosine"].shape]
+    return {
+        "scoreGap": min(one["scoreGap"] for one in zipped),
+        "scoreNoise": float(max((a["scores"] - b["scores"]).abs().max() for a, b in zip(pairs, exact))),
+        "cosineGap": min(one["cosineGap"] for one in zipped),
+        "cosineNoise": float(torch.cat(cosine).max()),
+        "sameChoices": all(
+            a["dominantIndices"] == b["dominantIndices"] and a["contextualMembers"] == b["contextualMembers"]
+            for a, b in zip(zipped, true)
+        ),
+    }
+
+
+def lay_out(model: PreTrainedModel, expanded: list[int], tokens, positions, placeholder: int) -> Prompt:
+    """With all visual tokens (T, H)."""
+    ids = torch.tensor(expanded)
+    visual = ids == placeholder
+    embeds = model.get_input_embeddings()(ids)
+    embeds[visual] = tokens
+    return Prompt(embeds[None], positions, visual, int(positions.max()) + 1)
+
+
+def thin(prompt: Prompt, kept: list[bool], tokens) -> Prompt:
+    """Only the kept of the visual tokens, as `tokens`; every token keeps its place in time, row and column."""
+    embeds, stays = prompt.embeds[0].clone(), ~prompt.visual
+    stays[prompt.visual] = torch.tensor(kept)
+    embeds[stays & prompt.visual] = tokens
+    return replace(
+        prompt, embeds=embeds[None, stays], positions=prompt.positions[:, stays], visual=prompt.visual[stays]
+    )
+
+
+def forward(model: PreTrainedModel, prompt: Prompt, cache: DynamicCache | None = None) -> torch.Tensor:
+    """Logits (S, V)."""
+    out = model.model.language_model(
+        inputs_embeds=prompt.embeds,
+        position_ids=prompt.positions[:, None],
+        past_key_values=cache,
+        use_cache=cache is not None,
+    )
+    return model.lm_head(out.last_hidden_state)[0]
+
+
+def say(model: PreTrainedModel, ids: list[int], position: int) -> Prompt:
+    """Text whose first token stands at `position`."""
+    embeds = model.get_input_embeddings()(torch.tensor([ids]))
+    positions = torch.arange(position, position + len(ids)).expand(3, -1)
+    return Prompt(embeds, positions, torch.zeros(len(ids), dtype=torch.bool), position + len(ids))
+
+
+def follow(prompt: Prompt, text: Prompt) -> Prompt:
+    return Prompt(
+        torch.cat([prompt.embeds, text.embeds], 1),
+        torch.cat([prompt.positions, text.positions], 1),
+        torch.cat([prompt.visual, text.visual]),
+        text.next_position,
+    )
+
+
+def greedy(model: PreTrainedModel, prompt: Prompt) -> list[int]:
+    """Step by step with a cache, to the end token or NEW_TOKENS."""
+    cache, ids = DynamicCache(config=model.config.text_config), []
+    step = prompt
+    while len(ids) < NEW_TOKENS and model.generation_config.eos_token_id not in ids:
+        ids.append(int(forward(model, step, cache)[-1].argmax()))
+        step = say(model, ids[-1:], step.next_position)
+    return ids
+
+
+def answer(model: PreTrainedModel, prompt: Prompt) -> dict:
+    """Last logits (V) of the prompt, the greedy answer, and how far its closest choice is above float32's noise."""
+    ids = greedy(model, prompt)
+    told = follow(prompt, say(model, ids[:-1], prompt.next_position))
+    logits = forward(model, told)[-len(ids) :]
+    assert logits.argmax(-1).tolist() == ids
+    exact = forward(copy.deepcopy(model).double(), replace(told, embeds=told.embeds.double()))[-len(ids) :]
+    best, second = logits.topk(2).values.T
+    return {
+        "logits": logits[0],
+        "ids": ids,
+        "gap": float((best - second).min()),
+        "noise": float((logits - exact).abs().max()),
+    }
+
+
+def positions_of(model: PreTrainedModel, inputs: dict) -> torch.Tensor:
+    """(3, S)."""
+    names = ("input_ids", "mm_token_type_ids", "image_grid_thw", "video_grid_thw", "second_per_grid_ts")
+    given = {name: inputs[name] for name in names if name in inputs}
+    return model.model.get_rope_index(**given, attention_mask=inputs["attention_mask"])[0][:, 0]
+
+
+def check_forward(model: PreTrainedModel, inputs: dict, prompt: Prompt) -> None:
+    """The model's own merge of ids and pixels, at its own positions, gives the same logits."""
+    given = {name: value for name, value in inputs.items() if name != "video_metadata"}
+    assert (model(**given).logits[0] - forward(model, prompt)).abs().max() < 1e-4
+
+
+def see(family: Merger, folder: Path, medium: str) -> dict:
+    """What is drawn by the names of its files, and what the processor makes of it."""
+    processor = make_processor(family, folder)
+    if medium == "image":
+        picture = draw_picture(*PICTURE)
+        facts, inputs = render(processor, medium, PICTURE_QUESTION, [picture])
+        return {"drawn": {"picture": picture}, "facts": facts, "inputs": inputs}
+    frames = draw_frames(family.frames)
+    facts, inputs = render(processor, medium, QUESTION, frames)
+    rows = pair_up(processor.image_processor, frames, inputs["video_grid_thw"][0].tolist())
+    facts["videoProcessorMaxDifference"] = float((rows - inputs["pixel_values_videos"]).abs().max())
+    inputs["pixel_values_videos"] = rows
+    return {"drawn": {f"frame-{i}": frame for i, frame in enumerate(frames)}, "facts": facts, "inputs": inputs}
+
+
+@torch.inference_mode()
+def reference(family: Merger, model: PreTrainedModel, folder: Path, medium: str) -> dict:
+    """All arrays and all of reference.json of a "video" or an "image", for a model whose settings are in `folder`."""
+    seen = see(family, folder, medium)
+    inputs, facts = seen["inputs"], seen["facts"]
+    suffix, placeholder = ("_videos", "video") if medium == "video" else ("", "image")
+    pixel_values, grid = inputs[f"pixel_values{suffix}"], inputs[f"{placeholder}_grid_thw"]
+    placeholder = getattr(model.config, f"{placeholder}_token_id")
+    pairs = run_pairs(model, pixel_values, grid)
+    zipped = compress(family, pairs)
+    arrays = {
+        "pixel_values": pixel_values,
+        "visual_all": torch.cat([pair["tokens"] for pair in pairs]),
+        "keys": torch.stack([pair["keys"] for pair in pairs]),
+        "scores": torch.stack([pair["scores"] for pair in pairs]),
+        "visual_visionzip": torch.cat([one["tokens"] for one in zipped]),
+    }
+    none = lay_out(model, facts["expandedIds"], arrays["visual_all"], positions_of(model, inputs), placeholder)
+    check_forward(model, inputs, none)
+    kept = [i in one["kept"] for one in zipped for i in range(len(pairs[0]["tokens"]))]
+    ways = {"none": none, "visionzip": thin(none, kept, arrays["visual_visionzip"])}
+    answers = {way: answer(model, prompt) for way, prompt in ways.items()}
+    arrays |= {f"logits_{way}": given.pop("logits") for way, given in answers.items()}
+    facts = {"imageProcessor": Qwen2VLImageProcessorPil.__name__, "pairs": len(pairs), "grid": grid[0].tolist()} | facts
+    facts |= {"placeholderId": placeholder, "dominantIndices": [one["dominantIndices"] for one in zipped]}
+    facts |= {"contextualMembers": [one["contextualMembers"] for one in zipped]}
+    facts |= {"keptIndices": [one["kept"] for one in zipped]}
+    facts |= {f"positions_{way}": prompt.positions.tolist() for way, prompt in ways.items()}
+    facts |= {"nextPosition": none.next_position, "margins": margins(family, model, pixel_values, grid, pairs, zipped)}
+    facts["answers"] = answers
+    return {
+        "drawn": seen["drawn"],
+        "arrays": {name: array.numpy() for name, array in arrays.items()},
+        "facts": facts,
+        "ways": ways,
+    }

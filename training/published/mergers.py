@@ -1,0 +1,237 @@
+"""Exports a model whose tower ends in a patch merger, Qwen2-VL and those after it, into the layout of the hub.
+
+    python training/published/mergers.py --model HUB_ID_OR_FOLDER --out DIR [--dtype fp32 q4 …]
+
+onnx/vision_encoder   pixel_values (n, 3 · 2 · p · p), a pair of frames or a picture doubled, and its grid (1, 3), which is
+                      (1, h, w) -> image_features (n / 4, H)
+onnx/embed_tokens     input_ids -> inputs_embeds
+onnx/decoder_model_merged
+                      inputs_embeds, attention_mask, position_ids (3, B, S), past_key_values.{i}.key|value -> logits of
+                      all positions, present.{i}.key|value
+
+The towers' steps are in our words: transformers cuts its sequences by numbers that it reads out of tensors.
+"""
+
+import argparse
+import inspect
+from functools import partial
+from pathlib import Path
+
+import torch
+from dtypes import DTYPES
+from layout import causal_bias, copy_settings, write_embed_tokens, write_graph, write_graphs
+from torch import nn
+from transformers import AutoModelForImageTextToText, DynamicCache, PreTrainedModel
+
+MERGE = 2  # patches a side of what becomes one token; the same in every published model
+
+
+def divide(x, by):
+    return torch.div(x, by, rounding_mode="floor")
+
+
+def places(grid_thw):
+    """(1, 3) -> rows and columns (n) of the patches, as the rows of pixel_values are ordered: 4 of a token at a time."""
+    h, w = grid_thw[0, 1], grid_thw[0, 2]
+    i = torch.arange(h * w)
+    token, inside = divide(i, MERGE**2), i % MERGE**2
+    tokens_wide = divide(w, MERGE)
+    row = divide(token, tokens_wide) * MERGE + divide(inside, MERGE)
+    return row, token % tokens_wide * MERGE + inside % MERGE
+
+
+class PatchRotary(nn.Module):
+    """Rows and columns (n) -> cos and sin (n, 1, d)."""
+
+    def __init__(self, inv_freq: torch.Tensor):
+        super().__init__()
+        self.register_buffer("inv_freq", inv_freq)
+
+    def forward(self, row, column):
+        angles = (torch.stack([row, column], 1)[:, :, None].float() * self.inv_freq).flatten(1).repeat(1, 2)
+        return angles.cos()[:, None], angles.sin()[:, None]
+
+
+def rotate(x, cos, sin):
+    """x (…, d)."""
+    first, second = x.chunk(2, -1)
+    return x * cos + torch.cat([-second, first], -1) * sin
+
+
+def attend(attention: nn.Module, x, angles, bias=None):
+    """x (n, D), bias (n, n) -> (n, D)."""
+    n = x.shape[0]
+    q, k, v = attention.qkv(x).reshape(n, 3, attention.num_heads, attention.head_dim).permute(1, 0, 2, 3).unbind(0)
+    q, k, v = (t.transpose(0, 1)[None] for t in (rotate(q, *angles), rotate(k, *angles), v))  # (1, heads, n, d)
+    scores = q @ k.transpose(2, 3) * attention.scaling
+    if bias is not None:
+        scores = scores + bias
+    mixed = scores.softmax(-1) @ v
+    return attention.proj(mixed.transpose(1, 2).reshape(n, attention.dim))
+
+
+class MergerVisionGraph(nn.Module):
+    """Qwen2-VL: pixel_values (n, 3 · 2 · p · p), grid_thw (1, 3) -> image_features (n / 4, H)."""
+
+    grid = "grid_thw"
+    outputs = ("image_features",)
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__()
+        self.tower = model.model.visual
+        self.rotary_emb = PatchRotary(self.tower.rotary_pos_emb.inv_freq)
+
+    def forward(self, pixel_values, grid_thw):
+        x = self.tower.patch_embed(pixel_values)
+        angles = self.rotary_emb(*places(grid_thw))
+        for block in self.tower.blocks:
+            x = self.run(block, x, angles)
+        return self.tower.merger(x)
+
+    @staticmethod
+    def run(block: nn.Module, x, angles, bias=None):
+        x = x + attend(block.attn, block.norm1(x), angles, bias)
+        return x + block.mlp(block.norm2(x))
+
+
+class WindowedVisionGraph(MergerVisionGraph):
+    """
+    Qwen2.5-VL: pixel_values (n, 3 · 2 · p · p), image_grid_thw (1, 3) -> image_features (n / 4, H). The tokens stand
+    window after window inside, and most blocks look at their own window only.
+    """
+
+    grid = "image_grid_thw"
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__(model)
+        self.side = self.tower.window_size // MERGE // self.tower.patch_size  # tokens
+
+    def forward(self, pixel_values, image_grid_thw):
+        order, window = self.windows(image_grid_thw)
+        x = self.permute(self.tower.patch_embed(pixel_values), order)
+        angles = self.rotary_emb(*(self.permute(place[:, None], order)[:, 0] for place in places(image_grid_thw)))
+        bias = (window[:, None] != window[None]).to(x.dtype) * torch.finfo(x.dtype).min
+        for i, block in enumerate(self.tower.blocks):
+            x = self.run(block, x, angles, None if i in self.tower.fullatt_block_indexes else bias)
+        return self.tower.merger(x)[order.argsort()]
+
+    def windows(self, grid_thw):
+        """The tokens (n / 4) window by window, and the window of each patch (n) then."""
+        h, w = divide(grid_thw[0, 1], MERGE), divide(grid_thw[0, 2], MERGE)
+        i = torch.arange(h * w)
+        row, column = divide(i, w), i % w
+        windows_wide = divide(w + self.side - 1, self.side)
+        window = divide(row, self.side) * windows_wide + divide(column, self.side)
+        order = ((window * self.side + row % self.side) * self.side + column % self.side).argsort()
+        return order, window[order][:, None].expand(-1, MERGE**2).flatten()
+
+    @staticmethod
+    def permute(x, order):
+        """x (n, D), 4 rows a token."""
+        return x.unflatten(0, (-1, MERGE**2))[order].flatten(0, 1)
+
+
+class SectionedRotary(nn.Module):
+    """position_ids (3, B, S) -> cos and sin (B, S, d): every frequency turns by one of the three."""
+
+    def __init__(self, rotary: nn.Module):
+        super().__init__()
+        self.register_buffer("inv_freq", rotary.inv_freq)
+        # transformers' own choice, told by giving it the numbers of the three.
+        three = torch.arange(3.0)[:, None, None, None].expand(3, 1, 1, len(rotary.inv_freq)).clone()
+        chosen = rotary.recomposition_frequencies(three)[0, 0, : len(rotary.inv_freq)]
+        self.register_buffer("axis", chosen.long())
+
+    def forward(self, position_ids):
+        turned = position_ids.permute(1, 2, 0).index_select(2, self.axis)  # (B, S, d / 2)
+        angles = (turned.float() * self.inv_freq).repeat(1, 1, 2)
+        return angles.cos(), angles.sin()
+
+
+class MergerDecoderGraph(nn.Module):
+    """Prefill and decode steps in one graph; position_ids (3, B, S) are time, row and column."""
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__()
+        self.text, self.lm_head = model.model.language_model, model.lm_head
+        self.rotary_emb = SectionedRotary(self.text.rotary_emb)
+
+    def forward(self, inputs_embeds, attention_mask, position_ids, *past):
+        bias, angles = causal_bias(inputs_embeds, attention_mask), self.rotary_emb(position_ids)
+        cache = DynamicCache(list(zip(past[::2], past[1::2])))
+        x = inputs_embeds
+        for layer in self.text.layers:
+            x = layer(x, attention_mask=bias, position_embeddings=angles, past_key_values=cache)
+        present = [t for layer in cache.layers for t in (layer.keys, layer.values)]
+        return self.lm_head(self.text.norm(x)), *present
+
+
+VISION = {"qwen2_vl": MergerVisionGraph, "qwen2_5_vl": WindowedVisionGraph}
+
+
+def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
+    c, h, w = model.config.vision_config, 4, 6
+    graph = VISION[model.config.model_type](model)
+    row = c.in_channels * c.temporal_patch_size * c.patch_size**2
+    inputs = {"pixel_values": torch.randn(h * w, row), graph.grid: torch.tensor([[1, h, w]])}
+    axes = {"pixel_values": {0: "num_patches"}, "image_features": {0: "num_tokens"}}
+    write_graph(graph, path, inputs, list(graph.outputs), axes)
+
+
+def write_decoder(model: PreTrainedModel, path: Path) -> None:
+    c = model.config.get_text_config()
+    head_dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
+    S, past = 3, 4
+    cache = {
+        f"past_key_values.{i}.{part}": torch.randn(2, c.num_key_value_heads, past, head_dim)
+        for i in range(c.num_hidden_layers)
+        for part in ("key", "value")
+    }
+    inputs = {
+        "inputs_embeds": torch.randn(2, S, c.hidden_size),
+        "attention_mask": torch.ones(2, past + S).long(),
+        "position_ids": torch.arange(past, past + S).expand(3, 2, S),
+        **cache,
+    }
+    present = [name.replace("past_key_values", "present") for name in cache]
+    axes = {
+        "inputs_embeds": {0: "batch_size", 1: "sequence_length"},
+        "attention_mask": {0: "batch_size", 1: "total_sequence_length"},
+        "position_ids": {1: "batch_size", 2: "sequence_length"},
+        "logits": {0: "batch_size", 1: "sequence_length"},
+        **{name: {0: "batch_size", 2: "past_sequence_length"} for name in cache},
+        **{name: {0: "batch_size", 2: "total_sequence_length"} for name in present},
+    }
+    write_graph(MergerDecoderGraph(model), path, inputs, ["logits", *present], axes)
+
+
+WRITERS = {
+    "vision_encoder": write_vision_encoder,
+    "embed_tokens": write_embed_tokens,
+    "decoder_model_merged": write_decoder,
+}
+
+
+def export(source: str, out: Path, dtypes: list[str]) -> PreTrainedModel:
+    """`source`: an id on the hub or a folder. Returns the model that was exported, in float32."""
+    model = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
+    out.mkdir(parents=True, exist_ok=True)
+    copy_settings(source, out)
+    write_graphs({name: partial(write, model) for name, write in WRITERS.items()}, out / "onnx", dtypes)
+    return model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=inspect.cleandoc(__doc__).splitlines()[0])
+    parser.add_argument("--model", required=True, help="id on the hub, or a folder")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--dtype", nargs="+", choices=tuple(DTYPES), default=["fp32"])
+    args = parser.parse_args()
+    out = Path(args.out)
+    export(args.model, out, args.dtype)
+    for path in sorted((out / "onnx").iterdir()):
+        print(f"{path.stat().st_size / 1e6:9.2f} MB  {path}")
+
+
+if __name__ == "__main__":
+    main()
