@@ -110,7 +110,10 @@ describe.each(pictures)('picture %s', (name) => {
     const given = { ...model, vision: { ...model.vision, project, crops } };
     const clock = new StageClock();
     const visual: TokenBlock[] = [];
-    for await (const pair of encodeFrames(given, batches(pictureOf(file), 1), { clock, inCrops: allowance.inCrops })) {
+    for await (const pair of encodeFrames(given, batches(pictureOf(file), 1), {
+      clock,
+      inCrops: allowance.inCrops,
+    })) {
       visual.push(await makeTokens(given, pair, allowance.budget, clock));
     }
     const [block] = visual as [TokenBlock];

@@ -41,7 +41,7 @@ import { asVideo, copyFixture, fixtures, readFloats, tokensOf, videoOf } from '.
  */
 
 /** Families whose chat shows a video as one. */
-const asVideo = ['video_llava', 'llava_onevision', 'smolvlm'];
+const shownAsVideo = ['video_llava', 'llava_onevision', 'smolvlm'];
 const families = [
   { family: 'llava', pictures: true, LanguageModel: LlavaForConditionalGeneration },
   { family: 'llava_interleave', pictures: true, LanguageModel: LlavaForConditionalGeneration },
@@ -89,7 +89,7 @@ describe.each(families)('$family', ({ family, pictures, LanguageModel }) => {
   });
 
   it('gives the same prompt', () => {
-    const type = asVideo.includes(family) ? 'video' : 'image';
+    const type = shownAsVideo.includes(family) ? 'video' : 'image';
     const shown = Array.from(
       { length: type === 'video' ? 1 : reference.frames },
       (): PromptPart => ({ type }),

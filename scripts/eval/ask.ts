@@ -40,7 +40,11 @@ export async function ask(
   const ptsSeconds = visual.map(({ span }) => span.startSeconds);
   const video = { ptsSeconds, durationSeconds: ptsSeconds.at(-1) ?? 0 };
   const prompts = rows.map(({ question }) => startedPrompt(model.chat.layOut(video, question)));
-  const cache = await prefillVideo(model, prompts[0]!.prefix, { blocks: visual, grid: model.vision.grid, framesTogether: 1 });
+  const cache = await prefillVideo(model, prompts[0]!.prefix, {
+    blocks: visual,
+    grid: model.vision.grid,
+    framesTogether: 1,
+  });
   const predictions: string[] = [];
   for (const [i, { suffix }] of prompts.entries()) {
     requireRoom(model, cache.length + suffix.length, setting.id);

@@ -1,13 +1,14 @@
 import { InputError } from '../errors.js';
 import { tellTimes, type VideoMarks } from './families/qwen-vl.js';
-import { describeInSentences, wrapPicture } from './families/smolvlm.js';
+import { describeInSentences, wrapPictures } from './families/smolvlm.js';
+import type { Manifest } from './manifest.js';
 import { NEWLINE } from './newline.js';
 import type { Chat, Prompt, PromptPart, ShownVideo } from './types.js';
 
 /** What a chat is made of. */
 export interface ChatParts extends Omit<Chat, 'layOut'> {
-  /** How it shows the frames: as pictures, as one video, in SmolVLM's sentences, or each behind its time. */
-  readonly frames: 'images' | 'video' | 'sentences' | 'timed';
+  /** How it shows the frames; see the manifest. */
+  readonly frames: Manifest['frames'];
   /** How it shows a still picture; default as a frame. */
   readonly still?: 'image' | 'frame';
   /** Whether each picture's time is written before it (`1.5s`). */
@@ -63,7 +64,7 @@ function refuseSpecialTokens({ specialTokens }: ChatParts, question: string): vo
 
 /** What the family's processor adds to what the template gave. */
 function complete({ frames, videoMarks }: ChatParts, video: ShownVideo, chat: string): string {
-  if (frames === 'sentences' && video.isStill) return wrapPicture(chat);
+  if (frames === 'wrapped' || (frames === 'sentences' && video.isStill)) return wrapPictures(chat);
   return videoMarks && frames === 'timed' ? tellTimes(chat, videoMarks, video.ptsSeconds) : chat;
 }
 

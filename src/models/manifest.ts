@@ -66,8 +66,11 @@ export const manifestSchema = z.strictObject({
   order: z.enum(['compress-project', 'project-pool-compress', 'project-compress']),
   /** Where a learned embedding, the newline, stands behind frames. */
   newlineTokens: z.enum(['none', 'after-frame', 'after-video']),
-  /** How the chat shows the frames: as pictures, as one video, in SmolVLM's sentences, or each behind its time. */
-  frames: z.enum(['images', 'video', 'sentences', 'timed']).default('images'),
+  /**
+   * How the chat shows the frames: as pictures, as pictures between Idefics3's tokens, as one video, in SmolVLM's sentences, or
+   * each behind its time.
+   */
+  frames: z.enum(['images', 'wrapped', 'video', 'sentences', 'timed']).default('images'),
   /** How it shows a still picture: as a picture, or as a video of one frame. */
   still: z.enum(['image', 'frame']).default('frame'),
   /** Positions in three axes; default one after the other. */

@@ -142,7 +142,11 @@ export function roundHalfEven(value: number): number {
  * Pictures (H, W, 3) of a group → (patches, 3 · group · p · p). The patches of one token follow each other; in each come
  * channels, then the pictures, then rows and columns.
  */
-function cutPatches(pictures: readonly Uint8Array[], { rows, columns }: Grid, config: NativeConfig): Float32Array {
+function cutPatches(
+  pictures: readonly Uint8Array[],
+  { rows, columns }: Grid,
+  config: NativeConfig,
+): Float32Array {
   const { patch_size: p, merge_size: m } = config;
   const tables = lookupTables(config);
   const width = columns * m * p;

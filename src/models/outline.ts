@@ -9,8 +9,8 @@ import {
   readNativePreprocessor,
   readPreprocessor,
 } from './folder.js';
-import { createNativeResolution } from './native-resolution.js';
 import type { Manifest } from './manifest.js';
+import { createNativeResolution } from './native-resolution.js';
 import { readNewline } from './newline.js';
 import { createPreprocessor, type Preprocessor } from './preprocess.js';
 import type { ModelOutline, Vision } from './types.js';

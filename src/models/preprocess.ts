@@ -58,7 +58,7 @@ function targetSize(config: PreprocessorConfig): { width: number; height: number
     typeof config.crop_size === 'number'
       ? { width: config.crop_size, height: config.crop_size }
       : config.crop_size;
-  const least = fixed ?? { width: shortestEdge(config), height: shortestEdge(config) };
+  const least = fixed ?? { width: edgeOf(config), height: edgeOf(config) };
   if (crop.width <= least.width && crop.height <= least.height) return crop;
   throw new RangeError(
     `\`crop_size\` ${crop.width} × ${crop.height} exceeds the resized ${least.width} × ${least.height}`,
@@ -71,16 +71,17 @@ function targetSize(config: PreprocessorConfig): { width: number; height: number
  */
 function fixedSize(config: PreprocessorConfig) {
   const { size, image_processor_type } = config;
-  const square = image_processor_type.startsWith('LlavaNext') ? shortestEdge(config) : encoderSize(config);
+  const square = image_processor_type.startsWith('LlavaNext') ? edgeOf(config) : encoderSize(config);
   if (square) return { width: square, height: square };
   if (typeof size === 'number') {
     return image_processor_type.startsWith('CLIP') ? null : { width: size, height: size };
   }
-  if ('longest_edge' in size) throw new RangeError('`size` with `longest_edge` is only known of SmolVLM');
+  if ('longest_edge' in size)
+    throw new RangeError('`size` with `longest_edge` is only known of SmolVLM and Idefics3');
   return 'height' in size ? size : null;
 }
 
-function shortestEdge({ size }: PreprocessorConfig): number {
+function edgeOf({ size }: PreprocessorConfig): number {
   if (typeof size === 'number') return size;
   if ('longest_edge' in size) return size.longest_edge;
   return 'shortest_edge' in size ? size.shortest_edge : Math.min(size.width, size.height);
@@ -90,7 +91,7 @@ function shortestEdge({ size }: PreprocessorConfig): number {
 function resizedSize(config: PreprocessorConfig, width: number, height: number): [number, number] {
   const fixed = fixedSize(config);
   if (fixed) return [fixed.width, fixed.height];
-  const short = shortestEdge(config);
+  const short = edgeOf(config);
   const long = Math.trunc((short * Math.max(width, height)) / Math.min(width, height));
   return width <= height ? [short, long] : [long, short];
 }
@@ -100,15 +101,16 @@ function padsToSquare({ do_pad, image_processor_type }: PreprocessorConfig): boo
 }
 
 /**
- * SmolVLM resizes a video's frame twice: its longest edge to the encoder's size, the other in proportion and even,
- * and then both to a square.
+ * SmolVLM resizes a video's frame twice: its longest edge to the encoder's size (as a picture that is not split, Idefics3's, to
+ * `size`), the other in proportion and even, and then both to a square.
  */
 async function shrunk(
   config: PreprocessorConfig,
   frame: Frame,
 ): Promise<Pick<Frame, 'rgb' | 'width' | 'height'>> {
-  const longest = encoderSize(config);
-  if (longest === undefined) return frame;
+  const square = encoderSize(config);
+  if (square === undefined) return frame;
+  const longest = config.image_processor_type.startsWith('Idefics3') ? edgeOf(config) : square;
   const { rgb, width, height } = frame;
   const scale = longest / Math.max(width, height);
   const even = (size: number) => Math.trunc(size) + (Math.trunc(size) % 2);
@@ -120,7 +122,7 @@ async function shrunk(
 }
 
 function encoderSize({ image_processor_type, max_image_size }: PreprocessorConfig): number | undefined {
-  return image_processor_type.startsWith('SmolVLM') ? max_image_size?.longest_edge : undefined;
+  return /^(SmolVLM|Idefics3)/.test(image_processor_type) ? max_image_size?.longest_edge : undefined;
 }
 
 /** LLaVA's expand2square: the frame in the middle of a square of the mean colour. */

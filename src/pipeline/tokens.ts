@@ -90,8 +90,7 @@ async function arrange(
   compressed: boolean,
   tokens: Pick<TokenBlock, 'embeds' | 'origins'>,
 ): Promise<Pick<TokenBlock, 'embeds' | 'origins'>> {
-  if (kept.length > 1)
-    return putInOrder(tokens, orderOf(model, frame, kept, compressed), model.language);
+  if (kept.length > 1) return putInOrder(tokens, orderOf(model, frame, kept, compressed), model.language);
   if (!model.vision.inRasterOrder) return tokens;
   return putInOrder(tokens, rasterOrder(tokens.origins), model.language);
 }

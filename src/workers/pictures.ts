@@ -33,5 +33,9 @@ function patchMap({ origins, grid }: TokenBlock, { cls, grid: usual }: Model['vi
     origins
       .filter(({ kind, crop }) => kind === wanted && crop === 0)
       .map(({ rows }) => rows.map((row) => (cls ? row - 1 : row)).filter((patch) => patch >= 0));
-  return { ...(grid ?? usual), dominant: new Set(groups('dominant').flat()), contextual: groups('contextual') };
+  return {
+    ...(grid ?? usual),
+    dominant: new Set(groups('dominant').flat()),
+    contextual: groups('contextual'),
+  };
 }

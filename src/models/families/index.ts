@@ -7,12 +7,12 @@ import { llavaOnevision } from './llava-onevision.js';
 import { miniGemini } from './mini-gemini.js';
 import { nanollava } from './nanollava.js';
 import { qwen2Vl, qwen3Vl, qwen25Vl, qwen35 } from './qwen-vl.js';
-import { smolvlm } from './smolvlm.js';
+import { idefics3, smolvlm } from './smolvlm.js';
 import { videoLlava } from './video-llava.js';
 
 /** Every family that is known. */
 export const families: readonly Family[] = [
-  ...[llava, llavaNext, videoLlava, llavaOnevision, miniGemini, fastVlm, nanollava, smolvlm],
+  ...[llava, llavaNext, videoLlava, llavaOnevision, miniGemini, fastVlm, nanollava, smolvlm, idefics3],
   ...[qwen2Vl, qwen25Vl, qwen3Vl, qwen35],
 ];
 

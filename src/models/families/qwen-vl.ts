@@ -54,7 +54,10 @@ export interface VideoMarks {
 export function tellTimes(prompt: string, marks: VideoMarks, ptsSeconds: readonly number[]): string {
   const { start, video, end } = marks;
   const place = `${start}${video}${end}`;
-  return prompt.replace(place, ptsSeconds.map((seconds) => `<${oneDecimal(seconds)} seconds>${place}`).join(''));
+  return prompt.replace(
+    place,
+    ptsSeconds.map((seconds) => `<${oneDecimal(seconds)} seconds>${place}`).join(''),
+  );
 }
 
 /** As Python formats: the half goes to the even digit, which for one decimal matters at .25 alone. */

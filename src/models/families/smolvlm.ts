@@ -16,6 +16,9 @@ export const smolvlm: Family = {
   mix: { vision: 'q4', embed: 'fp16', decoder: 'q4' },
 };
 
+/** SmolVLM, the first (arXiv 2504.05299): it knows no video, frames are pictures that are not split. */
+export const idefics3: Family = { ...smolvlm, name: 'idefics3', modelTypes: ['idefics3'], frames: 'wrapped' };
+
 /** What SmolVLM2's processor makes of a video: how many frames of how long a video, and the time of each. */
 export function describeInSentences({ ptsSeconds, durationSeconds }: ShownVideo): PromptPart[] {
   const count = inWords(ptsSeconds.length);
@@ -36,9 +39,9 @@ const text = (words: string): PromptPart => ({ type: 'text', text: words });
 
 const [BEFORE, AFTER] = ['<fake_token_around_image><global-img>', '<fake_token_around_image>'];
 
-/** What its processor makes of a still picture that is not split, once the template has put `<image>` in its place. */
-export function wrapPicture(prompt: string): string {
-  return prompt.replace('<image>', `${BEFORE}<image>${AFTER}`);
+/** What its processor makes of pictures that are not split, once the template has put `<image>` in their places. */
+export function wrapPictures(prompt: string): string {
+  return prompt.replaceAll('<image>', `${BEFORE}<image>${AFTER}`);
 }
 
 /** 75.9 → 01:15 */

@@ -1,5 +1,13 @@
 import { InputError } from '../../errors.js';
-import { attribute, type Dimension, elementTypes, Graph, intAttribute, intsAttribute, valueInfo } from '../graph/graph.js';
+import {
+  attribute,
+  type Dimension,
+  elementTypes,
+  Graph,
+  intAttribute,
+  intsAttribute,
+  valueInfo,
+} from '../graph/graph.js';
 import type { GraphProto } from '../graph/onnx_pb.js';
 import { type Attention, findAttentions, isData, MOVES } from './attention.js';
 import { attend } from './cut.js';

@@ -1,11 +1,4 @@
-import {
-  attribute,
-  elementTypes,
-  Graph,
-  intAttribute,
-  intsAttribute,
-  valueInfo,
-} from '../graph/graph.js';
+import { attribute, elementTypes, Graph, intAttribute, intsAttribute, valueInfo } from '../graph/graph.js';
 import type { GraphProto } from '../graph/onnx_pb.js';
 import type { Attention, FusedAttention, PackedAttention, UnfusedAttention } from './attention.js';
 import { Maths } from './maths.js';

@@ -6,8 +6,8 @@ import { readGraph } from '../graph/read.js';
 import { opsetOf, writeGraph } from '../graph/write.js';
 import { type Dtype, scalesOverAll } from '../layout.js';
 import type { Manifest } from '../manifest.js';
-import { createPreprocessor } from '../preprocess.js';
 import { createNativeResolution } from '../native-resolution.js';
+import { createPreprocessor } from '../preprocess.js';
 import { exposeConnector, exposeMerger, type Squares } from './behind.js';
 import { type ClassToken, cutProjector, cutTower } from './cut.js';
 import { castEdges } from './edges.js';
@@ -141,7 +141,11 @@ async function prepareMerger(task: Task) {
   step(`reading scores and keys out of ${source}`);
   const { gridInput, pixelsOf } = family.native!;
   const settings = { ...(await readNativePreprocessor(path)), pixelsOf };
-  const { patch_size: patchSize, merge_size: mergeSize, temporal_patch_size: framesTogether } = settings.video;
+  const {
+    patch_size: patchSize,
+    merge_size: mergeSize,
+    temporal_patch_size: framesTogether,
+  } = settings.video;
   const files = { visionTower: nameFile(source, 'tower') };
   const tower = join(path, files.visionTower);
   const model = await readGraph(join(path, source));
