@@ -1,0 +1,179 @@
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { loadModel } from '../src/models/load.js';
+import { prepareModel } from '../src/models/prepare/prepare.js';
+import type { EncodedFrame, Model, PreparedFrame, ShownVideo } from '../src/models/types.js';
+import { meanTimes } from '../src/pipeline/allow.js';
+import { compressFrame } from '../src/pipeline/compress.js';
+import { placeTokens } from '../src/pipeline/positions.js';
+import { StageClock } from '../src/pipeline/timings.js';
+import { makeTokens } from '../src/pipeline/tokens.js';
+import type { TokenBlock } from '../src/pipeline/types.js';
+import {
+  answerGreedily,
+  asVideo,
+  concat,
+  copyFixture,
+  difference,
+  fixtures,
+  meanDifference,
+  readFloats,
+  readFrame,
+} from './support/published.js';
+
+/*
+ * Models that take pictures in their own proportions, frames in pairs, and merge 2 × 2 patches into a token: Qwen2-VL and its
+ * successors, small and at random weights, against transformers; a video of eight frames and a still picture. VisionZip behind
+ * the merger is judged by a PyTorch version written from its authors' description (training/published). Differences are
+ * |a − b| / (1 + |b|).
+ */
+
+const families = ['qwen2_vl', 'qwen2_5_vl'];
+const ids = z.array(z.int());
+const referenceSchema = z.object({
+  frames: z.int().optional(),
+  budget: z.object({ dominant: z.int(), contextual: z.int() }),
+  /** Groups of frames, rows and columns of patches. */
+  grid: z.tuple([z.int(), z.int(), z.int()]),
+  question: z.string(),
+  expandedIds: ids,
+  placeholderId: z.int(),
+  dominantIndices: z.array(ids),
+  contextualMembers: z.array(z.array(ids)),
+  positions_none: z.array(ids),
+  positions_visionzip: z.array(ids),
+  nextPosition: z.int(),
+  answers: z.object({ none: z.object({ ids }), visionzip: z.object({ ids }) }),
+});
+type Side = 'none' | 'visionzip';
+
+describe.each(families)('%s', (family) => {
+  let dir: string;
+  let model: Model;
+
+  beforeAll(async () => {
+    dir = copyFixture(family);
+    const { differences } = await prepareModel(dir, { dtype: 'fp32' });
+    for (const { what, largest } of differences) expect(largest, what).toBeLessThanOrEqual(1e-5);
+    model = await loadModel(dir);
+  });
+
+  afterAll(async () => {
+    await model?.release();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  describe.each(['reference', 'picture'])('%s', (name) => {
+    const folder = join(fixtures, family, name);
+    const reference = referenceSchema.parse(JSON.parse(readFileSync(join(folder, 'reference.json'), 'utf8')));
+    const stored = (file: string) => readFloats(join(folder, `${file}.f32`));
+    const isStill = name === 'picture';
+    const frames = reference.frames ?? 1;
+    const [groups, height, width] = reference.grid;
+    const grid = { rows: height / 2, columns: width / 2 };
+    const seconds = Array.from({ length: frames }, (_, i) => i);
+    const video: ShownVideo = {
+      ptsSeconds: isStill ? [0] : meanTimes(seconds, 2),
+      ...{ durationSeconds: frames, isStill },
+    };
+    let encoded: EncodedFrame[];
+
+    beforeAll(async () => {
+      const pixels = stored('pixel_values');
+      const size = pixels.length / groups;
+      const prepared = Array.from({ length: groups }, (_, i): PreparedFrame => {
+        const pixelValues = pixels.slice(i * size, (i + 1) * size);
+        return { index: 2 * i, ptsSeconds: video.ptsSeconds[i]!, pixelValues, grid };
+      });
+      encoded = await model.vision.encode(prepared);
+    });
+
+    it("prepares frames as transformers' processor does", async () => {
+      const native = model.vision.native!;
+      const shown = await Promise.all(
+        seconds.map((i) => readFrame(join(folder, isStill ? 'picture.png' : `frame-${i}.png`), i)),
+      );
+      const [first] = shown;
+      const shape = { width: first!.width, height: first!.height, frames, isStill };
+      expect(native.gridOf(shape)).toEqual(grid);
+      const prepared: Float32Array[] = [];
+      for (let i = 0; i < groups; i++) {
+        const group = await native.prepare(shown.slice(2 * i, 2 * i + 2), grid, isStill);
+        expect(group).toMatchObject({ index: 2 * i, ptsSeconds: video.ptsSeconds[i] });
+        prepared.push(group.pixelValues);
+      }
+      expect(meanDifference(concat(prepared), stored('pixel_values'))).toBeLessThanOrEqual(1 / 255 / 0.2);
+    });
+
+    it("has transformers' visual tokens, and the keys and scores of its last block", () => {
+      const all = (part: 'hidden' | 'keys' | 'scores') => concat(encoded.map((frame) => frame[part]));
+      expect(difference(all('hidden'), stored('visual_all'))).toBeLessThanOrEqual(1e-4);
+      expect(difference(all('keys'), stored('keys'))).toBeLessThanOrEqual(1e-4);
+      expect(difference(all('scores'), stored('scores'))).toBeLessThanOrEqual(1e-4);
+    });
+
+    it('keeps and merges the tokens that VisionZip in PyTorch does', () => {
+      const kept = encoded.map((frame) => compressFrame(frame, reference.budget));
+      expect(kept.map(({ dominantIndices }) => dominantIndices)).toEqual(reference.dominantIndices);
+      expect(kept.map(({ contextualMembers }) => contextualMembers)).toEqual(reference.contextualMembers);
+    });
+
+    it("gives transformers' prompt", () => {
+      const { prefix, suffix } = model.chat.layOut(video, reference.question);
+      const expanded = [...prefix, ...suffix].flatMap((id) =>
+        id === model.chat.imageTokenId
+          ? new Array<number>(grid.rows * grid.columns).fill(reference.placeholderId)
+          : [id],
+      );
+      expect(expanded).toEqual(reference.expandedIds);
+    });
+
+    describe.each(['none', 'visionzip'] as const)('%s', (side: Side) => {
+      let blocks: TokenBlock[];
+
+      beforeAll(async () => {
+        const budget = side === 'none' ? null : reference.budget;
+        blocks = await Promise.all(
+          encoded.map((one) => {
+            const frame = { index: one.index, ptsSeconds: one.index, width: 0, height: 0 };
+            return makeTokens(model, { frame, encoded: [one] }, budget, new StageClock());
+          }),
+        );
+      });
+
+      it('has the tokens in raster order', () => {
+        const tokens = concat(blocks.map(({ embeds }) => embeds));
+        const name = side === 'none' ? 'visual_all' : 'visual_visionzip';
+        expect(difference(tokens, stored(name))).toBeLessThanOrEqual(1e-4);
+      });
+
+      it('leaves every token at its position', () => {
+        const { prefix, suffix } = model.chat.layOut(video, reference.question);
+        const { axes, next } = placeTokens(
+          prefix,
+          model.chat.imageTokenId,
+          asVideo(model, blocks),
+          model.language.rope!,
+        );
+        const S = axes.length / 3;
+        const rest = suffix.map((_, i) => next + i);
+        const all = [0, 1, 2].map((axis) =>
+          [...axes.slice(axis * S, (axis + 1) * S)].map(Number).concat(rest),
+        );
+        expect(all).toEqual(reference[`positions_${side}`]);
+        expect(next + suffix.length).toBe(reference.nextPosition);
+      });
+
+      it("gives transformers' logits and up to 32 tokens", async () => {
+        const expected = reference.answers[side].ids;
+        const prompt = model.chat.layOut(video, reference.question);
+        const answer = await answerGreedily(model, prompt, blocks, expected.length);
+        expect(difference(answer.logits, stored(`logits_${side}`))).toBeLessThanOrEqual(1e-3);
+        expect(answer.ids).toEqual(expected);
+        expect(expected.length === 32 || model.language.eosTokenIds.includes(expected.at(-1)!)).toBe(true);
+      });
+    });
+  });
+});
