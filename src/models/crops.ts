@@ -81,7 +81,7 @@ async function fitInto(picture: Frame, [height, width]: Resolution, kind: Resamp
 }
 
 /** Squares in raster order. */
-function cut(picture: Frame, side: number): Frame[] {
+export function cut(picture: Frame, side: number): Frame[] {
   const crops: Frame[] = [];
   for (let top = 0; top < picture.height; top += side) {
     for (let left = 0; left < picture.width; left += side) {
