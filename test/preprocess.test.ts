@@ -119,6 +119,15 @@ describe('a configuration', () => {
     expect([...pixelValues]).toEqual([1, 4, 2, 5, 3, 6]);
   });
 
+  test('of SmolVLM takes a frame of one row, whose height in proportion is none', async () => {
+    const sizes = { size: { longest_edge: 8 }, max_image_size: { longest_edge: 4 } };
+    const config = parse({ ...sizes, image_processor_type: 'SmolVLMImageProcessor', resample: 1 });
+    const frame = frameOf(new Uint8Array(100 * 3).fill(255), 100, 1);
+    const { pixelValues } = await createPreprocessor(config).preprocess(frame);
+    // White, 1, with mean and standard deviation 0.5.
+    expect([...pixelValues]).toEqual(new Array(4 * 4 * 3).fill(1));
+  });
+
   test.each([
     [{ size: { shortest_edge: 4 } }, /needs `do_center_crop`/],
     [{ size: { shortest_edge: 4 }, do_center_crop: true }, /`do_center_crop` needs a `crop_size`/],

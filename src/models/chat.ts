@@ -64,12 +64,13 @@ function refuseSpecialTokens({ specialTokens }: ChatParts, question: string): vo
 
 /** What the family's processor adds to what the template gave. */
 function complete({ frames, videoMarks }: ChatParts, video: ShownVideo, chat: string): string {
-  if (frames === 'wrapped' || (frames === 'sentences' && video.isStill)) return wrapPictures(chat);
+  if (frames === 'wrapped' || (frames === 'sentences' && video.isStill))
+    return wrapPictures(chat, video.cropGrid);
   return videoMarks && frames === 'timed' ? tellTimes(chat, videoMarks, video.ptsSeconds) : chat;
 }
 
 function showFrames({ frames, still, frameTimes }: ChatParts, video: ShownVideo): PromptPart[] {
-  if (video.isStill && still === 'image') return [{ type: 'image' }];
+  if (video.cropGrid || (video.isStill && still === 'image')) return [{ type: 'image' }];
   if (frames === 'video' || frames === 'timed') return [{ type: 'video' }];
   if (frames === 'sentences') return video.isStill ? [{ type: 'image' }] : describeInSentences(video);
   return video.ptsSeconds.flatMap((seconds): PromptPart[] =>

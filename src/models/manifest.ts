@@ -82,6 +82,8 @@ export const manifestSchema = z.strictObject({
     .optional(),
   /** Heights and widths that a still picture is brought to and cut into crops from, where the family does so. */
   pictureResolutions: z.array(z.tuple([count, count])).optional(),
+  /** Whether a still picture is cut into crops of the tower's size, each of which stands in the prompt by itself: SmolVLM. */
+  splitsPictures: z.boolean().default(false),
   contextLength: count,
   /** The original files that the graphs take their weights from. */
   weights: weightsSchema.default([]),

@@ -13,6 +13,7 @@ import type { Manifest } from './manifest.js';
 import { createNativeResolution } from './native-resolution.js';
 import { readNewline } from './newline.js';
 import { createPreprocessor, type Preprocessor } from './preprocess.js';
+import { createPictureSplit } from './split-picture.js';
 import type { ModelOutline, Vision } from './types.js';
 
 /** A model without its weights, for whoever plans and does not run it. Throws as `loadModel`. */
@@ -55,7 +56,7 @@ export async function readOutline({ dir, digest, dtype, manifest }: ModelDescrip
 /** How the tower's pictures are made: of one size each, or in their own proportions; and of a still one the crops. */
 async function readPreprocessing(
   dir: string,
-  { pictureResolutions, tower }: Manifest,
+  { pictureResolutions, splitsPictures, tower }: Manifest,
   newlines: boolean,
 ): Promise<Pick<Vision, 'crops' | 'native'> & { readonly preprocessor?: Preprocessor }> {
   if (tower.native) {
@@ -64,6 +65,7 @@ async function readPreprocessing(
   }
   const config = await readPreprocessor(dir);
   const preprocessor = createPreprocessor(config);
+  if (splitsPictures) return { preprocessor, crops: createPictureSplit(config) };
   if (!pictureResolutions) return { preprocessor };
   const crops = createPictureCrops(pictureResolutions, preprocessor, config.resample, newlines);
   return { preprocessor, crops };

@@ -101,28 +101,39 @@ function padsToSquare({ do_pad, image_processor_type }: PreprocessorConfig): boo
 }
 
 /**
- * SmolVLM resizes a video's frame twice: its longest edge to the encoder's size (as a picture that is not split, Idefics3's, to
- * `size`), the other in proportion and even, and then both to a square.
+ * SmolVLM resizes a video's frame twice: its longest edge to the encoder's size, and then both to a square. Its first
+ * version, Idefics3, knows pictures only, whose longest edge goes to `size` before.
  */
 async function shrunk(
   config: PreprocessorConfig,
   frame: Frame,
 ): Promise<Pick<Frame, 'rgb' | 'width' | 'height'>> {
-  const square = encoderSize(config);
-  if (square === undefined) return frame;
-  const longest = config.image_processor_type.startsWith('Idefics3') ? edgeOf(config) : square;
-  const { rgb, width, height } = frame;
-  const scale = longest / Math.max(width, height);
-  const even = (size: number) => Math.trunc(size) + (Math.trunc(size) % 2);
-  const newWidth = width >= height ? longest : even(width * scale);
-  const newHeight = width >= height ? even(height * scale) : longest;
-  const whole = { left: 0, top: 0, width: newWidth, height: newHeight };
-  const small = await resizeRgb(rgb, width, height, newWidth, newHeight, config.resample, whole);
-  return { rgb: small, width: newWidth, height: newHeight };
+  const { size, image_processor_type } = config;
+  const encoder = encoderSize(config);
+  if (encoder === undefined) return frame;
+  const isPicture = image_processor_type.startsWith('Idefics3') && typeof size === 'object';
+  const longest = isPicture && 'longest_edge' in size ? size.longest_edge : encoder;
+  const { width, height } = scaleLongestEdge(frame, longest);
+  const rgb = await resizeRgb(frame.rgb, frame.width, frame.height, width, height, config.resample);
+  return { rgb, width, height };
 }
 
 function encoderSize({ image_processor_type, max_image_size }: PreprocessorConfig): number | undefined {
   return /^(SmolVLM|Idefics3)/.test(image_processor_type) ? max_image_size?.longest_edge : undefined;
+}
+
+/**
+ * Width and height with the longest edge at `longest` pixels, the other in proportion, rounded down and then up to an even
+ * number, as transformers does for Idefics3 and SmolVLM.
+ */
+export function scaleLongestEdge(
+  { width, height }: Pick<Frame, 'width' | 'height'>,
+  longest: number,
+): Pick<Frame, 'width' | 'height'> {
+  const ratio = width / height;
+  const short = Math.trunc(width >= height ? longest / ratio : longest * ratio);
+  const even = Math.max(1, short + (short % 2));
+  return width >= height ? { width: longest, height: even } : { width: even, height: longest };
 }
 
 /** LLaVA's expand2square: the frame in the middle of a square of the mean colour. */
@@ -152,6 +163,12 @@ export function lookupTables(config: Normalisation): Float32Array[] {
       return config.do_normalize ? Math.fround(value - Math.fround(mean)) / Math.fround(std) : value;
     });
   });
+}
+
+/** From a picture that has the tower's size to what the tower reads. */
+export function createNormaliser(config: PreprocessorConfig): (picture: Frame) => PreparedFrame {
+  const tables = lookupTables(config);
+  return ({ index, ptsSeconds, rgb }) => ({ index, ptsSeconds, pixelValues: channelsFirst(rgb, tables) });
 }
 
 /** (H, W, 3) to (3, H, W). */

@@ -44,6 +44,8 @@ export const preprocessorConfigSchema = z.looseObject({
   do_pad: z.boolean().nullish(),
   /** SmolVLM: the square that the encoder takes; `size` is that of a picture before it is split. */
   max_image_size: z.object({ longest_edge: edge }).nullish(),
+  /** SmolVLM: whether a still picture is cut into crops. */
+  do_image_splitting: z.boolean().nullish(),
   image_grid_pinpoints: resolutionsSchema,
   /** SmolVLM2: how it samples a video. */
   video_sampling: z.object({ fps: z.number().positive().default(1), max_frames: edge }).nullish(),

@@ -88,7 +88,7 @@ export interface Vision {
   readonly inRasterOrder: boolean;
   /** Of models whose grid depends on the video. */
   readonly native?: NativeResolution;
-  /** Of models that look at a still picture closer in several crops, as LLaVA-NeXT. */
+  /** Of models that look at a still picture closer in several crops, as LLaVA-NeXT and SmolVLM. */
   readonly crops?: PictureCrops;
   prepare(frame: Frame): Promise<PreparedFrame>;
   /** What the tower sees of a frame, for people to look at. `grid` where that depends on the video. */
@@ -146,6 +146,8 @@ export interface ShownVideo {
   readonly isStill?: boolean;
   /** A still picture in crops, whose tokens hold their newlines already. */
   readonly inCrops?: boolean;
+  /** Of a still picture whose crops stand in the prompt each by itself, the whole last: their rows and columns. */
+  readonly cropGrid?: Grid;
 }
 
 /** The prompt of one question, split after the last visual token. */

@@ -2,7 +2,7 @@ import { InputError } from '../errors.js';
 import type { VideoInfo } from '../media/types.js';
 import type { Grid } from '../models/pool.js';
 import { splitBudget } from '../models/split-budget.js';
-import type { ModelOutline, Prompt, ShownVideo } from '../models/types.js';
+import type { ModelOutline, ShownVideo } from '../models/types.js';
 import { type FrameCost, planTokens } from './budget.js';
 import { chooseFrames } from './choose.js';
 import { orderOfAll } from './crop-order.js';
@@ -52,22 +52,29 @@ export function allow(
   const durationSeconds = durationOf(ptsSeconds);
   const picture = info.isStill ? describePicture(model, info) : undefined;
   const inCrops = picture !== undefined;
+  const cropGrid = picture?.apart;
   const { isStill } = info;
   const { framesTogether = 1 } = model.vision.native ?? {};
   const gridOf = (frames: number) => model.vision.native?.gridOf({ ...info, frames }) ?? model.vision.grid;
-  const show = (count: number): ShownVideo => ({
-    ptsSeconds: meanTimes(
+  const show = (count: number): ShownVideo => {
+    const times = meanTimes(
       framesOf(count).map((index) => ptsSeconds[index]!),
       framesTogether,
-    ),
-    ...{ durationSeconds, isStill, inCrops },
-  });
+    );
+    const blocks = cropGrid ? new Array<number>(picture.crops).fill(times[0]!) : times;
+    return { ptsSeconds: blocks, ...{ durationSeconds, isStill, inCrops, cropGrid } };
+  };
 
   const isEvent = new Set(events);
   const together = new Map<string, { allowance: Allowance; plan: Plan; questions: number[] }>();
   questions.forEach((question, position) => {
-    const promptOf = (count: number) => model.chat.layOut(show(count), question);
-    const fitted = planQuestion(model, request, wanted.length, promptOf, { gridOf, framesTogether, picture });
+    const textTokens = (count: number) => {
+      const shown = show(count);
+      const { prefix, suffix } = model.chat.layOut(shown, question);
+      return prefix.length - shown.ptsSeconds.length + suffix.length;
+    };
+    const shown = { gridOf, framesTogether, picture, textTokens };
+    const fitted = planQuestion(model, request, wanted.length, shown);
     const plan = { ...fitted, events: framesOf(fitted.frames).filter((index) => isEvent.has(index)).length };
     const key = `${plan.frames} × ${plan.tokensPerFrame}`;
     const before = together.get(key);
@@ -78,6 +85,7 @@ export function allow(
     const groups = Math.ceil(plan.frames / framesTogether);
     const allowance = {
       ...{ indices: framesOf(plan.frames), budget: plan.budget, durationSeconds, isStill, inCrops },
+      ...(cropGrid && { cropGrid }),
       grid: gridOf(plan.frames),
       tokensBefore: groups * plan.tokensPerFrameBefore,
       visualTokens: groups * plan.tokensPerFrame,
@@ -109,14 +117,15 @@ interface Shown {
   gridOf(frames: number): Grid;
   readonly framesTogether: number;
   readonly picture: ReturnType<typeof describePicture>;
+  /** Of the prompt with so many frames. */
+  textTokens(frames: number): number;
 }
 
 function planQuestion(
   { vision, language, defaults }: AllowModel,
   { sampling, compression, generation }: AllowRequest,
   frames: number,
-  promptOf: (frames: number) => Prompt,
-  { gridOf, framesTogether, picture }: Shown,
+  { gridOf, framesTogether, picture, textTokens }: Shown,
 ): Omit<Plan, 'events'> {
   const costOf = (count: number): FrameCost => {
     const { rows, columns } = gridOf(count);
@@ -134,10 +143,7 @@ function planQuestion(
     ...{ costOf, framesTogether, frames },
     ...(picture && { crops: picture.crops }),
     framesAreExplicit: sampling.frames !== undefined || sampling.fps !== undefined,
-    textTokens: (count) => {
-      const { prefix, suffix } = promptOf(count);
-      return prefix.length - Math.ceil(count / framesTogether) + suffix.length;
-    },
+    textTokens,
   });
 }
 
@@ -145,11 +151,12 @@ function planQuestion(
 function describePicture(
   { vision: { crops, grid } }: AllowModel,
   size: Pick<VideoInfo, 'width' | 'height'>,
-): { crops: number; P: number } | undefined {
-  if (!crops) return undefined;
-  const cropGrid = crops.gridOf(size.width, size.height);
-  const P = orderOfAll(cropGrid, grid, size, crops.newlines).length;
-  return { crops: 1 + cropGrid.rows * cropGrid.columns, P };
+): { crops: number; P: number; apart?: Grid } | undefined {
+  const cropGrid = crops?.gridOf(size.width, size.height);
+  if (!crops || !cropGrid || cropGrid.rows === 0) return undefined;
+  const count = 1 + cropGrid.rows * cropGrid.columns;
+  if (crops.apart) return { crops: count, P: count * grid.rows * grid.columns, apart: cropGrid };
+  return { crops: count, P: orderOfAll(cropGrid, grid, size, crops.newlines).length };
 }
 
 /** A model without scores and keys takes every frame whole. Throws an InputError where it is told otherwise. */

@@ -49,7 +49,7 @@ export async function* askVideo(
 
 function layOut(
   { chat }: AskModel,
-  { blocks, durationSeconds, isStill, inCrops }: VideoTokens,
+  { blocks, durationSeconds, isStill, inCrops, cropGrid }: VideoTokens,
   question: string,
 ): Prompt {
   const video: ShownVideo = {
@@ -57,6 +57,7 @@ function layOut(
     durationSeconds,
     isStill,
     inCrops,
+    ...(cropGrid && { cropGrid }),
   };
   return chat.layOut(video, question);
 }

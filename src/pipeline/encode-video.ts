@@ -31,7 +31,7 @@ export async function encodeVideo(
   { clock, onFrame, onDuplicate, ...options }: EncodeVideoOptions,
 ): Promise<VideoTokens> {
   const { signal } = options;
-  const { tokensBefore, durationSeconds, isStill, inCrops, grid } = allowance;
+  const { tokensBefore, durationSeconds, isStill, inCrops, cropGrid, grid } = allowance;
   const { framesTogether = 1 } = model.vision.native ?? {};
   const decoded = batches(decodeFrames(video, indices, options), framesTogether);
   const dropped: Frame[] = [];
@@ -47,8 +47,8 @@ export async function encodeVideo(
   for await (const group of inGroups(pairs, together, onFrame !== undefined)) {
     const made = await makeTokensTogether(model, group, budget, overTime, clock);
     blocks.push(...made);
-    for (const [i, { frame, companions: others = [] }] of group.entries()) {
-      await onFrame?.(frame, made[i]!);
+    for (const [i, { frame, companions: others = [], crop }] of group.entries()) {
+      if (crop === undefined) await onFrame?.(frame, made[i]!);
       companions.push(...others);
       for (const other of others) onDuplicate?.(other);
     }
@@ -56,6 +56,7 @@ export async function encodeVideo(
   const { H } = model.language;
   return {
     ...{ H, tokensBefore, durationSeconds, isStill, inCrops, grid, framesTogether },
+    ...(cropGrid && { cropGrid }),
     ...stretchSpans(blocks, [...dropped, ...companions]),
   };
 }
@@ -67,11 +68,11 @@ async function* inGroups(
   withPictures: boolean,
 ): AsyncGenerator<EncodedPair[]> {
   let group: EncodedPair[] = [];
-  for await (const { frame, companions = [], encoded } of pairs) {
+  for await (const { frame, companions = [], ...pair } of pairs) {
     group.push({
+      ...pair,
       frame: withPictures ? frame : withoutPicture(frame),
       companions: companions.map(withoutPicture),
-      encoded,
     });
     if (group.length < size) continue;
     yield group;
@@ -90,28 +91,42 @@ function stretchSpans(
   dropped: readonly Pick<Frame, 'index' | 'ptsSeconds'>[],
 ): Pick<VideoTokens, 'blocks' | 'frames'> {
   const frames: SampledFrame[] = [
-    ...all.map(describe),
+    ...groupByFrame(all).map(describe),
     ...dropped.map(({ index, ptsSeconds }) => ({ index, ptsSeconds, tokens: 0 })),
   ];
   frames.sort((a, b) => a.index - b.index);
   const blocks = all.filter(({ T }) => T > 0);
   const stretched = blocks.map((block, i) => {
     const { span } = block;
-    const next = blocks[i + 1]?.span.first ?? Number.POSITIVE_INFINITY;
+    const later = blocks.slice(i + 1).find((other) => other.span.first > span.first);
+    const next = later?.span.first ?? Number.POSITIVE_INFINITY;
     const last = frames.findLast(({ index }) => index >= span.first && index < next)!;
     return { ...block, span: { ...span, last: last.index, endSeconds: last.ptsSeconds } };
   });
   return { blocks: stretched, frames };
 }
 
-function describe({ span, T, origins, standIns }: TokenBlock): SampledFrame {
+/** The blocks of each frame: one, but of a picture whose crops stand in the prompt each by itself. */
+function groupByFrame(blocks: readonly TokenBlock[]): [TokenBlock, ...TokenBlock[]][] {
+  const groups = new Map<number, [TokenBlock, ...TokenBlock[]]>();
+  for (const block of blocks) {
+    const group = groups.get(block.span.first);
+    if (group) group.push(block);
+    else groups.set(block.span.first, [block]);
+  }
+  return [...groups.values()];
+}
+
+function describe(blocks: readonly [TokenBlock, ...TokenBlock[]]): SampledFrame {
+  const [{ span, standIns }] = blocks;
+  const origins = blocks.flatMap((block) => block.origins);
   const count = (kind: Origin['kind']) => origins.filter((origin) => origin.kind === kind).length;
   const counts = { merged: count('contextual'), static: count('static'), standIns };
   const told = Object.entries(counts).filter(([, value]) => value);
   return {
     index: span.first,
     ptsSeconds: span.startSeconds,
-    tokens: T,
+    tokens: blocks.reduce((sum, { T }) => sum + T, 0),
     ...Object.fromEntries(told),
   };
 }

@@ -11,10 +11,12 @@ interface Input extends FrameGroup {
   readonly isLast: boolean;
 }
 
-/** A frame, with those behind it that the tower takes together with it. */
+/** A frame, with those behind it that the tower takes together with it; or a crop of a picture. */
 export interface FrameGroup {
   readonly frame: Frame;
   readonly companions?: readonly Frame[];
+  /** Which crop, from 1, where crops stand in the prompt each by itself. */
+  readonly crop?: number;
 }
 
 /** A frame beside what the tower made of it: its crops, where it was cut into such, else one. */
@@ -53,10 +55,10 @@ export async function* encodeFrames(
     const encoded = await clock.measure('encodeMs', () =>
       model.vision.encode(batch.map(({ prepared }) => prepared)),
     );
-    for (const [i, { frame, companions, isLast }] of batch.entries()) {
+    for (const [i, { prepared: _, isLast, ...group }] of batch.entries()) {
       crops.push(encoded[i]!);
       if (!isLast) continue;
-      yield { frame, companions, encoded: crops };
+      yield { ...group, encoded: crops };
       crops = [];
     }
   }
@@ -71,7 +73,7 @@ async function* prepare(
   groups: AsyncIterable<readonly Frame[]>,
   options: EncodeOptions,
 ): AsyncGenerator<Input> {
-  const { clock } = options;
+  const { clock, inCrops } = options;
   let waitedSince = performance.now() - onnxMs();
   for await (const group of groups) {
     const [frame, ...companions] = group as [Frame, ...Frame[]];
@@ -79,8 +81,11 @@ async function* prepare(
     clock.add('decodeMs', decoded - waitedSince);
     const inputs = await inputsOf(vision, group, options);
     clock.add('preprocessMs', performance.now() - onnxMs() - decoded);
+    const apart = inCrops && vision.crops!.apart;
     for (const [i, prepared] of inputs.entries()) {
-      yield { frame, companions, prepared, isLast: i === inputs.length - 1 };
+      const isLast = i === inputs.length - 1;
+      const crop = apart && !isLast ? { crop: i + 1 } : {};
+      yield { frame, companions, ...crop, prepared, isLast: apart || isLast };
     }
     waitedSince = performance.now() - onnxMs();
   }

@@ -150,6 +150,8 @@ export interface VideoTokens {
   readonly isStill: boolean;
   /** Whether it is a still picture in crops. */
   readonly inCrops: boolean;
+  /** See `ShownVideo.cropGrid`; each crop is a block of its own. */
+  readonly cropGrid?: Grid;
   /** Tokens of a frame, or of a group of frames, before any was left out. */
   readonly grid: Grid;
   /** Frames that the tower took together. */
@@ -168,6 +170,8 @@ export interface Allowance {
   readonly durationSeconds: number;
   readonly isStill: boolean;
   readonly inCrops: boolean;
+  /** See `ShownVideo.cropGrid`. */
+  readonly cropGrid?: Grid;
   /** Tokens of a frame, or of a group of frames. */
   readonly grid: Grid;
   readonly overTime: OverTimeStages;

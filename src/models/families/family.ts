@@ -24,8 +24,8 @@ export interface Family {
   readonly newline: Manifest['newlineTokens'];
   /** Types of weights that the makers recommend for its parts; default the decoder's for all. */
   readonly mix?: Partial<PartDtypes>;
-  /** Whether a still picture is looked at in several crops. */
-  readonly crops?: true;
+  /** How a still picture is looked at in several crops: all together in the prompt, or each by itself. */
+  readonly crops?: 'together' | 'apart';
   /** Share of a frame's tokens that is kept by default. */
   readonly keeps: number;
   /** Frames of a video where nobody says how many, and the model's own files say nothing. */

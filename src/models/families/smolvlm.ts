@@ -1,3 +1,4 @@
+import type { Grid } from '../pool.js';
 import type { PromptPart, ShownVideo } from '../types.js';
 import type { Family } from './family.js';
 import { llava } from './llava.js';
@@ -12,6 +13,7 @@ export const smolvlm: Family = {
   modelTypes: ['smolvlm'],
   order: 'project-compress',
   frames: 'sentences',
+  crops: 'apart',
   keeps: 7 / 16,
   mix: { vision: 'q4', embed: 'fp16', decoder: 'q4' },
 };
@@ -39,9 +41,16 @@ const text = (words: string): PromptPart => ({ type: 'text', text: words });
 
 const [BEFORE, AFTER] = ['<fake_token_around_image><global-img>', '<fake_token_around_image>'];
 
-/** What its processor makes of pictures that are not split, once the template has put `<image>` in their places. */
-export function wrapPictures(prompt: string): string {
-  return prompt.replaceAll('<image>', `${BEFORE}<image>${AFTER}`);
+/**
+ * What the processor of either version makes of pictures, once the template has put `<image>` in their places. A picture that
+ * is split has one `<image>` for each crop of its grid, and the last for the whole.
+ */
+export function wrapPictures(prompt: string, { rows, columns }: Grid = { rows: 0, columns: 0 }): string {
+  const row = (y: number) =>
+    Array.from({ length: columns }, (_, x) => `${AFTER}<row_${y + 1}_col_${x + 1}><image>`).join('');
+  const crops = Array.from({ length: rows }, (_, y) => `${row(y)}\n`).join('');
+  const whole = `${BEFORE}<image>${AFTER}`;
+  return prompt.replaceAll('<image>', rows > 0 ? `${crops}\n${whole}` : whole);
 }
 
 /** 75.9 → 01:15 */

@@ -85,7 +85,9 @@ export async function prepareModel(dir: string, options: PrepareOptions = {}): P
   await readModelFolder(path);
   const pictures = await readPictures(task);
   const vision = await prepareVision(task);
-  const resolutions = pictures.crops && resolutionsOf(task, pictures.crops, vision.tower.keepsCls);
+  const { config: preprocessor } = pictures;
+  const resolutions =
+    family.crops === 'together' && resolutionsOf(task, preprocessor!, vision.tower.keepsCls);
   const decoder = await prepareDecoder(task);
   const manifest: Manifest = {
     formatVersion: 1,
@@ -106,6 +108,7 @@ export async function prepareModel(dir: string, options: PrepareOptions = {}): P
     ...(family.rope && { rope: ropeOf(family.rope, config) }),
     newlineTokens: hasNewline ? family.newline : 'none',
     ...(resolutions && { pictureResolutions: resolutions }),
+    splitsPictures: family.crops === 'apart' && preprocessor?.do_image_splitting !== false,
     contextLength: contextLength(config),
     frameTimes: false,
     defaults: {
@@ -144,10 +147,10 @@ function requireAlike(differences: readonly Difference[], limit: number): void {
 async function readPictures({
   path,
   family,
-}: Task): Promise<{ readonly frames: FrameDefaults; readonly crops?: PreprocessorConfig }> {
+}: Task): Promise<{ readonly frames: FrameDefaults; readonly config?: PreprocessorConfig }> {
   if (!family.native) {
     const config = await readPreprocessor(path);
-    return { frames: framesOf(config, family), ...(family.crops && { crops: config }) };
+    return { frames: framesOf(config, family), config };
   }
   const { video } = await readNativePreprocessor(path);
   const { frames, mostFrames, framesPerSecond } = family.defaultFrames;
