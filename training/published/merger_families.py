@@ -14,6 +14,7 @@ import torch
 import vocabulary
 from architectures import draw_weights
 from families import TEMPLATES, write_json
+from mergers import drop_deepstack
 from tokenizers import Tokenizer
 from transformers import (
     GenerationConfig,
@@ -25,11 +26,15 @@ from transformers import (
     Qwen2VLForConditionalGeneration,
     Qwen2VLProcessor,
     Qwen2VLVideoProcessor,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
 )
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 ADDED = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
-HIDDEN = 32  # of the decoders; the towers have 24
+HIDDEN = 32  # of the decoders; the towers have 24 or 16
 PATCH = 4  # the published have 14 or 16: pixels and the weights that read them would be most of a fixture
 ROPE_THETA = 100.0  # with so few frequencies, larger ones hardly tell rows from columns
 QUERY_BIAS = 7  # makes some keys liked by all queries, else all scores are alike
@@ -86,6 +91,19 @@ def build_qwen2_5_vl(tokens: Tokenizer) -> PreTrainedModel:
     return Qwen2_5_VLForConditionalGeneration(config)
 
 
+def build_qwen3_vl(tokens: Tokenizer) -> PreTrainedModel:
+    """The first two blocks of the tower have mergers of their own, for DeepStack."""
+    text = decoder(tokens, [4, 2, 2]) | {"head_dim": 16}
+    text["rope_parameters"] |= {"mrope_interleaved": True}
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "out_hidden_size": HIDDEN, "num_position_embeddings": 25}
+    config = Qwen3VLConfig(
+        text_config=text,
+        vision_config=tower(**sizes, deepstack_visual_indexes=[0, 1]),
+        **placeholders(tokens),
+    )
+    return Qwen3VLForConditionalGeneration(config)
+
+
 def patches(mean, std) -> dict:
     return {
         "patch_size": PATCH,
@@ -104,7 +122,17 @@ SWITCHES = {
     "resample": 3,
     "rescale_factor": 1 / 255,
 }
+HALVES = patches([0.5] * 3, [0.5] * 3)
+IMAGES = {"size": {"shortest_edge": 256, "longest_edge": 900}, **HALVES}
+VIDEOS = {"size": {"shortest_edge": 256, "longest_edge": 7200}, **HALVES}  # pixels of all frames together
 CLIP_PATCHES = patches(OPENAI_CLIP_MEAN, OPENAI_CLIP_STD)
+
+
+NESTED = {
+    "image_processor": IMAGES | SWITCHES | {"image_processor_type": "Qwen2VLImageProcessor"},
+    "processor_class": "Qwen3VLProcessor",
+    "video_processor": VIDEOS | SWITCHES | {"video_processor_type": "Qwen3VLVideoProcessor"},
+}
 
 
 @dataclass(frozen=True)
@@ -122,6 +150,7 @@ class Merger:
     dominant: int = 5  # of a pair's 12 tokens
     contextual: int = 3
     order: str = "project-compress"
+    deepstack: bool = True  # where the class has it
 
 
 MERGERS = {
@@ -163,6 +192,34 @@ MERGERS = {
             seed=0,
             template="qwen2_vl",
         ),
+        Merger(
+            "qwen3_vl",
+            build_qwen3_vl,
+            Qwen3VLProcessor,
+            Qwen3VLVideoProcessor,
+            {
+                "preprocessor_config.json": IMAGES
+                | {"image_processor_type": "Qwen2VLImageProcessorFast", "processor_class": "Qwen3VLProcessor"},
+                "video_preprocessor_config.json": VIDEOS
+                | {"video_processor_type": "Qwen3VLVideoProcessor", "processor_class": "Qwen3VLProcessor"},
+            },
+            seed=5,
+            template="qwen3_vl",
+        ),
+        # As transformers 5 writes a processor: one file, beside the stub that some repositories have.
+        Merger(
+            "qwen3_vl_plain",
+            build_qwen3_vl,
+            Qwen3VLProcessor,
+            Qwen3VLVideoProcessor,
+            {
+                "preprocessor_config.json": {"processor_class": "Qwen3VLProcessor"},
+                "processor_config.json": NESTED,
+            },
+            seed=5,
+            template="qwen3_vl",
+            deepstack=False,
+        ),
     ]
 }
 
@@ -180,6 +237,8 @@ def new_model(family: Merger, seed: int | None = None) -> tuple[PreTrainedModel,
     )
     for block in model.model.visual.blocks:
         block.attn.qkv.bias[: block.attn.dim] *= QUERY_BIAS
+    if not family.deepstack:
+        drop_deepstack(model)
     model.generation_config = GenerationConfig(
         bos_token_id=token("<|endoftext|>"), eos_token_id=token("<|im_end|>"), pad_token_id=token("<|endoftext|>")
     )

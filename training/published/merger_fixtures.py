@@ -18,19 +18,22 @@ import torch
 import transformers
 from make_fixtures import OUT, check, check_size, run, session, write_reference
 from merger_families import MERGERS, Merger, new_model, save
-from merger_reference import Prompt, forward, reference, say
+from merger_reference import Prompt, forward, part, reference, run_tower, say
 from mergers import VISION, export
 from reference import is_clear
 
 MEDIA = {"reference": "video", "picture": "image"}  # by folder
 
 
-def vision(graph: ort.InferenceSession, grid_name: str, made: dict) -> np.ndarray:
-    """Every pair alone -> image_features (T, H)."""
-    pairs, h, w = made["facts"]["grid"]
-    grid = np.array([[1, h, w]])
-    rows = np.split(made["arrays"]["pixel_values"], pairs)
-    return np.concatenate([run(graph, {"pixel_values": pair, grid_name: grid})[0] for pair in rows])
+def vision(graph: ort.InferenceSession, grid_name: str, pixel_values: np.ndarray, grid: list[int]) -> np.ndarray:
+    """Every pair alone -> image_features (1, T, H), and DeepStack's behind them (1 + L, T, H)."""
+    pairs, h, w = grid
+    feeds = ({"pixel_values": rows, grid_name: np.array([[1, h, w]])} for rows in np.split(pixel_values, pairs))
+    every = []
+    for feed in feeds:
+        features, *stacked = run(graph, feed)
+        every.append(np.concatenate([features[None], *stacked]))
+    return np.concatenate(every, 1)
 
 
 def empty_cache(graph: ort.InferenceSession) -> dict[str, np.ndarray]:
@@ -49,14 +52,11 @@ def step(graph: ort.InferenceSession, prompt: Prompt, cache: dict, end: int) -> 
         "inputs_embeds": prompt.embeds.numpy(),
         "attention_mask": np.ones((1, end), np.int64),
         "position_ids": prompt.positions[:, None].numpy(),
+        **({"deepstack_embeds": prompt.deepstack.numpy()} if len(prompt.deepstack) else {}),
         **cache,
     }
     logits, *present = run(graph, feed)
     return logits[0], dict(zip(cache, present))
-
-
-def part(prompt: Prompt, of: slice) -> Prompt:
-    return Prompt(prompt.embeds[:, of], prompt.positions[:, of], prompt.visual[of], prompt.next_position)
 
 
 def read_in_parts(graph: ort.InferenceSession, prompt: Prompt, cuts: list[int]) -> tuple[np.ndarray, dict]:
@@ -87,17 +87,19 @@ def check_grids(model, graph: ort.InferenceSession) -> None:
     """Other sizes than those that the graph was traced with or the references have."""
     width = graph.get_inputs()[0].shape[1]
     for h, w in ((2, 2), (4, 10), (14, 6)):
-        grid, rows = torch.tensor([[1, h, w]]), torch.randn(h * w, width)
-        made = {"arrays": {"pixel_values": rows.numpy()}, "facts": {"grid": [1, h, w]}}
-        name = VISION[model.config.model_type].grid
-        check(f"grid {h} × {w}", vision(graph, name, made), model.model.visual(rows, grid_thw=grid).pooler_output)
+        grid, rows = [1, h, w], torch.randn(h * w, width)
+        actual = vision(graph, VISION[model.config.model_type].grid, rows.numpy(), grid)
+        check(f"grid {h} × {w}", actual, run_tower(model, rows, torch.tensor([grid]))["tokens"])
 
 
 def check_graphs(model, made: dict, folder: Path) -> None:
     """The exported graphs against transformers; the prompt at once, and in parts."""
     arrays, facts = made["arrays"], made["facts"]
-    graph = VISION[model.config.model_type]
-    check("image features", vision(session(folder, "vision_encoder"), graph.grid, made), arrays["visual_all"])
+    name = VISION[model.config.model_type].grid
+    features = vision(session(folder, "vision_encoder"), name, arrays["pixel_values"], facts["grid"])
+    check("image features", features[0], arrays["visual_all"])
+    if len(features) > 1:
+        check("DeepStack's", features[1:], arrays["deepstack_all"])
     embed, decoder = session(folder, "embed_tokens"), session(folder, "decoder_model_merged")
     for way, prompt in made["ways"].items():
         expected, S = facts["answers"][way]["ids"], len(prompt.visual)
@@ -123,7 +125,7 @@ def make(family: Merger) -> int:
     shutil.rmtree(out, ignore_errors=True)
     with tempfile.TemporaryDirectory() as source, torch.inference_mode():
         save(family, Path(source))
-        model = export(source, out, ["fp32"])
+        model = export(source, out, ["fp32"], family.deepstack)
         check_grids(model, session(out, "vision_encoder"))
         for name in MEDIA:
             make_medium(family, model, Path(source), out, name)

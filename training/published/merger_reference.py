@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from compression import visionzip
 from merger_families import Merger
+from mergers import stacked_layers
 from PIL import Image
 from pictures import QUESTION as PICTURE_QUESTION
 from pictures import draw_picture
 from reference import NEW_TOKENS, QUESTION, draw_frames
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast, Qwen3VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.vision_utils import get_vision_window_index
 
@@ -24,11 +25,15 @@ TEMPORAL, MEMBERS = 2, 4  # frames of a pair, patches of a token
 
 @dataclass(frozen=True)
 class Prompt:
-    """embeds (1, S, H), positions (3, S), visual (S): which are visual tokens, and what comes after them."""
+    """
+    embeds (1, S, H), positions (3, S), visual (S): which are visual tokens; deepstack (L, 1, S, H), L 0 without it;
+    the position of what comes after them.
+    """
 
     embeds: torch.Tensor
     positions: torch.Tensor
     visual: torch.Tensor
+    deepstack: torch.Tensor
     next_position: int
 
 
@@ -50,6 +55,16 @@ def pair_up(images: Qwen2VLImageProcessorPil, frames: list[Image.Image], grid: l
     return rows.permute(0, 2, 3, 1, 4).reshape(-1, 3 * TEMPORAL * p * p)
 
 
+def unwrap(processor, text: str) -> str:
+    """
+    Qwen3-VL's processor puts a marker of its own around every pair. The template's around all of them went away until
+    transformers 5 and stays since; here it goes, as when the models were made.
+    """
+    if not isinstance(processor, Qwen3VLProcessor):
+        return text
+    return text.replace("<|vision_start|><|video_pad|><|vision_end|>", "<|video_pad|>")
+
+
 def render(processor, medium: str, question: str, seen: list[Image.Image]) -> tuple[dict, dict]:
     """The prompt, its ids with one id a placeholder, and expanded; the processor's tensors."""
     content = [{"type": medium}, {"type": "text", "text": question}]
@@ -61,7 +76,11 @@ def render(processor, medium: str, question: str, seen: list[Image.Image]) -> tu
         times = {"fps": 1.0, "total_num_frames": count, "duration": float(count), "frames_indices": [*range(count)]}
         video = np.stack([np.asarray(frame) for frame in seen])
         inputs = processor(
-            text=text, videos=[video], video_metadata=[times], do_sample_frames=False, return_tensors="pt"
+            text=unwrap(processor, text),
+            videos=[video],
+            video_metadata=[times],
+            do_sample_frames=False,
+            return_tensors="pt",
         )
     ids = processor.tokenizer(text)["input_ids"]
     expanded = inputs["input_ids"][0].tolist()
@@ -88,10 +107,14 @@ def look(attention, given, angles, out) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def run_tower(model: PreTrainedModel, pixel_values, grid) -> dict:
-    """One pair (n, 3 · 2 · p · p), grid (1, 3) -> tokens (T, H), keys (T, d), scores (T): by rows and columns."""
+    """
+    One pair (n, 3 · 2 · p · p), grid (1, 3) -> by rows and columns: tokens (1 + L, T, H), behind the first DeepStack's;
+    keys (T, d), scores (T).
+    """
     tower, seen = model.model.visual, []
     hook = tower.blocks[-1].attn.register_forward_hook(lambda *call: seen.append(call), with_kwargs=True)
-    tokens = tower(pixel_values, grid_thw=grid).pooler_output
+    out = tower(pixel_values, grid_thw=grid)
+    tokens = torch.stack([out.pooler_output, *getattr(out, "deepstack_features", [])])
     hook.remove()
     attention, (given,), named, out = seen[0]
     scores, keys = look(attention, given, named["position_embeddings"], out)
@@ -112,18 +135,21 @@ def run_pairs(model: PreTrainedModel, pixel_values, grid) -> list[dict]:
 
 
 def compress(family: Merger, pairs: list[dict]) -> list[dict]:
-    """VisionZip's choices in each pair, and `kept`: the tokens that stay, by rows and columns."""
+    """VisionZip's choices in each pair, and what is left: `kept` (K), by rows and columns, and tokens (1 + L, K, H)."""
     return [
-        ordered(visionzip(pair["tokens"], pair["keys"], pair["scores"], family.dominant, family.contextual))
+        settle(visionzip(pair["tokens"][0], pair["keys"], pair["scores"], family.dominant, family.contextual), pair)
         for pair in pairs
     ]
 
 
-def ordered(zipped: dict) -> dict:
-    """A contextual token stands where its target does."""
-    rows = zipped["dominantIndices"] + [target for target, *_ in zipped["contextualMembers"]]
-    order = sorted(range(len(rows)), key=rows.__getitem__)
-    return zipped | {"tokens": zipped["tokens"][order], "kept": [rows[i] for i in order]}
+def settle(chosen: dict, pair: dict) -> dict:
+    """A contextual token stands where its target does; DeepStack's are merged as the tokens are."""
+    kept = sorted(chosen["dominantIndices"] + [target for target, *_ in chosen["contextualMembers"]])
+    merged = pair["tokens"].clone()
+    for target, *joined in chosen["contextualMembers"]:
+        if joined:
+            merged[:, target] += pair["tokens"][:, joined].mean(1)
+    return chosen | {"kept": kept, "tokens": merged[:, kept]}
 
 
 def margins(family: Merger, model: PreTrainedModel, pixel_values, grid, pairs: list[dict], zipped: list[dict]) -> dict:
@@ -144,31 +170,60 @@ def margins(family: Merger, model: PreTrainedModel, pixel_values, grid, pairs: l
 
 
 def lay_out(model: PreTrainedModel, expanded: list[int], tokens, positions, placeholder: int) -> Prompt:
-    """With all visual tokens (T, H)."""
+    """With all visual tokens (1 + L, T, H)."""
     ids = torch.tensor(expanded)
-    visual = ids == placeholder
-    embeds = model.get_input_embeddings()(ids)
-    embeds[visual] = tokens
-    return Prompt(embeds[None], positions, visual, int(positions.max()) + 1)
+    text = model.get_input_embeddings()(ids)
+    return fill(Prompt(text[None], positions, ids == placeholder, text[None, None][:0], int(positions.max()) + 1), tokens)
+
+
+def fill(prompt: Prompt, tokens) -> Prompt:
+    """The visual tokens (1 + L, T, H) in their places."""
+    embeds = prompt.embeds.clone()
+    deepstack = torch.zeros(len(tokens) - 1, *embeds.shape, dtype=embeds.dtype)
+    embeds[0, prompt.visual], deepstack[:, 0, prompt.visual] = tokens[0], tokens[1:]
+    return replace(prompt, embeds=embeds, deepstack=deepstack)
 
 
 def thin(prompt: Prompt, kept: list[bool], tokens) -> Prompt:
     """Only the kept of the visual tokens, as `tokens`; every token keeps its place in time, row and column."""
-    embeds, stays = prompt.embeds[0].clone(), ~prompt.visual
+    stays = ~prompt.visual
     stays[prompt.visual] = torch.tensor(kept)
-    embeds[stays & prompt.visual] = tokens
-    return replace(
-        prompt, embeds=embeds[None, stays], positions=prompt.positions[:, stays], visual=prompt.visual[stays]
+    return fill(part(prompt, stays), tokens)
+
+
+def behind_largest(prompt: Prompt) -> Prompt:
+    """
+    The text behind the visual tokens goes on behind the largest of their positions. So it did until transformers 5.3,
+    and does in transformers.js; since then time does not count. The two differ where a video is longer than wide.
+    """
+    end = int(prompt.visual.nonzero().max()) + 1
+    positions = prompt.positions.clone()
+    positions[:, end:] += positions[:, :end].max() + 1 - positions[0, end]
+    return replace(prompt, positions=positions, next_position=int(positions.max()) + 1)
+
+
+def part(prompt: Prompt, of) -> Prompt:
+    return Prompt(
+        prompt.embeds[:, of],
+        prompt.positions[:, of],
+        prompt.visual[of],
+        prompt.deepstack[:, :, of],
+        prompt.next_position,
     )
 
 
 def forward(model: PreTrainedModel, prompt: Prompt, cache: DynamicCache | None = None) -> torch.Tensor:
     """Logits (S, V)."""
+    stacked = {
+        "visual_pos_masks": prompt.visual[None],
+        "deepstack_visual_embeds": [features[0, prompt.visual] for features in prompt.deepstack],
+    }
     out = model.model.language_model(
         inputs_embeds=prompt.embeds,
         position_ids=prompt.positions[:, None],
         past_key_values=cache,
         use_cache=cache is not None,
+        **(stacked if len(prompt.deepstack) else {}),
     )
     return model.lm_head(out.last_hidden_state)[0]
 
@@ -177,7 +232,8 @@ def say(model: PreTrainedModel, ids: list[int], position: int) -> Prompt:
     """Text whose first token stands at `position`."""
     embeds = model.get_input_embeddings()(torch.tensor([ids]))
     positions = torch.arange(position, position + len(ids)).expand(3, -1)
-    return Prompt(embeds, positions, torch.zeros(len(ids), dtype=torch.bool), position + len(ids))
+    deepstack = torch.zeros(stacked_layers(model), *embeds.shape)
+    return Prompt(embeds, positions, torch.zeros(len(ids), dtype=torch.bool), deepstack, position + len(ids))
 
 
 def follow(prompt: Prompt, text: Prompt) -> Prompt:
@@ -185,6 +241,7 @@ def follow(prompt: Prompt, text: Prompt) -> Prompt:
         torch.cat([prompt.embeds, text.embeds], 1),
         torch.cat([prompt.positions, text.positions], 1),
         torch.cat([prompt.visual, text.visual]),
+        torch.cat([prompt.deepstack, text.deepstack], 2),
         text.next_position,
     )
 
@@ -205,7 +262,8 @@ def answer(model: PreTrainedModel, prompt: Prompt) -> dict:
     told = follow(prompt, say(model, ids[:-1], prompt.next_position))
     logits = forward(model, told)[-len(ids) :]
     assert logits.argmax(-1).tolist() == ids
-    exact = forward(copy.deepcopy(model).double(), replace(told, embeds=told.embeds.double()))[-len(ids) :]
+    true = replace(told, embeds=told.embeds.double(), deepstack=told.deepstack.double())
+    exact = forward(copy.deepcopy(model).double(), true)[-len(ids) :]
     best, second = logits.topk(2).values.T
     return {
         "logits": logits[0],
@@ -253,26 +311,31 @@ def reference(family: Merger, model: PreTrainedModel, folder: Path, medium: str)
     placeholder = getattr(model.config, f"{placeholder}_token_id")
     pairs = run_pairs(model, pixel_values, grid)
     zipped = compress(family, pairs)
+    tokens = {
+        way: torch.cat([one["tokens"] for one in of], 1) for way, of in (("none", pairs), ("visionzip", zipped))
+    }
+    none = lay_out(model, facts["expandedIds"], tokens["none"], positions_of(model, inputs), placeholder)
+    check_forward(model, inputs, none)
+    kept = [i in one["kept"] for one in zipped for i in range(len(pairs[0]["keys"]))]
+    ways = {"none": none, "visionzip": thin(none, kept, tokens["visionzip"])}
+    if not torch.equal(behind_largest(none).positions, none.positions):
+        ways |= {f"{way}_behind_largest": behind_largest(prompt) for way, prompt in ways.items()}
+    answers = {way: answer(model, prompt) for way, prompt in ways.items()}
     arrays = {
         "pixel_values": pixel_values,
-        "visual_all": torch.cat([pair["tokens"] for pair in pairs]),
         "keys": torch.stack([pair["keys"] for pair in pairs]),
         "scores": torch.stack([pair["scores"] for pair in pairs]),
-        "visual_visionzip": torch.cat([one["tokens"] for one in zipped]),
     }
-    none = lay_out(model, facts["expandedIds"], arrays["visual_all"], positions_of(model, inputs), placeholder)
-    check_forward(model, inputs, none)
-    kept = [i in one["kept"] for one in zipped for i in range(len(pairs[0]["tokens"]))]
-    ways = {"none": none, "visionzip": thin(none, kept, arrays["visual_visionzip"])}
-    answers = {way: answer(model, prompt) for way, prompt in ways.items()}
+    for name, held in (("all", tokens["none"]), ("visionzip", tokens["visionzip"])):
+        arrays |= {f"visual_{name}": held[0]} | ({f"deepstack_{name}": held[1:]} if len(held) > 1 else {})
     arrays |= {f"logits_{way}": given.pop("logits") for way, given in answers.items()}
     facts = {"imageProcessor": Qwen2VLImageProcessorPil.__name__, "pairs": len(pairs), "grid": grid[0].tolist()} | facts
     facts |= {"placeholderId": placeholder, "dominantIndices": [one["dominantIndices"] for one in zipped]}
     facts |= {"contextualMembers": [one["contextualMembers"] for one in zipped]}
     facts |= {"keptIndices": [one["kept"] for one in zipped]}
     facts |= {f"positions_{way}": prompt.positions.tolist() for way, prompt in ways.items()}
-    facts |= {"nextPosition": none.next_position, "margins": margins(family, model, pixel_values, grid, pairs, zipped)}
-    facts["answers"] = answers
+    facts |= {"nextPosition": {way: prompt.next_position for way, prompt in ways.items()}}
+    facts |= {"margins": margins(family, model, pixel_values, grid, pairs, zipped), "answers": answers}
     return {
         "drawn": seen["drawn"],
         "arrays": {name: array.numpy() for name, array in arrays.items()},

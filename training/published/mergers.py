@@ -1,6 +1,6 @@
 """Exports a model whose tower ends in a patch merger, Qwen2-VL and those after it, into the layout of the hub.
 
-    python training/published/mergers.py --model HUB_ID_OR_FOLDER --out DIR [--dtype fp32 q4 …]
+    python training/published/mergers.py --model HUB_ID_OR_FOLDER --out DIR [--dtype fp32 q4 …] [--no-deepstack]
 
 onnx/vision_encoder   pixel_values (n, 3 · 2 · p · p), a pair of frames or a picture doubled, and its grid (1, 3), which is
                       (1, h, w) -> image_features (n / 4, H)
@@ -8,6 +8,9 @@ onnx/embed_tokens     input_ids -> inputs_embeds
 onnx/decoder_model_merged
                       inputs_embeds, attention_mask, position_ids (3, B, S), past_key_values.{i}.key|value -> logits of
                       all positions, present.{i}.key|value
+
+With DeepStack (Qwen3-VL), also vision_encoder -> deepstack_features (L, n / 4, H), and decoder_model_merged:
+deepstack_embeds (L, B, S, H), zeros where there is text. --no-deepstack leaves it out, as the hub's exports do.
 
 The towers' steps are in our words: transformers cuts its sequences by numbers that it reads out of tensors.
 """
@@ -131,6 +134,46 @@ class WindowedVisionGraph(MergerVisionGraph):
         return x.unflatten(0, (-1, MERGE**2))[order].flatten(0, 1)
 
 
+class StackedVisionGraph(MergerVisionGraph):
+    """
+    Qwen3-VL: pixel_values (n, 3 · 2 · p · p), image_grid_thw (1, 3) -> image_features (n / 4, H) and, with DeepStack,
+    deepstack_features (L, n / 4, H). Learned positions of a square are spread over the grid.
+    """
+
+    grid = "image_grid_thw"
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__(model)
+        self.stacked = getattr(self.tower, "deepstack_visual_indexes", [])
+        if self.stacked:
+            self.outputs = ("image_features", "deepstack_features")
+
+    def forward(self, pixel_values, image_grid_thw):
+        row, column = places(image_grid_thw)
+        x = self.tower.patch_embed(pixel_values) + self.positions(row, column, image_grid_thw)
+        angles, features = self.rotary_emb(row, column), []
+        for i, block in enumerate(self.tower.blocks):
+            x = self.run(block, x, angles)
+            if i in self.stacked:
+                features.append(self.tower.deepstack_merger_list[self.stacked.index(i)](x))
+        merged = self.tower.merger(x)
+        return (merged, torch.stack(features)) if features else merged
+
+    def positions(self, row, column, grid_thw):
+        """(n, D): bilinear; the corners of the grid have those of the square."""
+        side = self.tower.num_grid_per_side
+        ends = [self.between(of, size, side) for of, size in ((row, grid_thw[0, 1]), (column, grid_thw[0, 2]))]
+        corners = [(y * side + x, sy * sx) for y, sy in ends[0] for x, sx in ends[1]]
+        return sum(self.tower.pos_embed(i) * share[:, None] for i, share in corners)
+
+    @staticmethod
+    def between(i, size, side: int):
+        """The two places of the square that `i` (n) of `size` lies between, and the share of each (n)."""
+        place = i.float() * (side - 1) / (size - 1).clamp(min=1)
+        low = place.floor()
+        return (low.long(), 1 - place + low), ((low.long() + 1).clamp(max=side - 1), place - low)
+
+
 class SectionedRotary(nn.Module):
     """position_ids (3, B, S) -> cos and sin (B, S, d): every frequency turns by one of the three."""
 
@@ -148,25 +191,42 @@ class SectionedRotary(nn.Module):
         return angles.cos(), angles.sin()
 
 
+def stacked_layers(model: PreTrainedModel) -> int:
+    """How many of the decoder's first layers get features of the tower added behind them."""
+    return len(getattr(model.model.visual, "deepstack_visual_indexes", []))
+
+
+def drop_deepstack(model: PreTrainedModel) -> None:
+    """Its config keeps the indexes, as those of such exports on the hub do."""
+    model.model.visual.deepstack_visual_indexes = []
+
+
 class MergerDecoderGraph(nn.Module):
-    """Prefill and decode steps in one graph; position_ids (3, B, S) are time, row and column."""
+    """
+    Prefill and decode steps in one graph; position_ids (3, B, S) are time, row and column. With DeepStack,
+    deepstack_embeds (L, B, S, H), zeros where there is text, goes before the cache.
+    """
 
     def __init__(self, model: PreTrainedModel):
         super().__init__()
         self.text, self.lm_head = model.model.language_model, model.lm_head
         self.rotary_emb = SectionedRotary(self.text.rotary_emb)
+        self.stacked = stacked_layers(model)
 
-    def forward(self, inputs_embeds, attention_mask, position_ids, *past):
+    def forward(self, inputs_embeds, attention_mask, position_ids, *rest):
+        features, past = (rest[0], rest[1:]) if self.stacked else ((), rest)
         bias, angles = causal_bias(inputs_embeds, attention_mask), self.rotary_emb(position_ids)
         cache = DynamicCache(list(zip(past[::2], past[1::2])))
         x = inputs_embeds
-        for layer in self.text.layers:
+        for i, layer in enumerate(self.text.layers):
             x = layer(x, attention_mask=bias, position_embeddings=angles, past_key_values=cache)
+            if i < self.stacked:
+                x = x + features[i]
         present = [t for layer in cache.layers for t in (layer.keys, layer.values)]
         return self.lm_head(self.text.norm(x)), *present
 
 
-VISION = {"qwen2_vl": MergerVisionGraph, "qwen2_5_vl": WindowedVisionGraph}
+VISION = {"qwen2_vl": MergerVisionGraph, "qwen2_5_vl": WindowedVisionGraph, "qwen3_vl": StackedVisionGraph}
 
 
 def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
@@ -175,6 +235,7 @@ def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
     row = c.in_channels * c.temporal_patch_size * c.patch_size**2
     inputs = {"pixel_values": torch.randn(h * w, row), graph.grid: torch.tensor([[1, h, w]])}
     axes = {"pixel_values": {0: "num_patches"}, "image_features": {0: "num_tokens"}}
+    axes |= {"deepstack_features": {1: "num_tokens"}} if "deepstack_features" in graph.outputs else {}
     write_graph(graph, path, inputs, list(graph.outputs), axes)
 
 
@@ -187,10 +248,12 @@ def write_decoder(model: PreTrainedModel, path: Path) -> None:
         for i in range(c.num_hidden_layers)
         for part in ("key", "value")
     }
+    L = stacked_layers(model)
     inputs = {
         "inputs_embeds": torch.randn(2, S, c.hidden_size),
         "attention_mask": torch.ones(2, past + S).long(),
         "position_ids": torch.arange(past, past + S).expand(3, 2, S),
+        **({"deepstack_embeds": torch.randn(L, 2, S, c.hidden_size)} if L else {}),
         **cache,
     }
     present = [name.replace("past_key_values", "present") for name in cache]
@@ -198,6 +261,7 @@ def write_decoder(model: PreTrainedModel, path: Path) -> None:
         "inputs_embeds": {0: "batch_size", 1: "sequence_length"},
         "attention_mask": {0: "batch_size", 1: "total_sequence_length"},
         "position_ids": {1: "batch_size", 2: "sequence_length"},
+        **({"deepstack_embeds": {1: "batch_size", 2: "sequence_length"}} if L else {}),
         "logits": {0: "batch_size", 1: "sequence_length"},
         **{name: {0: "batch_size", 2: "past_sequence_length"} for name in cache},
         **{name: {0: "batch_size", 2: "total_sequence_length"} for name in present},
@@ -212,9 +276,11 @@ WRITERS = {
 }
 
 
-def export(source: str, out: Path, dtypes: list[str]) -> PreTrainedModel:
+def export(source: str, out: Path, dtypes: list[str], deepstack: bool = True) -> PreTrainedModel:
     """`source`: an id on the hub or a folder. Returns the model that was exported, in float32."""
     model = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
+    if not deepstack:
+        drop_deepstack(model)
     out.mkdir(parents=True, exist_ok=True)
     copy_settings(source, out)
     write_graphs({name: partial(write, model) for name, write in WRITERS.items()}, out / "onnx", dtypes)
@@ -226,9 +292,10 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="id on the hub, or a folder")
     parser.add_argument("--out", required=True)
     parser.add_argument("--dtype", nargs="+", choices=tuple(DTYPES), default=["fp32"])
+    parser.add_argument("--no-deepstack", action="store_true", help="as the hub's exports of Qwen3-VL")
     args = parser.parse_args()
     out = Path(args.out)
-    export(args.model, out, args.dtype)
+    export(args.model, out, args.dtype, not args.no_deepstack)
     for path in sorted((out / "onnx").iterdir()):
         print(f"{path.stat().st_size / 1e6:9.2f} MB  {path}")
 
