@@ -1,7 +1,8 @@
-import { cpSync, mkdtempSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import { expect } from 'vitest';
 import type { Frame } from '../../src/media/types.js';
@@ -22,9 +23,9 @@ export function copyFixture(family: string): string {
   return dir;
 }
 
-/** Little-endian float32. */
+/** Little-endian float32; what is large lies beside its name as `.gz`. */
 export function readFloats(file: string): Float32Array {
-  const bytes = readFileSync(file);
+  const bytes = existsSync(file) ? readFileSync(file) : gunzipSync(readFileSync(`${file}.gz`));
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
 }
 
