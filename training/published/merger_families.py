@@ -26,12 +26,15 @@ from transformers import (
     Qwen2VLForConditionalGeneration,
     Qwen2VLProcessor,
     Qwen2VLVideoProcessor,
+    Qwen3_5Config,
+    Qwen3_5ForConditionalGeneration,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
     Qwen3VLProcessor,
     Qwen3VLVideoProcessor,
 )
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5GatedDeltaNet, Qwen3_5RMSNorm
 
 ADDED = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 HIDDEN = 32  # of the decoders; the towers have 24 or 16
@@ -102,6 +105,20 @@ def build_qwen3_vl(tokens: Tokenizer) -> PreTrainedModel:
         **placeholders(tokens),
     )
     return Qwen3VLForConditionalGeneration(config)
+
+
+def build_qwen3_5(tokens: Tokenizer) -> PreTrainedModel:
+    """Every fourth layer has softmax and rotates half of each head; the published rotate a quarter."""
+    text = decoder(tokens, [2, 1, 1]) | {"num_hidden_layers": 4, "intermediate_size": 32, "head_dim": 16}
+    text["rope_parameters"] |= {"mrope_interleaved": True, "partial_rotary_factor": 0.5}
+    heads = {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8}
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "out_hidden_size": HIDDEN, "num_position_embeddings": 25}
+    config = Qwen3_5Config(
+        text_config=text | heads | {"linear_value_head_dim": 8},
+        vision_config=tower(**sizes),
+        **placeholders(tokens),
+    )
+    return Qwen3_5ForConditionalGeneration(config)
 
 
 def patches(mean, std) -> dict:
@@ -220,6 +237,15 @@ MERGERS = {
             template="qwen3_vl",
             deepstack=False,
         ),
+        Merger(
+            "qwen3_5",
+            build_qwen3_5,
+            Qwen3VLProcessor,
+            Qwen3VLVideoProcessor,
+            {"processor_config.json": NESTED},
+            seed=8,
+            template="qwen3_vl",
+        ),
     ]
 }
 
@@ -237,6 +263,11 @@ def new_model(family: Merger, seed: int | None = None) -> tuple[PreTrainedModel,
     )
     for block in model.model.visual.blocks:
         block.attn.qkv.bias[: block.attn.dim] *= QUERY_BIAS
+    for module in model.modules():
+        if isinstance(module, Qwen3_5RMSNorm):
+            module.weight -= 1  # what it scales by is 1 more
+        if isinstance(module, Qwen3_5GatedDeltaNet):
+            module.A_log -= 2  # else it forgets within a token or two
     if not family.deepstack:
         drop_deepstack(model)
     model.generation_config = GenerationConfig(

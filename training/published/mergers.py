@@ -9,6 +9,7 @@ onnx/decoder_model_merged
                       inputs_embeds, attention_mask, position_ids (3, B, S), past_key_values.{i}.key|value -> logits of
                       all positions, present.{i}.key|value
 
+A layer without softmax (Qwen3.5) has past_conv.{i} and past_recurrent.{i}, zeros before the first token, and present_….
 With DeepStack (Qwen3-VL), also vision_encoder -> deepstack_features (L, n / 4, H), and decoder_model_merged:
 deepstack_embeds (L, B, S, H), zeros where there is text. --no-deepstack leaves it out, as the hub's exports do.
 
@@ -21,10 +22,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from delta_net import mix, state_shapes
 from dtypes import DTYPES
 from layout import causal_bias, copy_settings, write_embed_tokens, write_graph, write_graphs
 from torch import nn
-from transformers import AutoModelForImageTextToText, DynamicCache, PreTrainedModel
+from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 MERGE = 2  # patches a side of what becomes one token; the same in every published model
 
@@ -201,10 +203,21 @@ def drop_deepstack(model: PreTrainedModel) -> None:
     model.model.visual.deepstack_visual_indexes = []
 
 
+class LayerCache:
+    """What transformers' attention asks of a cache, for one layer."""
+
+    def __init__(self, key, value):
+        self.key, self.value = key, value
+
+    def update(self, key, value, _layer):
+        self.key, self.value = torch.cat([self.key, key], 2), torch.cat([self.value, value], 2)
+        return self.key, self.value
+
+
 class MergerDecoderGraph(nn.Module):
     """
     Prefill and decode steps in one graph; position_ids (3, B, S) are time, row and column. With DeepStack,
-    deepstack_embeds (L, B, S, H), zeros where there is text, goes before the cache.
+    deepstack_embeds (L, B, S, H), zeros where there is text, goes before the cache, which is 2 tensors a layer.
     """
 
     def __init__(self, model: PreTrainedModel):
@@ -216,17 +229,37 @@ class MergerDecoderGraph(nn.Module):
     def forward(self, inputs_embeds, attention_mask, position_ids, *rest):
         features, past = (rest[0], rest[1:]) if self.stacked else ((), rest)
         bias, angles = causal_bias(inputs_embeds, attention_mask), self.rotary_emb(position_ids)
-        cache = DynamicCache(list(zip(past[::2], past[1::2])))
-        x = inputs_embeds
-        for i, layer in enumerate(self.text.layers):
-            x = layer(x, attention_mask=bias, position_embeddings=angles, past_key_values=cache)
+        seen = attention_mask[:, -inputs_embeds.shape[1] :, None].to(inputs_embeds.dtype)
+        x, present = inputs_embeds, []
+        for i, (layer, *held) in enumerate(zip(self.text.layers, past[::2], past[1::2])):
+            if has_delta_net(layer):
+                x, *held = self.run_delta_net(layer, x, seen, *held)
+            else:
+                cache = LayerCache(*held)
+                x = layer(x, attention_mask=bias, position_embeddings=angles, past_key_values=cache)
+                held = cache.key, cache.value
+            present += held
             if i < self.stacked:
                 x = x + features[i]
-        present = [t for layer in cache.layers for t in (layer.keys, layer.values)]
         return self.lm_head(self.text.norm(x)), *present
 
+    @staticmethod
+    def run_delta_net(layer: nn.Module, x, seen, conv, recurrent):
+        mixed, conv, recurrent = mix(layer.linear_attn, layer.input_layernorm(x) * seen, conv, recurrent)
+        x = x + mixed
+        return x + layer.mlp(layer.post_attention_layernorm(x)), conv, recurrent
 
-VISION = {"qwen2_vl": MergerVisionGraph, "qwen2_5_vl": WindowedVisionGraph, "qwen3_vl": StackedVisionGraph}
+
+def has_delta_net(layer: nn.Module) -> bool:
+    return hasattr(layer, "linear_attn")
+
+
+VISION = {
+    "qwen2_vl": MergerVisionGraph,
+    "qwen2_5_vl": WindowedVisionGraph,
+    "qwen3_vl": StackedVisionGraph,
+    "qwen3_5": StackedVisionGraph,
+}
 
 
 def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
@@ -239,34 +272,46 @@ def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
     write_graph(graph, path, inputs, list(graph.outputs), axes)
 
 
-def write_decoder(model: PreTrainedModel, path: Path) -> None:
+def cache_inputs(model: PreTrainedModel, batch: int, past: int) -> tuple[dict, dict]:
+    """Tensors by their names, and the names of the sizes that may change."""
     c = model.config.get_text_config()
     head_dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
-    S, past = 3, 4
-    cache = {
-        f"past_key_values.{i}.{part}": torch.randn(2, c.num_key_value_heads, past, head_dim)
-        for i in range(c.num_hidden_layers)
-        for part in ("key", "value")
-    }
-    L = stacked_layers(model)
+    tensors, axes = {}, {}
+    for i, layer in enumerate(model.model.language_model.layers):
+        if has_delta_net(layer):
+            shapes = {f"past_{part}.{i}": of for part, of in state_shapes(layer.linear_attn).items()}
+            axes |= {name: {0: "batch_size"} for name in shapes}
+        else:
+            shapes = {
+                f"past_key_values.{i}.{part}": (c.num_key_value_heads, past, head_dim) for part in ("key", "value")
+            }
+            axes |= {name: {0: "batch_size", 2: "past_sequence_length"} for name in shapes}
+        tensors |= {name: torch.randn(batch, *shape) for name, shape in shapes.items()}
+    return tensors, axes
+
+
+def write_decoder(model: PreTrainedModel, path: Path) -> None:
+    H, L, B, S, past = model.config.get_text_config().hidden_size, stacked_layers(model), 2, 3, 4
+    cache, cache_axes = cache_inputs(model, B, past)
     inputs = {
-        "inputs_embeds": torch.randn(2, S, c.hidden_size),
-        "attention_mask": torch.ones(2, past + S).long(),
-        "position_ids": torch.arange(past, past + S).expand(3, 2, S),
-        **({"deepstack_embeds": torch.randn(L, 2, S, c.hidden_size)} if L else {}),
+        "inputs_embeds": torch.randn(B, S, H),
+        "attention_mask": torch.ones(B, past + S).long(),
+        "position_ids": torch.arange(past, past + S).expand(3, B, S),
+        **({"deepstack_embeds": torch.randn(L, B, S, H)} if L else {}),
         **cache,
     }
-    present = [name.replace("past_key_values", "present") for name in cache]
+    present = {name: name.replace("past_key_values", "present").replace("past_", "present_") for name in cache}
     axes = {
         "inputs_embeds": {0: "batch_size", 1: "sequence_length"},
         "attention_mask": {0: "batch_size", 1: "total_sequence_length"},
         "position_ids": {1: "batch_size", 2: "sequence_length"},
         **({"deepstack_embeds": {1: "batch_size", 2: "sequence_length"}} if L else {}),
         "logits": {0: "batch_size", 1: "sequence_length"},
-        **{name: {0: "batch_size", 2: "past_sequence_length"} for name in cache},
-        **{name: {0: "batch_size", 2: "total_sequence_length"} for name in present},
+        **cache_axes,
     }
-    write_graph(MergerDecoderGraph(model), path, inputs, ["logits", *present], axes)
+    for name, of in cache_axes.items():
+        axes[present[name]] = of | ({2: "total_sequence_length"} if 2 in of else {})
+    write_graph(MergerDecoderGraph(model), path, inputs, ["logits", *present.values()], axes)
 
 
 WRITERS = {
