@@ -99,6 +99,7 @@ describe('the stored answers', () => {
           events: 0,
           crops: 1,
           tokensPerFrame: 1,
+          framesTogether: 1,
           budget: null,
           tokensPerFrameBefore: 1,
           contextLength: 2048,

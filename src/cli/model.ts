@@ -151,14 +151,26 @@ async function runPrepare(context: Context, dir: string, options: PrepareOptions
   const { tower, family, order } = manifest;
   const lines = [
     `${manifest.name}: ${family}, ${tellDtypes(dtypesOf(manifest))}`,
-    `tower      ${tower.grid.rows} × ${tower.grid.columns} patches${tower.cls ? ' and CLS' : ''}, ${order}`,
+    `tower      ${patchesOf(tower)}, ${order}`,
     `VisionZip  ${usedOf(manifest)}`,
-    `default    ${keptOf(manifest)} a frame`,
+    `default    ${keptOf(manifest)} ${unitOf(tower)}`,
     ...differences.map(
       ({ what, largest }) => `${what}: at most ${largest.toExponential(1)} from the untouched graph's`,
     ),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** Towers that take pictures in their own proportions are told by a usual video. */
+function patchesOf({ grid, native, cls }: Manifest['tower']): string {
+  if (!native) return `${grid.rows} × ${grid.columns} patches${cls ? ' and CLS' : ''}`;
+  const { patchSize, mergeSize } = native;
+  const [rows, columns] = [grid.rows * mergeSize, grid.columns * mergeSize];
+  return `${rows} × ${columns} patches of ${patchSize} pixels for 640 × 360, and other sizes in proportion`;
+}
+
+function unitOf({ native }: Manifest['tower']): string {
+  return native && native.framesTogether > 1 ? `${native.framesTogether} frames` : 'a frame';
 }
 
 /** What is kept of a frame by default. */
@@ -193,11 +205,8 @@ async function runInspect(context: Context, dir: string): Promise<void> {
   const { decoder, weightBytes, cacheBytes, memoryBytes } = size;
   const rows = [
     ['family', `${manifest.family}, ${tellDtypes(dtypesOf(manifest))}`],
-    [
-      'tower',
-      `${tower.grid.rows} × ${tower.grid.columns} patches${tower.cls ? ' and CLS' : ''}, ${tower.width} wide`,
-    ],
-    ['a frame', `${grid.rows * grid.columns} tokens; by default ${keptOf(manifest)}`],
+    ['tower', `${patchesOf(tower)}, ${tower.width} wide`],
+    [unitOf(tower), `${grid.rows * grid.columns} tokens; by default ${keptOf(manifest)}`],
     ...(manifest.pictureResolutions
       ? [
           [
@@ -206,6 +215,7 @@ async function runInspect(context: Context, dir: string): Promise<void> {
           ],
         ]
       : []),
+    ...(manifest.splitsPictures ? [['a picture', 'the whole and its crops, as many tokens each']] : []),
     ['a video', framesOf(manifest)],
     ['VisionZip', usedOf(manifest)],
     ['decoder', `${decoder.layers} blocks, ${decoder.kvHeads} × ${decoder.headWidth} keys and values`],

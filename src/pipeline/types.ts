@@ -111,6 +111,8 @@ export interface SampledFrame {
    * both together.
    */
   readonly tokens: number;
+  /** The frame, by its position, with which the tower took it together, and which has the tokens of both. */
+  readonly takenWith?: number;
   /** Of these, how many stand for patches that were merged. */
   readonly merged?: number;
   /** Of these, how many stand for later frames, too. */
@@ -205,8 +207,8 @@ export interface Plan {
   readonly crops: number;
   /** Of a frame, or of frames that the tower takes together; on average over the frames, at most: see `OverTime`. */
   readonly tokensPerFrame: number;
-  /** Frames that the tower takes together; default 1. */
-  readonly framesTogether?: number;
+  /** Frames that the tower takes together: 2 of a video in Qwen2-VL, else 1. */
+  readonly framesTogether: number;
   /** Of each crop. Null when nothing is compressed. */
   readonly budget: TokenBudget | null;
   /** Tokens a frame without compression (the family's own input). */
