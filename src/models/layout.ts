@@ -95,7 +95,12 @@ export function chooseGraphs(
   const of = <T>(pick: (one: { dtype: Dtype; file: string }) => T) =>
     Object.fromEntries(parts.map((part) => [part, pick(chosen[part]!)])) as Record<Part, T>;
   const graphs = of(({ file }) => file);
-  return { dtypes: of(({ dtype }) => dtype), graphs, files: withWeights(paths, Object.values(graphs)) };
+  const files = Object.values(graphs);
+  return {
+    dtypes: of(({ dtype }) => dtype),
+    graphs,
+    files: [...files, ...weightsOf(paths, files)],
+  };
 }
 
 function byNearness(to: Dtype): Dtype[] {
@@ -104,13 +109,12 @@ function byNearness(to: Dtype): Dtype[] {
   return [...BY_SIZE].sort((a, b) => distance(a) - distance(b) || place(b) - place(a));
 }
 
-/** The graphs, and the files that their weights lie in: `X.onnx_data`, `X.onnx_data_1`, `X.onnx.data`. */
-function withWeights(paths: readonly string[], graphs: readonly string[]): string[] {
-  const weights = paths.filter((path) => {
+/** The files that the weights of some graphs lie in: `X.onnx_data`, `X.onnx_data_1`, `X.onnx.data`. */
+export function weightsOf(paths: readonly string[], graphs: readonly string[]): string[] {
+  return paths.filter((path) => {
     const owner = path.replace(/[._]data(_\d+)?$/, '');
     return owner !== path && graphs.includes(owner);
   });
-  return [...graphs, ...weights];
 }
 
 function missing(paths: readonly string[], part: Part, dtype: Dtype | undefined, model: string): InputError {
@@ -118,9 +122,22 @@ function missing(paths: readonly string[], part: Part, dtype: Dtype | undefined,
     ? ` as ${dtype} (ending ${SUFFIXES[dtype].map((suffix) => `"${suffix}.onnx"`).join(' or ')})`
     : '';
   const found = paths.filter((path) => path.endsWith('.onnx'));
+  const why = dtype ? '' : explainMissing(found, part);
   return new InputError(
-    `${model} must hold onnx/${FILES[part]}${kind}; its graphs are ${found.join(', ') || 'none'}`,
+    `${model} must hold onnx/${FILES[part]}${kind}; its graphs are ${found.join(', ') || 'none'}${why}`,
   );
+}
+
+/** What a repository without a part probably is. */
+function explainMissing(graphs: readonly string[], part: Part): string {
+  const isThere = (name: string) => graphs.some((path) => path.startsWith(`onnx/${name}`));
+  if (graphs.length === 0)
+    return ': graphs in the layout of transformers.js often have a repository of their own, whose name ends in -ONNX';
+  if (part === 'decoder' && isThere('decoder'))
+    return ': of decoders it needs the merged one, which runs with a cache and without';
+  if (part === 'vision' && (isThere('model') || isThere('decoder')))
+    return ': it has no vision encoder, and seems to read text alone';
+  return ': this is not the layout of transformers.js';
 }
 
 /** "q4", or "vision=fp16,embed=fp16,decoder=q4". */
