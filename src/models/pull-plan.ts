@@ -47,7 +47,9 @@ export function planPull(
 ): PlannedPull {
   const family = findFamily(config.model_type);
   const paths = files.map(({ path }) => path);
-  const { dtypes, graphs } = chooseGraphs(paths, { wish, mix: family.mix }, id);
+  const sizes = new Map(files.map(({ path, bytes }) => [path, bytes]));
+  const bytesOf = (path: string) => sizes.get(path)!;
+  const { dtypes, graphs } = chooseGraphs(paths, { wish, mix: family.mix, bytesOf }, id);
   const missing = textFiles.filter((name) => !paths.includes(name));
   if (missing.length > 0) throw new InputError(`${id} must hold ${missing.join(' and ')}, which it lacks`);
   const of = (graph: string) => {
