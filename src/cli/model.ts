@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { type DtypeWish, tellDtypes } from '../models/layout.js';
+import { limitOfLicense } from '../models/license.js';
 import { dtypesOf, type Manifest } from '../models/manifest.js';
+import type { PublishedModel } from '../models/published.js';
 import { settings } from './connect.js';
 import { alone, dtypeOption, mib, tellRows } from './model-folder.js';
 import { addPull } from './model-pull.js';
@@ -141,18 +143,58 @@ function usedOf({ tower, order }: Manifest): string {
 function addList(model: Command): void {
   const list = model
     .command('list')
-    .summary('list the models that jobs may name')
+    .summary('list the models that jobs may name, or that can be pulled')
     .description(
-      'Lists the models below the models folders: prepared ones, and those that were pulled alone.',
-    );
-  addCommonOptions(list, ['model list', 'model list --json']).action(command(runList));
+      'Lists the models below the models folders: prepared ones, and those that were pulled alone. With --published it lists repositories of ' +
+        'the hub that are known to be of use, with size, licence and what VisionZip does there; others in the same layout may be pulled, too.',
+    )
+    .option('--published', 'what can be pulled instead');
+  addCommonOptions(list, ['model list', 'model list --json', 'model list --published']).action(
+    command(runList),
+  );
 }
 
-async function runList(context: Context): Promise<void> {
+async function runList(context: Context, options: { readonly published?: boolean }): Promise<void> {
+  if (options.published) return listPublished(context);
   const { listModels } = await import('../models/list.js');
   const models = await listModels(settings().modelDirs);
   context.document({ models });
   if (context.json) return;
   const lines = models.map(({ name, dir, state }) => `${name}  ${state}  ${dir}\n`);
   process.stdout.write(lines.join('') || 'no models\n');
+}
+
+async function listPublished(context: Context): Promise<void> {
+  const { publishedModels } = await import('../models/published.js');
+  context.document({ published: publishedModels });
+  if (context.json) return;
+  const told = publishedModels.map(tellPublished);
+  process.stdout.write(
+    `${told.join('\n')}\nSizes are about: \`model pull\` reads them, and the licence, again.\n`,
+  );
+}
+
+function tellPublished({
+  id,
+  family,
+  parameters,
+  license,
+  tower,
+  visionZip,
+  downloads,
+}: PublishedModel): string {
+  const limit = limitOfLicense(license);
+  const sizes = Object.entries(downloads).map(([dtype, bytes]) => `${decimal(bytes)} (${dtype})`);
+  const lines = [
+    `${(parameters / 1e9).toPrecision(2)} B parameters, ${family}, ${tower}`,
+    `VisionZip ${visionZip}`,
+    sizes.length > 0 ? `about ${sizes.join(', ')}` : 'size unknown: `model pull --dry-run` says',
+    `licence ${license}${limit ? `: ${limit}` : ''}`,
+  ];
+  return `${id}\n${lines.map((line) => `  ${line}\n`).join('')}`;
+}
+
+/** "208 MB" or "1.05 GB", as the hub counts. */
+function decimal(bytes: number): string {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 }

@@ -36,14 +36,19 @@ const OPEN =
   /^(apache-2\.0|mit(-0)?|bsd\b.*|isc|zlib|unlicense|cc0-1\.0|cc-by(-sa)?-\d\.\d|[al]?gpl\b.*|mpl-2\.0|ecl-2\.0|afl-3\.0|cdla-permissive-.*)$/i;
 const NOT_COMMERCIAL = /\bnc\b|non-?commercial|research|^apple-amlr$/i;
 
+/** In what a licence is not a usual one, as the end of a sentence; null where it is one. */
+export function limitOfLicense(name: string): string | null {
+  if (OPEN.test(name)) return null;
+  if (NOT_COMMERCIAL.test(name)) return 'forbids commercial use or allows research alone';
+  if (name === 'other') return "is one of its maker's own, and may forbid commercial use";
+  return 'has conditions of its own, and may limit commercial use';
+}
+
 /** What whoever uses the model must know of its licence, in a sentence; null where there is nothing unusual, or nothing stated. */
 export function warnOfLicense(license: License | null): string | null {
-  if (license === null || OPEN.test(license.name)) return null;
+  const limit = license && limitOfLicense(license.name);
+  if (!limit) return null;
   const { name, link } = license;
-  const read = `read it before you use the model${link ? ` (${link})` : ''}`;
-  if (NOT_COMMERCIAL.test(name))
-    return `the licence ${name} forbids commercial use or allows research alone: ${read}`;
-  return name === 'other'
-    ? `the licence is one of its maker's own, and may forbid commercial use: ${read}`
-    : `the licence ${name} has conditions of its own, and may limit commercial use: ${read}`;
+  const where = link ? ` (${link})` : '';
+  return `the licence ${name === 'other' ? '' : `${name} `}${limit}: read it before you use the model${where}`;
 }

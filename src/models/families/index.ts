@@ -9,7 +9,7 @@ import { nanollava } from './nanollava.js';
 import { smolvlm } from './smolvlm.js';
 import { videoLlava } from './video-llava.js';
 
-const families: readonly Family[] = [
+export const families: readonly Family[] = [
   ...[llava, llavaNext, videoLlava, llavaOnevision, miniGemini, fastVlm, nanollava, smolvlm],
 ];
 
