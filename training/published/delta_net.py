@@ -25,8 +25,8 @@ class CausalConv(torch.autograd.Function):
 
 class GatedDelta(torch.autograd.Function):
     """
-    The recurrence, token after token: q and k (B, S, h · dk), v (B, S, h · dv), past (B, h, dk, dv), decay (B, S, h), the
-    logarithm of what stays, beta (B, S, h) -> (B, S, h · dv) and the state behind the last token.
+    The recurrence, token after token: q and k (B, S, h · dk), v (B, S, h · dv), past (B, h, dk, dv), beta (B, S, h) and
+    decay (B, S, h), the logarithm of what stays -> (B, S, h · dv) and the state behind the last token.
     """
 
     @staticmethod

@@ -1,40 +1,25 @@
-"""What transformers, in float32, makes of pairs of frames and of a picture in a model whose tower ends in a patch merger:
-with all visual tokens, and with VisionZip behind the merger."""
+"""What transformers, in float32, makes of pairs of frames and of a picture where the tower ends in a patch merger: with
+all visual tokens, and with VisionZip behind the merger."""
 
 import copy
 import sys
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from compression import visionzip
 from merger_families import Merger
-from mergers import stacked_layers
-from PIL import Image
+from merger_prompt import Prompt, answer, behind_largest, forward, lay_out, thin
 from pictures import QUESTION as PICTURE_QUESTION
 from pictures import draw_picture
-from reference import NEW_TOKENS, QUESTION, draw_frames
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast, Qwen3VLProcessor
+from PIL import Image
+from reference import QUESTION, draw_frames
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.vision_utils import get_vision_window_index
 
 PICTURE = (50, 70, 1)  # width, height and seed
 TEMPORAL, MEMBERS = 2, 4  # frames of a pair, patches of a token
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """
-    embeds (1, S, H), positions (3, S), visual (S): which are visual tokens; deepstack (L, 1, S, H), L 0 without it;
-    the position of what comes after them.
-    """
-
-    embeds: torch.Tensor
-    positions: torch.Tensor
-    visual: torch.Tensor
-    deepstack: torch.Tensor
-    next_position: int
 
 
 def make_processor(family: Merger, folder: Path):
@@ -84,8 +69,7 @@ def render(processor, medium: str, question: str, seen: list[Image.Image]) -> tu
         )
     ids = processor.tokenizer(text)["input_ids"]
     expanded = inputs["input_ids"][0].tolist()
-    facts = {"question": question, "prompt": text, "promptIds": ids, "expandedIds": expanded}
-    return facts | {"expandedPrompt": processor.tokenizer.decode(expanded)}, dict(inputs)
+    return {"question": question, "prompt": text, "promptIds": ids, "expandedIds": expanded}, dict(inputs)
 
 
 def raster_order(tower, grid) -> torch.Tensor:
@@ -135,7 +119,7 @@ def run_pairs(model: PreTrainedModel, pixel_values, grid) -> list[dict]:
 
 
 def compress(family: Merger, pairs: list[dict]) -> list[dict]:
-    """VisionZip's choices in each pair, and what is left: `kept` (K), by rows and columns, and tokens (1 + L, K, H)."""
+    """VisionZip's choices in each pair; by rows and columns what is left: `keptIndices` (K), tokens (1 + L, K, H)."""
     return [
         settle(visionzip(pair["tokens"][0], pair["keys"], pair["scores"], family.dominant, family.contextual), pair)
         for pair in pairs
@@ -149,7 +133,7 @@ def settle(chosen: dict, pair: dict) -> dict:
     for target, *joined in chosen["contextualMembers"]:
         if joined:
             merged[:, target] += pair["tokens"][:, joined].mean(1)
-    return chosen | {"kept": kept, "tokens": merged[:, kept]}
+    return chosen | {"keptIndices": kept, "tokens": merged[:, kept]}
 
 
 def margins(family: Merger, model: PreTrainedModel, pixel_values, grid, pairs: list[dict], zipped: list[dict]) -> dict:
@@ -169,108 +153,11 @@ def margins(family: Merger, model: PreTrainedModel, pixel_values, grid, pairs: l
     }
 
 
-def lay_out(model: PreTrainedModel, expanded: list[int], tokens, positions, placeholder: int) -> Prompt:
-    """With all visual tokens (1 + L, T, H)."""
-    ids = torch.tensor(expanded)
-    text = model.get_input_embeddings()(ids)
-    return fill(Prompt(text[None], positions, ids == placeholder, text[None, None][:0], int(positions.max()) + 1), tokens)
-
-
-def fill(prompt: Prompt, tokens) -> Prompt:
-    """The visual tokens (1 + L, T, H) in their places."""
-    embeds = prompt.embeds.clone()
-    deepstack = torch.zeros(len(tokens) - 1, *embeds.shape, dtype=embeds.dtype)
-    embeds[0, prompt.visual], deepstack[:, 0, prompt.visual] = tokens[0], tokens[1:]
-    return replace(prompt, embeds=embeds, deepstack=deepstack)
-
-
-def thin(prompt: Prompt, kept: list[bool], tokens) -> Prompt:
-    """Only the kept of the visual tokens, as `tokens`; every token keeps its place in time, row and column."""
-    stays = ~prompt.visual
-    stays[prompt.visual] = torch.tensor(kept)
-    return fill(part(prompt, stays), tokens)
-
-
-def behind_largest(prompt: Prompt) -> Prompt:
-    """
-    The text behind the visual tokens goes on behind the largest of their positions. So it did until transformers 5.3,
-    and does in transformers.js; since then time does not count. The two differ where a video is longer than wide.
-    """
-    end = int(prompt.visual.nonzero().max()) + 1
-    positions = prompt.positions.clone()
-    positions[:, end:] += positions[:, :end].max() + 1 - positions[0, end]
-    return replace(prompt, positions=positions, next_position=int(positions.max()) + 1)
-
-
-def part(prompt: Prompt, of) -> Prompt:
-    return Prompt(
-        prompt.embeds[:, of],
-        prompt.positions[:, of],
-        prompt.visual[of],
-        prompt.deepstack[:, :, of],
-        prompt.next_position,
-    )
-
-
-def forward(model: PreTrainedModel, prompt: Prompt, cache: DynamicCache | None = None) -> torch.Tensor:
-    """Logits (S, V)."""
-    stacked = {
-        "visual_pos_masks": prompt.visual[None],
-        "deepstack_visual_embeds": [features[0, prompt.visual] for features in prompt.deepstack],
-    }
-    out = model.model.language_model(
-        inputs_embeds=prompt.embeds,
-        position_ids=prompt.positions[:, None],
-        past_key_values=cache,
-        use_cache=cache is not None,
-        **(stacked if len(prompt.deepstack) else {}),
-    )
-    return model.lm_head(out.last_hidden_state)[0]
-
-
-def say(model: PreTrainedModel, ids: list[int], position: int) -> Prompt:
-    """Text whose first token stands at `position`."""
-    embeds = model.get_input_embeddings()(torch.tensor([ids]))
-    positions = torch.arange(position, position + len(ids)).expand(3, -1)
-    deepstack = torch.zeros(stacked_layers(model), *embeds.shape)
-    return Prompt(embeds, positions, torch.zeros(len(ids), dtype=torch.bool), deepstack, position + len(ids))
-
-
-def follow(prompt: Prompt, text: Prompt) -> Prompt:
-    return Prompt(
-        torch.cat([prompt.embeds, text.embeds], 1),
-        torch.cat([prompt.positions, text.positions], 1),
-        torch.cat([prompt.visual, text.visual]),
-        torch.cat([prompt.deepstack, text.deepstack], 2),
-        text.next_position,
-    )
-
-
-def greedy(model: PreTrainedModel, prompt: Prompt) -> list[int]:
-    """Step by step with a cache, to the end token or NEW_TOKENS."""
-    cache, ids = DynamicCache(config=model.config.text_config), []
-    step = prompt
-    while len(ids) < NEW_TOKENS and model.generation_config.eos_token_id not in ids:
-        ids.append(int(forward(model, step, cache)[-1].argmax()))
-        step = say(model, ids[-1:], step.next_position)
-    return ids
-
-
-def answer(model: PreTrainedModel, prompt: Prompt) -> dict:
-    """Last logits (V) of the prompt, the greedy answer, and how far its closest choice is above float32's noise."""
-    ids = greedy(model, prompt)
-    told = follow(prompt, say(model, ids[:-1], prompt.next_position))
-    logits = forward(model, told)[-len(ids) :]
-    assert logits.argmax(-1).tolist() == ids
-    true = replace(told, embeds=told.embeds.double(), deepstack=told.deepstack.double())
-    exact = forward(copy.deepcopy(model).double(), true)[-len(ids) :]
-    best, second = logits.topk(2).values.T
-    return {
-        "logits": logits[0],
-        "ids": ids,
-        "gap": float((best - second).min()),
-        "noise": float((logits - exact).abs().max()),
-    }
+def pixels_of(inputs: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    """(pairs · n, 3 · 2 · p · p) and the grid (1, 3)."""
+    if "pixel_values" in inputs:
+        return inputs["pixel_values"], inputs["image_grid_thw"]
+    return inputs["pixel_values_videos"], inputs["video_grid_thw"]
 
 
 def positions_of(model: PreTrainedModel, inputs: dict) -> torch.Tensor:
@@ -301,44 +188,49 @@ def see(family: Merger, folder: Path, medium: str) -> dict:
     return {"drawn": {f"frame-{i}": frame for i, frame in enumerate(frames)}, "facts": facts, "inputs": inputs}
 
 
-@torch.inference_mode()
-def reference(family: Merger, model: PreTrainedModel, folder: Path, medium: str) -> dict:
-    """All arrays and all of reference.json of a "video" or an "image", for a model whose settings are in `folder`."""
-    seen = see(family, folder, medium)
+def ways_of(model: PreTrainedModel, seen: dict, pairs: list[dict], zipped: list[dict]) -> dict[str, Prompt]:
+    """The prompt with all visual tokens and with VisionZip's."""
     inputs, facts = seen["inputs"], seen["facts"]
-    suffix, placeholder = ("_videos", "video") if medium == "video" else ("", "image")
-    pixel_values, grid = inputs[f"pixel_values{suffix}"], inputs[f"{placeholder}_grid_thw"]
-    placeholder = getattr(model.config, f"{placeholder}_token_id")
-    pairs = run_pairs(model, pixel_values, grid)
-    zipped = compress(family, pairs)
-    tokens = {
-        way: torch.cat([one["tokens"] for one in of], 1) for way, of in (("none", pairs), ("visionzip", zipped))
-    }
-    none = lay_out(model, facts["expandedIds"], tokens["none"], positions_of(model, inputs), placeholder)
+    tokens, left = (torch.cat([one["tokens"] for one in of], 1) for of in (pairs, zipped))
+    none = lay_out(model, facts["expandedIds"], tokens, positions_of(model, inputs), facts["placeholderId"])
     check_forward(model, inputs, none)
-    kept = [i in one["kept"] for one in zipped for i in range(len(pairs[0]["keys"]))]
-    ways = {"none": none, "visionzip": thin(none, kept, tokens["visionzip"])}
+    kept = [i in one["keptIndices"] for one in zipped for i in range(len(pairs[0]["keys"]))]
+    ways = {"none": none, "visionzip": thin(none, kept, left)}
     if not torch.equal(behind_largest(none).positions, none.positions):
         ways |= {f"{way}_behind_largest": behind_largest(prompt) for way, prompt in ways.items()}
-    answers = {way: answer(model, prompt) for way, prompt in ways.items()}
+    return ways
+
+
+def arrays_of(pixel_values, pairs: list[dict], zipped: list[dict]) -> dict:
     arrays = {
         "pixel_values": pixel_values,
         "keys": torch.stack([pair["keys"] for pair in pairs]),
         "scores": torch.stack([pair["scores"] for pair in pairs]),
     }
-    for name, held in (("all", tokens["none"]), ("visionzip", tokens["visionzip"])):
-        arrays |= {f"visual_{name}": held[0]} | ({f"deepstack_{name}": held[1:]} if len(held) > 1 else {})
+    for name, of in (("all", pairs), ("visionzip", zipped)):
+        visual, *deepstack = torch.cat([one["tokens"] for one in of], 1)
+        arrays[f"visual_{name}"] = visual
+        if deepstack:
+            arrays[f"deepstack_{name}"] = torch.stack(deepstack)
+    return arrays
+
+
+@torch.inference_mode()
+def reference(family: Merger, model: PreTrainedModel, folder: Path, medium: str) -> dict:
+    """All arrays and all of reference.json of a "video" or an "image", for a model whose settings are in `folder`."""
+    seen = see(family, folder, medium)
+    facts, pixel_values, grid = seen["facts"], *pixels_of(seen["inputs"])
+    facts["placeholderId"] = getattr(model.config, f"{medium}_token_id")
+    pairs = run_pairs(model, pixel_values, grid)
+    zipped = compress(family, pairs)
+    ways = ways_of(model, seen, pairs, zipped)
+    answers = {way: answer(model, prompt) for way, prompt in ways.items()}
+    arrays = arrays_of(pixel_values, pairs, zipped)
     arrays |= {f"logits_{way}": given.pop("logits") for way, given in answers.items()}
     facts = {"imageProcessor": Qwen2VLImageProcessorPil.__name__, "pairs": len(pairs), "grid": grid[0].tolist()} | facts
-    facts |= {"placeholderId": placeholder, "dominantIndices": [one["dominantIndices"] for one in zipped]}
-    facts |= {"contextualMembers": [one["contextualMembers"] for one in zipped]}
-    facts |= {"keptIndices": [one["kept"] for one in zipped]}
+    facts |= {key: [one[key] for one in zipped] for key in ("dominantIndices", "contextualMembers", "keptIndices")}
     facts |= {f"positions_{way}": prompt.positions.tolist() for way, prompt in ways.items()}
     facts |= {"nextPosition": {way: prompt.next_position for way, prompt in ways.items()}}
     facts |= {"margins": margins(family, model, pixel_values, grid, pairs, zipped), "answers": answers}
-    return {
-        "drawn": seen["drawn"],
-        "arrays": {name: array.numpy() for name, array in arrays.items()},
-        "facts": facts,
-        "ways": ways,
-    }
+    arrays = {name: array.numpy() for name, array in arrays.items()}
+    return {"drawn": seen["drawn"], "arrays": arrays, "facts": facts, "ways": ways}
