@@ -34,7 +34,7 @@ export async function readOutline({ dir, digest, dtype, manifest }: ModelDescrip
     createPictureCrops(pictureResolutions, preprocessor, folder.preprocessor.resample, newline !== undefined);
   return {
     outline: {
-      ...{ name, digest, dtype, defaults, chat },
+      ...{ name, digest, dtype, defaults, chat, generationDefaults: folder.generationDefaults },
       vision: {
         ...{ cls, keepsCls, compressible: keyWidth > 0, grid, P: grid.rows * grid.columns },
         ...(crops && { crops }),

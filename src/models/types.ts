@@ -133,6 +133,20 @@ export interface FrameDefaults {
   readonly framesPerSecond?: number;
 }
 
+/** How a model answers by its own generation_config.json. */
+export interface GenerationDefaults {
+  /** Whether it samples; else it takes the likeliest token. */
+  readonly samples: boolean;
+  /** Of sampling: what the file says, else what transformers takes. Without a top k all tokens count. */
+  readonly temperature: number;
+  readonly topK?: number;
+  readonly topP: number;
+  /** Above 1, tokens that were there before become less likely, whether it samples or not. 1 is none. */
+  readonly repetitionPenalty: number;
+  /** Tokens of an answer. */
+  readonly maxNewTokens?: number;
+}
+
 /** What is known of a model without its weights. */
 export interface ModelOutline {
   readonly name: string;
@@ -140,6 +154,7 @@ export interface ModelOutline {
   readonly digest: string;
   readonly dtype: string;
   readonly defaults: FrameDefaults & { readonly compression: TokenBudget };
+  readonly generationDefaults: GenerationDefaults;
   readonly vision: Omit<Vision, 'prepare' | 'encode' | 'project'>;
   readonly language: Pick<Language, 'contextLength'>;
   readonly chat: Chat;
