@@ -45,10 +45,14 @@ export const overTimeSchema = z.strictObject({
 });
 
 export const generationSchema = z.strictObject({
+  /** Where what is not given comes from; see `Generation` of the pipeline. Default greedy. */
+  defaults: z.enum(['greedy', 'model']).optional(),
   maxNewTokens: z.int().min(1).max(4096).optional(),
   temperature: z.number().min(0).max(10).optional(),
   topK: z.int().min(1).optional(),
   topP: z.number().gt(0).max(1).optional(),
+  /** Default the model's own. */
+  repetitionPenalty: z.number().positive().max(10).optional(),
   seed: z.int().min(0).optional(),
   stop: z.array(z.string().min(1)).max(16).optional(),
 });

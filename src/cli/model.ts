@@ -3,6 +3,7 @@ import { type DtypeWish, tellDtypes } from '../models/layout.js';
 import { limitOfLicense } from '../models/license.js';
 import { dtypesOf, type Manifest } from '../models/manifest.js';
 import type { PublishedModel } from '../models/published.js';
+import type { GenerationDefaults } from '../models/types.js';
 import { settings } from './connect.js';
 import { alone, dtypeOption, mib, tellRows } from './model-folder.js';
 import { addPull } from './model-pull.js';
@@ -95,11 +96,12 @@ function addInspect(model: Command): void {
 }
 
 async function runInspect(context: Context, dir: string): Promise<void> {
-  const { describeModel } = await import('../models/folder.js');
+  const { describeModel, readGenerationDefaults } = await import('../models/folder.js');
   const { measureModel } = await import('../models/inspect.js');
   const description = await describeModel(dir);
   const size = await measureModel(description.dir, description.manifest);
-  context.document({ ...description, size });
+  const generationDefaults = await readGenerationDefaults(description.dir);
+  context.document({ ...description, size, generationDefaults });
   if (context.json) return;
   const { manifest } = description;
   const { tower } = manifest;
@@ -112,6 +114,7 @@ async function runInspect(context: Context, dir: string): Promise<void> {
     ...pictureRow(manifest),
     ['a video', framesOf(manifest)],
     ['VisionZip', usedOf(manifest)],
+    ['answers', answersOf(generationDefaults)],
     ['decoder', `${decoder.layers} blocks, ${decoder.kvHeads} × ${decoder.headWidth} keys and values`],
     ['context', `${manifest.contextLength} tokens`],
     ['weights', `vision ${mib(weightBytes.vision)} MiB, language ${mib(weightBytes.language)} MiB`],
@@ -119,6 +122,16 @@ async function runInspect(context: Context, dir: string): Promise<void> {
     ['memory', `about ${mib(memoryBytes)} MiB`],
   ];
   process.stdout.write(`${manifest.name}\n${tellRows(rows)}`);
+}
+
+/** How it answers by default, and what of its own settings there is to ask for. */
+function answersOf({ samples, repetitionPenalty, maxNewTokens, ...own }: GenerationDefaults): string {
+  const { temperature, topK, topP } = own;
+  const sampling = samples
+    ? `; with \`--generation model\` at temperature ${temperature}, top k ${topK ?? 'all'}, top p ${topP}`
+    : '';
+  const length = maxNewTokens ? `; its own length is ${maxNewTokens} tokens` : '';
+  return `greedy${repetitionPenalty === 1 ? '' : `, repetition penalty ${repetitionPenalty}`}${sampling}${length}`;
 }
 
 function framesOf({ defaults: { frames, mostFrames = frames, framesPerSecond = 1 } }: Manifest): string {

@@ -20,7 +20,11 @@ export interface PublishedModel {
 }
 
 /** Where VisionZip works in a model. */
-export type Place = 'nowhere' | 'before the projector' | 'behind the pooler';
+export type Place =
+  | 'before the projector'
+  | 'behind the pooler'
+  | 'behind the connector'
+  | 'behind the merger';
 
 const SIGLIP_384 = 'SigLIP SO400M/14, 384 px';
 const SIGLIP_512 = 'SigLIP B/16, 512 px';
@@ -31,19 +35,19 @@ export const publishedModels: readonly PublishedModel[] = [
   {
     id: 'HuggingFaceTB/SmolVLM2-256M-Video-Instruct',
     ...{ family: 'smolvlm', parameters: 0.26e9, license: 'apache-2.0', tower: SIGLIP_512 },
-    visionZip: 'nowhere',
+    visionZip: 'behind the connector',
     downloads: { [MIX]: 208e6, q4f16: 189e6 },
   },
   {
     id: 'HuggingFaceTB/SmolVLM2-500M-Video-Instruct',
     ...{ family: 'smolvlm', parameters: 0.51e9, license: 'apache-2.0', tower: SIGLIP_512 },
-    visionZip: 'nowhere',
+    visionZip: 'behind the connector',
     downloads: { [MIX]: 395e6, q4f16: 358e6 },
   },
   {
     id: 'HuggingFaceTB/SmolVLM2-2.2B-Instruct',
     ...{ family: 'smolvlm', parameters: 2.2e9, license: 'apache-2.0', tower: SIGLIP_384 },
-    visionZip: 'nowhere',
+    visionZip: 'behind the connector',
     downloads: {},
   },
   {

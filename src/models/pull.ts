@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { InputError } from '../errors.js';
-import { readJson, readModelFolder } from './folder.js';
+import { findFamily } from './families/index.js';
+import { readJson, readModelFolder, readNativePreprocessor, readPreprocessor } from './folder.js';
 import { type HubAccess, type HubFile, listRepository } from './hub.js';
 import { type DtypeWish, NEWLINE_FILE } from './layout.js';
 import { contextLength, type PublishedConfig, publishedConfigSchema } from './published-config.js';
@@ -71,6 +72,8 @@ async function pullConfig(
 async function requireUsable(dir: string, config: PublishedConfig): Promise<void> {
   contextLength(config);
   await readModelFolder(dir);
+  const { native } = findFamily(config.model_type);
+  await (native ? readNativePreprocessor(dir) : readPreprocessor(dir));
 }
 
 async function pullAll(source: PullSource, files: readonly HubFile[], progress: Progress): Promise<number> {
