@@ -9,6 +9,7 @@ import { cli, documentOf } from './support/cli.js';
 const places: Record<(typeof families)[number]['order'], readonly Place[]> = {
   'compress-project': ['before the projector'],
   'project-pool-compress': ['behind the pooler'],
+  'project-compress': ['behind the connector', 'behind the merger'],
   project: ['nowhere'],
 };
 
