@@ -49,6 +49,8 @@ describe('the memory that a model will take, from its config.json and its files'
     const { cacheBytes, towerBytes } = estimateMemory(config, dtypes, files);
     expect(cacheBytes).toBe(2 * 2048 * 2 * 24 * 2 * 64 * 4);
     expect(towerBytes / 2 ** 30).toBeCloseTo(1.8, 1);
+    const converted = { vision_config: { architecture: 'fastvit_mci3' }, image_seq_length: 256 };
+    expect(estimateMemory(converted, dtypes, files).towerBytes).toBe(towerBytes);
   });
 
   it('is of LLaVA-1.5 where a file says nothing, and refuses no file', () => {
