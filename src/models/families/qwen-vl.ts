@@ -6,7 +6,8 @@ import { llava } from './llava.js';
  * patches. What VisionZip's authors published for such a model (their code for Qwen2.5-VL, May 2025) works behind the merger and
  * on pictures; here every pair of frames is treated so. Half of the tokens are kept by default, the smaller of the two budgets that
  * they give figures for: the merger compresses already, and what is left is less redundant (OCRBench 81.5 → 80.9 with 70 %, 70.5
- * with 50 %). The number of frames is the makers': two a second, 4 to 768 of them.
+ * with 50 %). The number of frames is the makers': two a second, 4 to 768 of them. Of the types the tower's stays float16: its
+ * published q4 leaves most products in float32, and is larger.
  */
 export const qwen2Vl: Family = {
   ...llava,
@@ -18,6 +19,7 @@ export const qwen2Vl: Family = {
   native: { gridInput: 'grid_thw', pixelsOf: 'frame' },
   rope: 'groups',
   keeps: 1 / 2,
+  mix: { vision: 'fp16', embed: 'fp16', decoder: 'q4' },
   defaultFrames: { frames: 4, mostFrames: 768, framesPerSecond: 2 },
 };
 
