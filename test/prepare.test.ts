@@ -30,6 +30,7 @@ import { measureModel } from '../src/models/inspect.js';
 import type { Dtype } from '../src/models/layout.js';
 import { listModels } from '../src/models/list.js';
 import { loadModel } from '../src/models/load.js';
+import { outlineModel } from '../src/models/outline.js';
 import { castEdges } from '../src/models/prepare/edges.js';
 import { prepareModel } from '../src/models/prepare/prepare.js';
 import type { PreparedFrame } from '../src/models/types.js';
@@ -319,6 +320,17 @@ describe('preparing a model', () => {
     writeFileSync(file('tokenizer_config.json'), older);
     await prepareModel(copy, { dtype: 'fp32' });
     await expect(describeModel(copy)).resolves.toMatchObject({ name: 'llava' });
+  });
+
+  it('asks a model that may think before it answers not to', async () => {
+    const copy = copyOf('llava_interleave');
+    const file = join(copy, 'chat_template.jinja');
+    const thinks =
+      '{%- if enable_thinking is defined and not enable_thinking %}<none>{%- else %}<think>{%- endif %}';
+    writeFileSync(file, readFileSync(file, 'utf8') + thinks);
+    await prepareModel(copy, { dtype: 'fp32' });
+    const { chat } = await outlineModel(copy);
+    expect(chat.render([{ type: 'text', text: 'What is this?' }])).toMatch(/<none>$/);
   });
 
   it("knows the model's own way of answering, and transformers' where it says nothing", async () => {

@@ -72,7 +72,9 @@ function render(
 ): string {
   const write = (content: unknown): string => {
     const messages = [{ role: 'user', content }];
-    return template.render({ messages, add_generation_prompt: true, bos_token: bosToken ?? '' });
+    // Templates of models that may think before they answer ask whether they shall: an answer here is a few words.
+    const settings = { add_generation_prompt: true, enable_thinking: false };
+    return template.render({ messages, ...settings, bos_token: bosToken ?? '' });
   };
   const text = write(parts);
   const images = parts.filter(({ type }) => type === 'image').length;

@@ -1,6 +1,9 @@
 import type { MultimodalRope, Positions } from '../models/types.js';
 import type { TokenBlock, VideoTokens } from './types.js';
 
+/** A time that is meant to fall on a position may miss it by rounding. */
+const ROUNDING = 1e-6;
+
 /**
  * Positions of a prompt's tokens in three axes (Qwen2-VL, arXiv 2409.12191, section 2.1). Words stand at the same number in
  * all of them. Blocks in a row, with no word between them, are one video: a visual token stands at its time, its row and its
@@ -44,7 +47,7 @@ export function placeTokens(
 
   function timeOf(span: TokenBlock['span'], from: TokenBlock['span']): number {
     if (time === 'none') return 0;
-    if (time === 'seconds') return Math.trunc((span.startSeconds - from.startSeconds) * perSecond);
+    if (time === 'seconds') return Math.floor((span.startSeconds - from.startSeconds) * perSecond + ROUNDING);
     return Math.floor(span.first / framesTogether) - Math.floor(from.first / framesTogether);
   }
 }
