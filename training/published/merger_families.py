@@ -14,10 +14,13 @@ import torch
 import vocabulary
 from architectures import draw_weights
 from families import TEMPLATES, write_json
-from mergers import drop_deepstack
+from mergers import drop_deepstack, is_naflex
 from tokenizers import Tokenizer
 from transformers import (
     GenerationConfig,
+    Lfm2VlConfig,
+    Lfm2VlForConditionalGeneration,
+    Lfm2VlProcessor,
     PreTrainedModel,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
@@ -34,6 +37,7 @@ from transformers import (
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 ADDED = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+NAFLEX_ADDED = ["<image>", "<|image_start|>", "<|image_end|>", "<|img_thumbnail|>"]
 HIDDEN = 32  # of the decoders; the towers have 24 or 16
 PATCH = 4  # the published have 14 or 16: pixels and the weights that read them would be most of a fixture
 ROPE_THETA = 100.0  # with so few frequencies, larger ones hardly tell rows from columns
@@ -104,6 +108,35 @@ def build_qwen3_vl(tokens: Tokenizer) -> PreTrainedModel:
     return Qwen3VLForConditionalGeneration(config)
 
 
+def build_lfm2_vl(tokens: Tokenizer) -> PreTrainedModel:
+    """Of the decoder's layers one looks back, the others are convolutions. The tower knows positions of a 4 × 4 square."""
+    text = decoder(tokens, []) | {
+        "model_type": "lfm2",
+        "hidden_size": 24,
+        "intermediate_size": 32,
+        "block_auto_adjust_ff_dim": False,
+        "num_hidden_layers": 3,
+        "layer_types": ["conv", "full_attention", "conv"],
+        "rope_parameters": {"rope_type": "default", "rope_theta": ROPE_THETA},
+        "tie_word_embeddings": False,
+    }
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = Lfm2VlConfig(
+        text_config=text,
+        vision_config={
+            "model_type": "siglip2_vision_model",
+            **sizes,
+            "patch_size": PATCH,
+            "num_patches": 16,
+            "vision_use_head": False,
+        },
+        image_token_id=tokens.token_to_id("<image>"),
+        projector_hidden_size=24,
+        tie_word_embeddings=False,
+    )
+    return Lfm2VlForConditionalGeneration(config)
+
+
 def patches(mean, std) -> dict:
     return {
         "patch_size": PATCH,
@@ -128,6 +161,21 @@ VIDEOS = {"size": {"shortest_edge": 256, "longest_edge": 7200}, **HALVES}  # pix
 CLIP_PATCHES = patches(OPENAI_CLIP_MEAN, OPENAI_CLIP_STD)
 
 
+NAFLEX = {
+    "do_image_splitting": True,
+    "do_pad": True,
+    "downsample_factor": 2,
+    "encoder_patch_size": PATCH,
+    "image_mean": [0.5] * 3,
+    "image_std": [0.5] * 3,
+    "max_image_tokens": 14,
+    "max_pixels_tolerance": 4.0,  # the picture is not cut into tiles, the frames would be
+    "max_tiles": 10,
+    "min_image_tokens": 4,
+    "min_tiles": 2,
+    "tile_size": 32,
+    "use_thumbnail": True,
+}
 NESTED = {
     "image_processor": IMAGES | SWITCHES | {"image_processor_type": "Qwen2VLImageProcessor"},
     "processor_class": "Qwen3VLProcessor",
@@ -142,10 +190,12 @@ class Merger:
     name: str
     build: Callable[[Tokenizer], PreTrainedModel]
     processor: type
-    video_processor: type
+    video_processor: type | None
     files: dict[str, dict]  # by name
     seed: int
     template: str
+    tokenizer: Callable[[], Tokenizer] = tokenizer
+    bos: str | None = None
     frames: int = 8
     dominant: int = 5  # of a pair's 12 tokens
     contextual: int = 3
@@ -220,13 +270,34 @@ MERGERS = {
             template="qwen3_vl",
             deepstack=False,
         ),
+        # LFM2-VL and LFM2.5-VL, which know no video: a frame is a picture that is not cut into tiles.
+        Merger(
+            "lfm2_vl",
+            build_lfm2_vl,
+            Lfm2VlProcessor,
+            None,
+            {
+                "preprocessor_config.json": NAFLEX
+                | SWITCHES
+                | {
+                    "resample": 2,
+                    "image_processor_type": "Lfm2VlImageProcessorFast",
+                    "processor_class": "Lfm2VlProcessor",
+                }
+            },
+            seed=0,
+            template="lfm2_vl",
+            tokenizer=lambda: vocabulary.lfm_tokenizer(NAFLEX_ADDED),
+            bos=vocabulary.LFM_START,
+            frames=3,
+        ),
     ]
 }
 
 
 @torch.no_grad()
 def new_model(family: Merger, seed: int | None = None) -> tuple[PreTrainedModel, Tokenizer]:
-    tokens = tokenizer()
+    tokens = family.tokenizer()
     model = family.build(tokens).float().eval()
     model.set_attn_implementation("eager")
     token = tokens.token_to_id
@@ -235,7 +306,7 @@ def new_model(family: Merger, seed: int | None = None) -> tuple[PreTrainedModel,
         family.seed if seed is None else seed,
         sorted(set(tokens.get_added_tokens_decoder()) - {token("<|im_end|>")}),
     )
-    for block in model.model.visual.blocks:
+    for block in () if is_naflex(model) else model.model.visual.blocks:
         block.attn.qkv.bias[: block.attn.dim] *= QUERY_BIAS
     if not family.deepstack:
         drop_deepstack(model)
@@ -252,7 +323,7 @@ def save(family: Merger, folder: Path, seed: int | None = None) -> PreTrainedMod
     tokens.save(str(folder / "tokenizer.json"))
     settings = {
         "tokenizer_class": "Qwen2Tokenizer",
-        "bos_token": None,
+        "bos_token": family.bos,
         "eos_token": "<|im_end|>",
         "pad_token": "<|endoftext|>",
         "model_max_length": 4096,

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from compression import visionzip
 from merger_families import Merger
-from mergers import stacked_layers
+from mergers import is_naflex, stacked_layers
 from PIL import Image
 from pictures import QUESTION as PICTURE_QUESTION
 from pictures import draw_picture
 from reference import NEW_TOKENS, QUESTION, draw_frames
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerFast, Qwen3VLProcessor
+from transformers import DynamicCache, Lfm2VlImageProcessor, PreTrainedModel, PreTrainedTokenizerFast, Qwen3VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.vision_utils import get_vision_window_index
 
@@ -26,8 +26,8 @@ TEMPORAL, MEMBERS = 2, 4  # frames of a pair, patches of a token
 @dataclass(frozen=True)
 class Prompt:
     """
-    embeds (1, S, H), positions (3, S), visual (S): which are visual tokens; deepstack (L, 1, S, H), L 0 without it;
-    the position of what comes after them.
+    embeds (1, S, H), positions (3, S) or in one axis (1, S), visual (S): which are visual tokens; deepstack (L, 1, S, H),
+    L 0 without it; the position of what comes after them.
     """
 
     embeds: torch.Tensor
@@ -40,6 +40,8 @@ class Prompt:
 def make_processor(family: Merger, folder: Path):
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     template = (folder / "chat_template.jinja").read_text()
+    if family.video_processor is None:
+        return family.processor(Lfm2VlImageProcessor.from_pretrained(folder), tokenizer, chat_template=template)
     images = Qwen2VLImageProcessorPil.from_pretrained(folder)
     videos = family.video_processor.from_pretrained(folder, cap_pixels_per_frame=False)
     return family.processor(images, tokenizer, videos, chat_template=template)
@@ -66,10 +68,15 @@ def unwrap(processor, text: str) -> str:
 
 
 def render(processor, medium: str, question: str, seen: list[Image.Image]) -> tuple[dict, dict]:
-    """The prompt, its ids with one id a placeholder, and expanded; the processor's tensors."""
-    content = [{"type": medium}, {"type": "text", "text": question}]
+    """The prompt, its ids with one id a placeholder, and expanded; the processor's tensors. Without video, pictures."""
+    knows_video = hasattr(processor, "video_processor")
+    media = [{"type": medium}] if knows_video else [{"type": "image"}] * len(seen)
+    content = [*media, {"type": "text", "text": question}]
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-    if medium == "image":
+    if not knows_video:
+        splits = medium == "image"
+        inputs = processor(text=text, images=seen, do_image_splitting=splits, return_tensors="pt")
+    elif medium == "image":
         inputs = processor(text=text, images=seen, return_tensors="pt")
     else:
         count = len(seen)
@@ -82,7 +89,7 @@ def render(processor, medium: str, question: str, seen: list[Image.Image]) -> tu
             do_sample_frames=False,
             return_tensors="pt",
         )
-    ids = processor.tokenizer(text)["input_ids"]
+    ids = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
     expanded = inputs["input_ids"][0].tolist()
     facts = {"question": question, "prompt": text, "promptIds": ids, "expandedIds": expanded}
     return facts | {"expandedPrompt": processor.tokenizer.decode(expanded)}, dict(inputs)
@@ -111,6 +118,8 @@ def run_tower(model: PreTrainedModel, pixel_values, grid) -> dict:
     One pair (n, 3 · 2 · p · p), grid (1, 3) -> by rows and columns: tokens (1 + L, T, H), behind the first DeepStack's;
     keys (T, d), scores (T).
     """
+    if is_naflex(model):
+        return run_naflex(model, pixel_values, grid)
     tower, seen = model.model.visual, []
     hook = tower.blocks[-1].attn.register_forward_hook(lambda *call: seen.append(call), with_kwargs=True)
     out = tower(pixel_values, grid_thw=grid)
@@ -124,6 +133,28 @@ def run_tower(model: PreTrainedModel, pixel_values, grid) -> dict:
         "keys": keys.unflatten(0, (-1, MEMBERS)).mean(1)[order],
         "scores": scores.unflatten(0, (-1, MEMBERS)).mean(1)[order],
     }
+
+
+def run_naflex(model: PreTrainedModel, pixel_values, grid) -> dict:
+    """The same of one frame (n, p · p · 3), whose patches stand row by row; a token is made of a square of them."""
+    tower, f, seen = model.model.vision_tower, model.config.downsample_factor, []
+    layer = tower.encoder.layers[-1].self_attn
+    hook = layer.k_proj.register_forward_hook(lambda _m, _i, out: seen.append(out[0]))
+    out = model.get_image_features(
+        pixel_values[None],
+        spatial_shapes=grid[:, 1:],
+        pixel_attention_mask=torch.ones(1, len(pixel_values), dtype=torch.long),
+        output_attentions=True,
+    )
+    hook.remove()
+    _, h, w = grid[0].tolist()
+
+    def squares(values):
+        return values.reshape(h // f, f, w // f, f, -1).mean((1, 3)).flatten(0, 1)
+
+    keys = seen[0].unflatten(1, (layer.num_heads, -1)).mean(1)
+    scores = squares(out.attentions[-1][0].mean((0, 1)))[:, 0]
+    return {"tokens": out.pooler_output[0][None], "keys": squares(keys), "scores": scores}
 
 
 def run_pairs(model: PreTrainedModel, pixel_values, grid) -> list[dict]:
@@ -185,10 +216,14 @@ def fill(prompt: Prompt, tokens) -> Prompt:
 
 
 def thin(prompt: Prompt, kept: list[bool], tokens) -> Prompt:
-    """Only the kept of the visual tokens, as `tokens`; every token keeps its place in time, row and column."""
+    """Only the kept of the visual tokens, as `tokens`; with three axes every token keeps its place in time, row and column."""
     stays = ~prompt.visual
     stays[prompt.visual] = torch.tensor(kept)
-    return fill(part(prompt, stays), tokens)
+    left = fill(part(prompt, stays), tokens)
+    if len(left.positions) == 3:
+        return left
+    S = len(left.visual)
+    return replace(left, positions=torch.arange(S)[None], next_position=S)
 
 
 def behind_largest(prompt: Prompt) -> Prompt:
@@ -220,7 +255,7 @@ def forward(model: PreTrainedModel, prompt: Prompt, cache: DynamicCache | None =
     }
     out = model.model.language_model(
         inputs_embeds=prompt.embeds,
-        position_ids=prompt.positions[:, None],
+        position_ids=prompt.positions[:, None] if len(prompt.positions) == 3 else prompt.positions,
         past_key_values=cache,
         use_cache=cache is not None,
         **(stacked if len(prompt.deepstack) else {}),
@@ -231,7 +266,7 @@ def forward(model: PreTrainedModel, prompt: Prompt, cache: DynamicCache | None =
 def say(model: PreTrainedModel, ids: list[int], position: int) -> Prompt:
     """Text whose first token stands at `position`."""
     embeds = model.get_input_embeddings()(torch.tensor([ids]))
-    positions = torch.arange(position, position + len(ids)).expand(3, -1)
+    positions = torch.arange(position, position + len(ids)).expand(1 if is_naflex(model) else 3, -1)
     deepstack = torch.zeros(stacked_layers(model), *embeds.shape)
     return Prompt(embeds, positions, torch.zeros(len(ids), dtype=torch.bool), deepstack, position + len(ids))
 
@@ -274,7 +309,9 @@ def answer(model: PreTrainedModel, prompt: Prompt) -> dict:
 
 
 def positions_of(model: PreTrainedModel, inputs: dict) -> torch.Tensor:
-    """(3, S)."""
+    """(3, S), or in one axis (1, S)."""
+    if is_naflex(model):
+        return torch.arange(inputs["input_ids"].shape[1])[None]
     names = ("input_ids", "mm_token_type_ids", "image_grid_thw", "video_grid_thw", "second_per_grid_ts")
     given = {name: inputs[name] for name in names if name in inputs}
     return model.model.get_rope_index(**given, attention_mask=inputs["attention_mask"])[0][:, 0]
@@ -295,10 +332,25 @@ def see(family: Merger, folder: Path, medium: str) -> dict:
         return {"drawn": {"picture": picture}, "facts": facts, "inputs": inputs}
     frames = draw_frames(family.frames)
     facts, inputs = render(processor, medium, QUESTION, frames)
+    drawn = {f"frame-{i}": frame for i, frame in enumerate(frames)}
+    if family.video_processor is None:
+        return {"drawn": drawn, "facts": facts, "inputs": inputs}
     rows = pair_up(processor.image_processor, frames, inputs["video_grid_thw"][0].tolist())
     facts["videoProcessorMaxDifference"] = float((rows - inputs["pixel_values_videos"]).abs().max())
     inputs["pixel_values_videos"] = rows
-    return {"drawn": {f"frame-{i}": frame for i, frame in enumerate(frames)}, "facts": facts, "inputs": inputs}
+    return {"drawn": drawn, "facts": facts, "inputs": inputs}
+
+
+def patches_of(model: PreTrainedModel, inputs: dict, medium: str) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """The patches of all pairs, of a video's frames where they go one by one; their grid (1, 3); the placeholder's id."""
+    if is_naflex(model):
+        shapes = inputs["spatial_shapes"]
+        assert (shapes == shapes[0]).all()
+        grid = torch.cat([torch.tensor([len(shapes)]), shapes[0]])[None]
+        return inputs["pixel_values"][inputs["pixel_attention_mask"].bool()], grid, model.config.image_token_id
+    suffix, placeholder = ("_videos", "video") if medium == "video" else ("", "image")
+    grid = inputs[f"{placeholder}_grid_thw"]
+    return inputs[f"pixel_values{suffix}"], grid, getattr(model.config, f"{placeholder}_token_id")
 
 
 @torch.inference_mode()
@@ -306,9 +358,7 @@ def reference(family: Merger, model: PreTrainedModel, folder: Path, medium: str)
     """All arrays and all of reference.json of a "video" or an "image", for a model whose settings are in `folder`."""
     seen = see(family, folder, medium)
     inputs, facts = seen["inputs"], seen["facts"]
-    suffix, placeholder = ("_videos", "video") if medium == "video" else ("", "image")
-    pixel_values, grid = inputs[f"pixel_values{suffix}"], inputs[f"{placeholder}_grid_thw"]
-    placeholder = getattr(model.config, f"{placeholder}_token_id")
+    pixel_values, grid, placeholder = patches_of(model, inputs, medium)
     pairs = run_pairs(model, pixel_values, grid)
     zipped = compress(family, pairs)
     tokens = {
@@ -329,7 +379,8 @@ def reference(family: Merger, model: PreTrainedModel, folder: Path, medium: str)
     for name, held in (("all", tokens["none"]), ("visionzip", tokens["visionzip"])):
         arrays |= {f"visual_{name}": held[0]} | ({f"deepstack_{name}": held[1:]} if len(held) > 1 else {})
     arrays |= {f"logits_{way}": given.pop("logits") for way, given in answers.items()}
-    facts = {"imageProcessor": Qwen2VLImageProcessorPil.__name__, "pairs": len(pairs), "grid": grid[0].tolist()} | facts
+    image_processor = Lfm2VlImageProcessor if is_naflex(model) else Qwen2VLImageProcessorPil
+    facts = {"imageProcessor": image_processor.__name__, "pairs": len(pairs), "grid": grid[0].tolist()} | facts
     facts |= {"placeholderId": placeholder, "dominantIndices": [one["dominantIndices"] for one in zipped]}
     facts |= {"contextualMembers": [one["contextualMembers"] for one in zipped]}
     facts |= {"keptIndices": [one["kept"] for one in zipped]}

@@ -1,4 +1,5 @@
-"""Exports a model whose tower ends in a patch merger, Qwen2-VL and those after it, into the layout of the hub.
+"""Exports a model whose tower ends in a patch merger, Qwen2-VL and those after it, into the layout of the hub; also LFM2-VL,
+whose graphs are in naflex.py.
 
     python training/published/mergers.py --model HUB_ID_OR_FOLDER --out DIR [--dtype fp32 q4 …] [--no-deepstack]
 
@@ -20,6 +21,7 @@ import inspect
 from functools import partial
 from pathlib import Path
 
+import naflex
 import torch
 from dtypes import DTYPES
 from layout import causal_bias, copy_settings, write_embed_tokens, write_graph, write_graphs
@@ -191,9 +193,14 @@ class SectionedRotary(nn.Module):
         return angles.cos(), angles.sin()
 
 
+def is_naflex(model: PreTrainedModel) -> bool:
+    """LFM2-VL, whose frames go one by one, and whose positions have one axis."""
+    return model.config.model_type == "lfm2_vl"
+
+
 def stacked_layers(model: PreTrainedModel) -> int:
     """How many of the decoder's first layers get features of the tower added behind them."""
-    return len(getattr(model.model.visual, "deepstack_visual_indexes", []))
+    return 0 if is_naflex(model) else len(getattr(model.model.visual, "deepstack_visual_indexes", []))
 
 
 def drop_deepstack(model: PreTrainedModel) -> None:
@@ -226,7 +233,12 @@ class MergerDecoderGraph(nn.Module):
         return self.lm_head(self.text.norm(x)), *present
 
 
-VISION = {"qwen2_vl": MergerVisionGraph, "qwen2_5_vl": WindowedVisionGraph, "qwen3_vl": StackedVisionGraph}
+VISION = {
+    "qwen2_vl": MergerVisionGraph,
+    "qwen2_5_vl": WindowedVisionGraph,
+    "qwen3_vl": StackedVisionGraph,
+    "lfm2_vl": naflex.NaflexVisionGraph,
+}
 
 
 def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
@@ -274,6 +286,10 @@ WRITERS = {
     "embed_tokens": write_embed_tokens,
     "decoder_model_merged": write_decoder,
 }
+NAFLEX_WRITERS = WRITERS | {
+    "vision_encoder": naflex.write_vision_encoder,
+    "decoder_model_merged": naflex.write_decoder,
+}
 
 
 def export(source: str, out: Path, dtypes: list[str], deepstack: bool = True) -> PreTrainedModel:
@@ -283,7 +299,8 @@ def export(source: str, out: Path, dtypes: list[str], deepstack: bool = True) ->
         drop_deepstack(model)
     out.mkdir(parents=True, exist_ok=True)
     copy_settings(source, out)
-    write_graphs({name: partial(write, model) for name, write in WRITERS.items()}, out / "onnx", dtypes)
+    writers = NAFLEX_WRITERS if is_naflex(model) else WRITERS
+    write_graphs({name: partial(write, model) for name, write in writers.items()}, out / "onnx", dtypes)
     return model
 
 
