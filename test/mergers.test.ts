@@ -30,7 +30,7 @@ import {
  * |a − b| / (1 + |b|).
  */
 
-const families = ['qwen2_vl', 'qwen2_5_vl', 'qwen3_vl', 'qwen3_vl_plain', 'lfm2_vl'];
+const families = ['qwen2_vl', 'qwen2_5_vl', 'qwen3_vl', 'qwen3_vl_plain', 'qwen3_5', 'lfm2_vl'];
 /**
  * Where a video's last time is the largest of its positions, words go on behind it, as the paper says and transformers did up to
  * version 4; version 5 goes on behind the largest row or column. Of such a video this is what is held against.

@@ -16,7 +16,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { describeModel, readPreprocessor } from '../src/models/folder.js';
+import {
+  describeModel,
+  readGenerationDefaults,
+  readModelFolder,
+  readPreprocessor,
+} from '../src/models/folder.js';
 import { elementTypes, Graph, intAttribute, intsAttribute, valueInfo } from '../src/models/graph/graph.js';
 import { GraphProtoSchema, ModelProtoSchema } from '../src/models/graph/onnx_pb.js';
 import { readGraph } from '../src/models/graph/read.js';
@@ -314,6 +319,28 @@ describe('preparing a model', () => {
     writeFileSync(file('tokenizer_config.json'), older);
     await prepareModel(copy, { dtype: 'fp32' });
     await expect(describeModel(copy)).resolves.toMatchObject({ name: 'llava' });
+  });
+
+  it("knows the model's own way of answering, and transformers' where it says nothing", async () => {
+    const copy = copyOf('llava');
+    const file = join(copy, 'generation_config.json');
+    const none = { samples: false, temperature: 1, topK: 50, topP: 1, repetitionPenalty: 1 };
+    expect(await readGenerationDefaults(copy)).toEqual(none);
+    const write = (config: object) =>
+      writeFileSync(file, JSON.stringify({ eos_token_id: [2, 7], ...config }));
+    // As Qwen3-VL has it.
+    write({ do_sample: true, temperature: 0.7, top_k: 20, top_p: 0.8, repetition_penalty: 1.05 });
+    const own = { samples: true, temperature: 0.7, topK: 20, topP: 0.8, repetitionPenalty: 1.05 };
+    expect(await readModelFolder(copy)).toMatchObject({ generationDefaults: own, eosTokenIds: [2, 7] });
+    write({ do_sample: true, temperature: 0, top_k: 0, max_new_tokens: 512 });
+    const { topK: _, ...others } = none;
+    expect(await readGenerationDefaults(copy)).toEqual({ ...others, temperature: 0, maxNewTokens: 512 });
+    write({ repetition_penalty: 0 });
+    await expect(readModelFolder(copy)).rejects.toThrow(
+      /generation_config.json is not as expected: `repetition_penalty`: /,
+    );
+    rmSync(file);
+    expect(await readGenerationDefaults(copy)).toEqual(none);
   });
 
   it('takes `<image>` for the image token where config.json names none', async () => {

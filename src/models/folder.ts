@@ -20,12 +20,14 @@ import {
   preprocessorConfigSchema,
   videoSamplingSchema,
 } from './preprocessor-config.js';
+import type { GenerationDefaults } from './types.js';
 
 export const manifestFile = 'visionzip.json';
 
-const textFiles = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
+/** Beside the graphs every model has these. */
+export const textFiles: readonly string[] = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
 /** Each may be missing where others say the same. */
-const optionalFiles = [
+export const optionalFiles: readonly string[] = [
   'generation_config.json',
   'preprocessor_config.json',
   'processor_config.json',
@@ -90,6 +92,24 @@ const configSchema = z
 const eosSchema = z.object({
   eos_token_id: z.union([z.int().transform((id) => [id]), z.array(z.int())]).nullish(),
 });
+/** Where it says nothing, transformers' own defaults; a temperature or a top k of 0 is how some write that they do not sample so. */
+const generationSchema = z
+  .object({
+    do_sample: z.boolean().nullish(),
+    temperature: z.number().min(0).nullish(),
+    top_k: z.int().min(0).nullish(),
+    top_p: z.number().min(0).max(1).nullish(),
+    repetition_penalty: z.number().positive().nullish(),
+    max_new_tokens: z.int().positive().nullish(),
+  })
+  .transform(({ do_sample, temperature, top_k, top_p, repetition_penalty, max_new_tokens }) => ({
+    samples: do_sample === true && temperature !== 0,
+    temperature: temperature ?? 1,
+    ...(top_k !== 0 && { topK: top_k ?? 50 }),
+    topP: top_p ?? 1,
+    repetitionPenalty: repetition_penalty ?? 1,
+    ...(max_new_tokens && { maxNewTokens: max_new_tokens }),
+  }));
 /** A token as its text, or as an object that holds it. */
 const tokenSchema = z.union([
   z.string(),
@@ -123,6 +143,7 @@ export async function readModelFolder(dir: string) {
     config,
     imageToken: { id: imageToken.id, content: imageToken.content },
     eosTokenIds: await readEosTokenIds(dir, tokenizerConfig.eos_token, tokenizer.added_tokens),
+    generationDefaults: await readGenerationDefaults(dir),
     tokenizer,
     tokenizerConfig,
     chatTemplate: await readChatTemplate(dir, tokenizerConfig.chat_template),
@@ -214,6 +235,11 @@ async function readEosTokenIds(
   throw new InputError(
     `${dir} must say in generation_config.json or tokenizer_config.json which token ends an answer`,
   );
+}
+
+/** How the model answers by its own generation_config.json; by transformers' defaults where it has none. */
+export async function readGenerationDefaults(dir: string): Promise<GenerationDefaults> {
+  return (await readOptional(dir, 'generation_config.json', generationSchema)) ?? generationSchema.parse({});
 }
 
 /** In a file of its own, in JSON, or in the tokenizer's configuration: newer and older publications differ. */

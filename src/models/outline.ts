@@ -41,7 +41,7 @@ export async function readOutline({ dir, digest, dtype, manifest }: ModelDescrip
   const { preprocessor, ...pictures } = await readPreprocessing(dir, manifest, newline !== undefined);
   return {
     outline: {
-      ...{ name, digest, dtype, defaults, chat },
+      ...{ name, digest, dtype, defaults, chat, generationDefaults: folder.generationDefaults },
       vision: {
         ...{ cls, keepsCls, compressible: keyWidth > 0, grid, P: grid.rows * grid.columns },
         inRasterOrder: order === 'project-compress',

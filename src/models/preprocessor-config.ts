@@ -30,10 +30,10 @@ export type Normalisation = z.infer<typeof normalisationSchema>;
  * rest is passed over, since published files carry much else.
  */
 export const preprocessorConfigSchema = z.looseObject({
-  ...normalisationSchema.shape,
   image_processor_type: z.string().default('CLIPImageProcessor'),
   do_resize: z.boolean().default(true),
   size: sizeSchema,
+  ...normalisationSchema.shape,
   /** Default: whether there is a `crop_size`. */
   do_center_crop: z.boolean().nullish(),
   crop_size: z.union([edge, z.object({ height: edge, width: edge })]).nullish(),

@@ -194,6 +194,20 @@ export interface FrameDefaults {
   readonly framesPerSecond?: number;
 }
 
+/** How a model answers by its own generation_config.json. */
+export interface GenerationDefaults {
+  /** Whether it samples; else it takes the likeliest token. */
+  readonly samples: boolean;
+  /** Of sampling: what the file says, else what transformers takes. Without a top k all tokens count. */
+  readonly temperature: number;
+  readonly topK?: number;
+  readonly topP: number;
+  /** Above 1, tokens that were there before become less likely, whether it samples or not. 1 is none. */
+  readonly repetitionPenalty: number;
+  /** Tokens of an answer. */
+  readonly maxNewTokens?: number;
+}
+
 /** What is known of a model without its weights. */
 export interface ModelOutline {
   readonly name: string;
@@ -205,6 +219,7 @@ export interface ModelOutline {
     /** Of a frame's tokens, what is kept where their number depends on the video. */
     readonly share?: number;
   };
+  readonly generationDefaults: GenerationDefaults;
   readonly vision: Omit<Vision, 'prepare' | 'show' | 'encode' | 'project'>;
   readonly language: Pick<Language, 'contextLength'>;
   readonly chat: Chat;

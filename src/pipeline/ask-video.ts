@@ -19,7 +19,7 @@ export interface AskOptions {
   readonly signal?: AbortSignal;
 }
 
-type AskModel = Pick<Model, 'language' | 'chat'>;
+type AskModel = Pick<Model, 'language' | 'chat' | 'generationDefaults'>;
 
 /** Lays the video out and prefills it, up to where the questions begin. */
 export async function openPrompt(model: AskModel, tokens: VideoTokens): Promise<PrefilledVideo> {
@@ -40,8 +40,8 @@ export async function* askVideo(
 ): AsyncGenerator<AnswerEvent> {
   for (const [question, text] of questions.entries()) {
     options.signal?.throwIfAborted();
-    const { suffix } = layOut(model, tokens, text);
-    for await (const event of generate(model, { question: text, suffix }, cache, options)) {
+    const prompt = layOut(model, tokens, text);
+    for await (const event of generate(model, { question: text, ...prompt }, cache, options)) {
       yield { ...event, question };
     }
   }

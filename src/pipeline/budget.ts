@@ -118,7 +118,7 @@ function describe(
     frames,
     crops: request.crops ?? 1,
     tokensPerFrame: perFrame,
-    ...(framesTogether > 1 && { framesTogether }),
+    framesTogether,
     budget,
     tokensPerFrameBefore: request.costOf(frames).P,
     contextLength: request.contextLength,

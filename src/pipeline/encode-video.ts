@@ -34,22 +34,23 @@ export async function encodeVideo(
   const { tokensBefore, durationSeconds, isStill, inCrops, cropGrid, grid } = allowance;
   const { framesTogether = 1 } = model.vision.native ?? {};
   const decoded = batches(decodeFrames(video, indices, options), framesTogether);
-  const dropped: Frame[] = [];
+  const dropped: SampledFrame[] = [];
   const drop = (frame: Frame) => {
-    dropped.push(withoutPicture(frame));
+    dropped.push({ index: frame.index, ptsSeconds: frame.ptsSeconds, tokens: 0 });
     onDuplicate?.(frame);
   };
   const groups = overTime.duplicates === 'drop' ? dropDuplicates(decoded, drop) : decoded;
   const pairs = encodeFrames(model, groups, { clock, signal, inCrops, isStill, grid });
   const together = budget && !inCrops && looksAcross(overTime) ? compressedTogether : 1;
   const blocks: TokenBlock[] = [];
-  const companions: Frame[] = [];
+  const companions: SampledFrame[] = [];
   for await (const group of inGroups(pairs, together, onFrame !== undefined)) {
     const made = await makeTokensTogether(model, group, budget, overTime, clock);
     blocks.push(...made);
     for (const [i, { frame, companions: others = [], crop }] of group.entries()) {
       if (crop === undefined) await onFrame?.(frame, made[i]!);
-      companions.push(...others);
+      for (const { index, ptsSeconds } of others)
+        companions.push({ index, ptsSeconds, tokens: 0, takenWith: frame.index });
       for (const other of others) onDuplicate?.(other);
     }
   }
@@ -88,12 +89,9 @@ function withoutPicture(frame: Frame): Frame {
 /** A block stands for the frames behind it that were left out, or of which no token was kept. */
 function stretchSpans(
   all: readonly TokenBlock[],
-  dropped: readonly Pick<Frame, 'index' | 'ptsSeconds'>[],
+  others: readonly SampledFrame[],
 ): Pick<VideoTokens, 'blocks' | 'frames'> {
-  const frames: SampledFrame[] = [
-    ...groupByFrame(all).map(describe),
-    ...dropped.map(({ index, ptsSeconds }) => ({ index, ptsSeconds, tokens: 0 })),
-  ];
+  const frames: SampledFrame[] = [...groupByFrame(all).map(describe), ...others];
   frames.sort((a, b) => a.index - b.index);
   const blocks = all.filter(({ T }) => T > 0);
   const stretched = blocks.map((block, i) => {

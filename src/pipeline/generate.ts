@@ -1,4 +1,5 @@
 import type { KvCache, Model } from '../models/types.js';
+import { settleGeneration } from './generation.js';
 import { placeTokens } from './positions.js';
 import { createSampler } from './sampler.js';
 import type { Answer, Generation, VideoTokens } from './types.js';
@@ -12,6 +13,7 @@ type Decoder = {
 type Generator = {
   readonly language: Pick<Model['language'], 'embed' | 'forward' | 'eosTokenIds'>;
   readonly chat: Pick<Model['chat'], 'detokenize'>;
+  readonly generationDefaults: Model['generationDefaults'];
 };
 
 /**
@@ -42,6 +44,8 @@ export async function prefillVideo(
 /** A question as it stands behind the video: `suffix` is the rest of its prompt. */
 export interface AskedQuestion {
   readonly question: string;
+  /** What the prompt begins with, for `repetitionPenalty`; default nothing. */
+  readonly prefix?: readonly number[];
   readonly suffix: readonly number[];
 }
 
@@ -62,12 +66,12 @@ export interface GenerateOptions {
  * reason.
  */
 export async function* generate(
-  { language, chat }: Generator,
-  { question, suffix }: AskedQuestion,
+  { language, chat, generationDefaults }: Generator,
+  { question, prefix = [], suffix }: AskedQuestion,
   video: KvCache,
   { generation, signal }: GenerateOptions,
 ): AsyncGenerator<GenerateEvent> {
-  const pick = createSampler(generation);
+  const pick = createSampler(settleGeneration(generation, generationDefaults), [...prefix, ...suffix]);
   const maxNewTokens = generation.maxNewTokens ?? defaultMaxNewTokens;
   const text = new AnswerText(chat, generation.stop ?? []);
   const started = performance.now();

@@ -111,6 +111,8 @@ export interface SampledFrame {
    * both together.
    */
   readonly tokens: number;
+  /** The frame, by its position, with which the tower took it together, and which has the tokens of both. */
+  readonly takenWith?: number;
   /** Of these, how many stand for patches that were merged. */
   readonly merged?: number;
   /** Of these, how many stand for later frames, too. */
@@ -180,9 +182,15 @@ export interface Allowance {
 /** `auto`: what fits, VisionZip's split. `none`: every patch token. Or a budget a frame. */
 export type Compression = 'auto' | 'none' | TokenBudget;
 
-/** How the answer is generated. Greedy unless `temperature` is above 0. */
+/** How the answer is generated. Greedy unless `temperature` is above 0, or `defaults` are those of a model that samples. */
 export interface Generation {
-  /** Upper bound of the answer in tokens; default 64. */
+  /**
+   * Where what is not given here comes from.
+   * - `greedy` (default): the likeliest token, so that the same question gets the same answer.
+   * - `model`: temperature, top k and top p of the model's own generation_config.json, as transformers takes them.
+   */
+  readonly defaults?: 'greedy' | 'model';
+  /** Upper bound of the answer in tokens; default 64, whatever the model's own: the plan keeps room for it. */
   readonly maxNewTokens?: number;
   /** 0 (default) is greedy. */
   readonly temperature?: number;
@@ -190,6 +198,11 @@ export interface Generation {
   readonly topK?: number;
   /** Keep the likeliest tokens that reach this share; default 1. */
   readonly topP?: number;
+  /**
+   * Above 1, tokens of the prompt and of the answer so far become less likely; 1 is none. Default the model's own, greedy or
+   * not: greedy answers are where models repeat themselves without it.
+   */
+  readonly repetitionPenalty?: number;
   /** Makes sampling repeatable. */
   readonly seed?: number;
   /** Generation ends before any of these strings. */
@@ -205,8 +218,8 @@ export interface Plan {
   readonly crops: number;
   /** Of a frame, or of frames that the tower takes together; on average over the frames, at most: see `OverTime`. */
   readonly tokensPerFrame: number;
-  /** Frames that the tower takes together; default 1. */
-  readonly framesTogether?: number;
+  /** Frames that the tower takes together: 2 of a video in Qwen2-VL, else 1. */
+  readonly framesTogether: number;
   /** Of each crop. Null when nothing is compressed. */
   readonly budget: TokenBudget | null;
   /** Tokens a frame without compression (the family's own input). */

@@ -16,13 +16,17 @@ import numpy as np
 import onnxruntime as ort
 import torch
 import transformers
+from dtypes import remove_scratch, write_dtype
 from make_fixtures import OUT, check, check_size, run, session, write_reference
 from merger_families import MERGERS, Merger, new_model, save
-from merger_reference import Prompt, forward, part, reference, run_tower, say
-from mergers import VISION, export, is_naflex
+from merger_graphs import is_naflex
+from merger_prompt import Prompt, forward, part, say
+from merger_reference import reference, run_tower
+from mergers import VISION, WRITERS, export
 from reference import is_clear
 
 MEDIA = {"reference": "video", "picture": "image"}  # by folder
+VARIANTS = {"qwen2_vl": ("fp16",)}  # all graphs in further dtypes
 
 
 def vision(graph: ort.InferenceSession, grid_name: str, pixel_values: np.ndarray, grid: list[int]) -> np.ndarray:
@@ -36,7 +40,7 @@ def vision(graph: ort.InferenceSession, grid_name: str, pixel_values: np.ndarray
 
 
 def feed(grid_name: str, rows: np.ndarray, h: int, w: int, padding: int = 0) -> dict[str, np.ndarray]:
-    """One pair, or a picture of LFM2-VL's with so many rows of padding."""
+    """One pair, or one of LFM2-VL's pictures with so many rows of padding."""
     if grid_name != "spatial_shapes":
         return {"pixel_values": rows, grid_name: np.array([[1, h, w]])}
     mask = np.arange(h * w + padding)[None] < h * w
@@ -59,7 +63,7 @@ def step(graph: ort.InferenceSession, prompt: Prompt, cache: dict, end: int) -> 
     feed = {
         "inputs_embeds": prompt.embeds.numpy(),
         "attention_mask": np.ones((1, end), np.int64),
-        "position_ids": (prompt.positions[:, None] if len(prompt.positions) == 3 else prompt.positions).numpy(),
+        "position_ids": prompt.position_ids.numpy(),
         **({"deepstack_embeds": prompt.deepstack.numpy()} if len(prompt.deepstack) else {}),
         **cache,
     }
@@ -121,10 +125,27 @@ def check_graphs(model, made: dict, folder: Path) -> None:
         assert answer == expected, f"{way}: {answer} {expected}"
 
 
+def add_variants(family: Merger, made: dict, grid_name: str, folder: Path) -> None:
+    """Files in further dtypes, and how far they are from float32."""
+    arrays, prompt = made["arrays"], made["ways"]["none"]
+    for dtype in VARIANTS.get(family.name, ()):
+        for name in WRITERS:
+            write_dtype(folder / f"onnx/{name}.onnx", folder / "onnx", dtype)
+        encoder, decoder = session(folder, "vision_encoder", dtype), session(folder, "decoder_model_merged", dtype)
+        features = vision(encoder, grid_name, arrays["pixel_values"], made["facts"]["grid"])[0]
+        logits = read_in_parts(decoder, prompt, [])[0][-1]
+        errors = np.abs(features - arrays["visual_all"]).max(), np.abs(logits - arrays["logits_none"]).max()
+        assert np.isfinite(errors).all()
+        print(f"  {dtype}: image features {errors[0]:.1e}, last logits {errors[1]:.1e}")
+    remove_scratch(folder / "onnx")
+
+
 def make_medium(family: Merger, model, source: Path, out: Path, name: str) -> None:
     made = reference(family, model, source, MEDIA[name])
     assert is_clear(family, made["facts"]), f"a choice is too close to a tie: {made['facts']['margins']}"
     check_graphs(model, made, out)
+    if name == "reference":
+        add_variants(family, made, VISION[model.config.model_type].grid, out)
     about = {"frames": len(made["drawn"]), "order": family.order}
     write_reference(family, made, made["drawn"], about, out / name)
 

@@ -1,19 +1,18 @@
 """Exports a model whose tower ends in a patch merger, Qwen2-VL and those after it, into the layout of the hub; also LFM2-VL,
-whose graphs are in naflex.py.
+whose inputs naflex.py names.
 
     python training/published/mergers.py --model HUB_ID_OR_FOLDER --out DIR [--dtype fp32 q4 …] [--no-deepstack]
 
-onnx/vision_encoder   pixel_values (n, 3 · 2 · p · p), a pair of frames or a picture doubled, and its grid (1, 3), which is
-                      (1, h, w) -> image_features (n / 4, H)
+onnx/vision_encoder   pixel_values (n, 3 · 2 · p · p), a pair of frames or a picture doubled, and its grid (1, 3): 1, h
+                      and w in patches -> image_features (n / 4, H)
 onnx/embed_tokens     input_ids -> inputs_embeds
 onnx/decoder_model_merged
                       inputs_embeds, attention_mask, position_ids (3, B, S), past_key_values.{i}.key|value -> logits of
                       all positions, present.{i}.key|value
 
+A layer without softmax (Qwen3.5) has past_conv.{i} and past_recurrent.{i}, zeros before the first token, and present_….
 With DeepStack (Qwen3-VL), also vision_encoder -> deepstack_features (L, n / 4, H), and decoder_model_merged:
 deepstack_embeds (L, B, S, H), zeros where there is text. --no-deepstack leaves it out, as the hub's exports do.
-
-The towers' steps are in our words: transformers cuts its sequences by numbers that it reads out of tensors.
 """
 
 import argparse
@@ -21,227 +20,37 @@ import inspect
 from functools import partial
 from pathlib import Path
 
+import delta_net
 import naflex
 import torch
 from dtypes import DTYPES
-from layout import causal_bias, copy_settings, write_embed_tokens, write_graph, write_graphs
+from layout import copy_settings, write_embed_tokens, write_graph, write_graphs
+from merger_graphs import (
+    MergerDecoderGraph,
+    MergerVisionGraph,
+    StackedVisionGraph,
+    WindowedVisionGraph,
+    drop_deepstack,
+    has_delta_net,
+    is_naflex,
+    stacked_layers,
+)
 from torch import nn
-from transformers import AutoModelForImageTextToText, DynamicCache, PreTrainedModel
-
-MERGE = 2  # patches a side of what becomes one token; the same in every published model
-
-
-def divide(x, by):
-    return torch.div(x, by, rounding_mode="floor")
-
-
-def places(grid_thw):
-    """(1, 3) -> rows and columns (n) of the patches, as the rows of pixel_values are ordered: 4 of a token at a time."""
-    h, w = grid_thw[0, 1], grid_thw[0, 2]
-    i = torch.arange(h * w)
-    token, inside = divide(i, MERGE**2), i % MERGE**2
-    tokens_wide = divide(w, MERGE)
-    row = divide(token, tokens_wide) * MERGE + divide(inside, MERGE)
-    return row, token % tokens_wide * MERGE + inside % MERGE
-
-
-class PatchRotary(nn.Module):
-    """Rows and columns (n) -> cos and sin (n, 1, d)."""
-
-    def __init__(self, inv_freq: torch.Tensor):
-        super().__init__()
-        self.register_buffer("inv_freq", inv_freq)
-
-    def forward(self, row, column):
-        angles = (torch.stack([row, column], 1)[:, :, None].float() * self.inv_freq).flatten(1).repeat(1, 2)
-        return angles.cos()[:, None], angles.sin()[:, None]
-
-
-def rotate(x, cos, sin):
-    """x (…, d)."""
-    first, second = x.chunk(2, -1)
-    return x * cos + torch.cat([-second, first], -1) * sin
-
-
-def attend(attention: nn.Module, x, angles, bias=None):
-    """x (n, D), bias (n, n) -> (n, D)."""
-    n = x.shape[0]
-    q, k, v = attention.qkv(x).reshape(n, 3, attention.num_heads, attention.head_dim).permute(1, 0, 2, 3).unbind(0)
-    q, k, v = (t.transpose(0, 1)[None] for t in (rotate(q, *angles), rotate(k, *angles), v))  # (1, heads, n, d)
-    scores = q @ k.transpose(2, 3) * attention.scaling
-    if bias is not None:
-        scores = scores + bias
-    mixed = scores.softmax(-1) @ v
-    return attention.proj(mixed.transpose(1, 2).reshape(n, attention.dim))
-
-
-class MergerVisionGraph(nn.Module):
-    """Qwen2-VL: pixel_values (n, 3 · 2 · p · p), grid_thw (1, 3) -> image_features (n / 4, H)."""
-
-    grid = "grid_thw"
-    outputs = ("image_features",)
-
-    def __init__(self, model: PreTrainedModel):
-        super().__init__()
-        self.tower = model.model.visual
-        self.rotary_emb = PatchRotary(self.tower.rotary_pos_emb.inv_freq)
-
-    def forward(self, pixel_values, grid_thw):
-        x = self.tower.patch_embed(pixel_values)
-        angles = self.rotary_emb(*places(grid_thw))
-        for block in self.tower.blocks:
-            x = self.run(block, x, angles)
-        return self.tower.merger(x)
-
-    @staticmethod
-    def run(block: nn.Module, x, angles, bias=None):
-        x = x + attend(block.attn, block.norm1(x), angles, bias)
-        return x + block.mlp(block.norm2(x))
-
-
-class WindowedVisionGraph(MergerVisionGraph):
-    """
-    Qwen2.5-VL: pixel_values (n, 3 · 2 · p · p), image_grid_thw (1, 3) -> image_features (n / 4, H). The tokens stand
-    window after window inside, and most blocks look at their own window only.
-    """
-
-    grid = "image_grid_thw"
-
-    def __init__(self, model: PreTrainedModel):
-        super().__init__(model)
-        self.side = self.tower.window_size // MERGE // self.tower.patch_size  # tokens
-
-    def forward(self, pixel_values, image_grid_thw):
-        order, window = self.windows(image_grid_thw)
-        x = self.permute(self.tower.patch_embed(pixel_values), order)
-        angles = self.rotary_emb(*(self.permute(place[:, None], order)[:, 0] for place in places(image_grid_thw)))
-        bias = (window[:, None] != window[None]).to(x.dtype) * torch.finfo(x.dtype).min
-        for i, block in enumerate(self.tower.blocks):
-            x = self.run(block, x, angles, None if i in self.tower.fullatt_block_indexes else bias)
-        return self.tower.merger(x)[order.argsort()]
-
-    def windows(self, grid_thw):
-        """The tokens (n / 4) window by window, and the window of each patch (n) then."""
-        h, w = divide(grid_thw[0, 1], MERGE), divide(grid_thw[0, 2], MERGE)
-        i = torch.arange(h * w)
-        row, column = divide(i, w), i % w
-        windows_wide = divide(w + self.side - 1, self.side)
-        window = divide(row, self.side) * windows_wide + divide(column, self.side)
-        order = ((window * self.side + row % self.side) * self.side + column % self.side).argsort()
-        return order, window[order][:, None].expand(-1, MERGE**2).flatten()
-
-    @staticmethod
-    def permute(x, order):
-        """x (n, D), 4 rows a token."""
-        return x.unflatten(0, (-1, MERGE**2))[order].flatten(0, 1)
-
-
-class StackedVisionGraph(MergerVisionGraph):
-    """
-    Qwen3-VL: pixel_values (n, 3 · 2 · p · p), image_grid_thw (1, 3) -> image_features (n / 4, H) and, with DeepStack,
-    deepstack_features (L, n / 4, H). Learned positions of a square are spread over the grid.
-    """
-
-    grid = "image_grid_thw"
-
-    def __init__(self, model: PreTrainedModel):
-        super().__init__(model)
-        self.stacked = getattr(self.tower, "deepstack_visual_indexes", [])
-        if self.stacked:
-            self.outputs = ("image_features", "deepstack_features")
-
-    def forward(self, pixel_values, image_grid_thw):
-        row, column = places(image_grid_thw)
-        x = self.tower.patch_embed(pixel_values) + self.positions(row, column, image_grid_thw)
-        angles, features = self.rotary_emb(row, column), []
-        for i, block in enumerate(self.tower.blocks):
-            x = self.run(block, x, angles)
-            if i in self.stacked:
-                features.append(self.tower.deepstack_merger_list[self.stacked.index(i)](x))
-        merged = self.tower.merger(x)
-        return (merged, torch.stack(features)) if features else merged
-
-    def positions(self, row, column, grid_thw):
-        """(n, D): bilinear; the corners of the grid have those of the square."""
-        side = self.tower.num_grid_per_side
-        ends = [self.between(of, size, side) for of, size in ((row, grid_thw[0, 1]), (column, grid_thw[0, 2]))]
-        corners = [(y * side + x, sy * sx) for y, sy in ends[0] for x, sx in ends[1]]
-        return sum(self.tower.pos_embed(i) * share[:, None] for i, share in corners)
-
-    @staticmethod
-    def between(i, size, side: int):
-        """The two places of the square that `i` (n) of `size` lies between, and the share of each (n)."""
-        place = i.float() * (side - 1) / (size - 1).clamp(min=1)
-        low = place.floor()
-        return (low.long(), 1 - place + low), ((low.long() + 1).clamp(max=side - 1), place - low)
-
-
-class SectionedRotary(nn.Module):
-    """position_ids (3, B, S) -> cos and sin (B, S, d): every frequency turns by one of the three."""
-
-    def __init__(self, rotary: nn.Module):
-        super().__init__()
-        self.register_buffer("inv_freq", rotary.inv_freq)
-        # transformers' own choice, told by giving it the numbers of the three.
-        three = torch.arange(3.0)[:, None, None, None].expand(3, 1, 1, len(rotary.inv_freq)).clone()
-        chosen = rotary.recomposition_frequencies(three)[0, 0, : len(rotary.inv_freq)]
-        self.register_buffer("axis", chosen.long())
-
-    def forward(self, position_ids):
-        turned = position_ids.permute(1, 2, 0).index_select(2, self.axis)  # (B, S, d / 2)
-        angles = (turned.float() * self.inv_freq).repeat(1, 1, 2)
-        return angles.cos(), angles.sin()
-
-
-def is_naflex(model: PreTrainedModel) -> bool:
-    """LFM2-VL, whose frames go one by one, and whose positions have one axis."""
-    return model.config.model_type == "lfm2_vl"
-
-
-def stacked_layers(model: PreTrainedModel) -> int:
-    """How many of the decoder's first layers get features of the tower added behind them."""
-    return 0 if is_naflex(model) else len(getattr(model.model.visual, "deepstack_visual_indexes", []))
-
-
-def drop_deepstack(model: PreTrainedModel) -> None:
-    """Its config keeps the indexes, as those of such exports on the hub do."""
-    model.model.visual.deepstack_visual_indexes = []
-
-
-class MergerDecoderGraph(nn.Module):
-    """
-    Prefill and decode steps in one graph; position_ids (3, B, S) are time, row and column. With DeepStack,
-    deepstack_embeds (L, B, S, H), zeros where there is text, goes before the cache.
-    """
-
-    def __init__(self, model: PreTrainedModel):
-        super().__init__()
-        self.text, self.lm_head = model.model.language_model, model.lm_head
-        self.rotary_emb = SectionedRotary(self.text.rotary_emb)
-        self.stacked = stacked_layers(model)
-
-    def forward(self, inputs_embeds, attention_mask, position_ids, *rest):
-        features, past = (rest[0], rest[1:]) if self.stacked else ((), rest)
-        bias, angles = causal_bias(inputs_embeds, attention_mask), self.rotary_emb(position_ids)
-        cache = DynamicCache(list(zip(past[::2], past[1::2])))
-        x = inputs_embeds
-        for i, layer in enumerate(self.text.layers):
-            x = layer(x, attention_mask=bias, position_embeddings=angles, past_key_values=cache)
-            if i < self.stacked:
-                x = x + features[i]
-        present = [t for layer in cache.layers for t in (layer.keys, layer.values)]
-        return self.lm_head(self.text.norm(x)), *present
-
+from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 VISION = {
     "qwen2_vl": MergerVisionGraph,
     "qwen2_5_vl": WindowedVisionGraph,
     "qwen3_vl": StackedVisionGraph,
+    "qwen3_5": StackedVisionGraph,
     "lfm2_vl": naflex.NaflexVisionGraph,
 }
 
 
 def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
+    if is_naflex(model):
+        naflex.write_vision_encoder(model, path)
+        return
     c, h, w = model.config.vision_config, 4, 6
     graph = VISION[model.config.model_type](model)
     row = c.in_channels * c.temporal_patch_size * c.patch_size**2
@@ -251,44 +60,62 @@ def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
     write_graph(graph, path, inputs, list(graph.outputs), axes)
 
 
-def write_decoder(model: PreTrainedModel, path: Path) -> None:
+def states_of(layer: nn.Module) -> dict[str, tuple[int, ...]]:
+    """What a layer without softmax keeps, whatever the length: shapes by name."""
+    if has_delta_net(layer):
+        return delta_net.state_shapes(layer.linear_attn)
+    return naflex.state_shapes(layer.conv) if hasattr(layer, "conv") else {}
+
+
+def cache_inputs(model: PreTrainedModel, batch: int, past: int) -> tuple[dict, dict]:
+    """Tensors by their names, and the names of the sizes that may change."""
     c = model.config.get_text_config()
     head_dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
-    S, past = 3, 4
-    cache = {
-        f"past_key_values.{i}.{part}": torch.randn(2, c.num_key_value_heads, past, head_dim)
-        for i in range(c.num_hidden_layers)
-        for part in ("key", "value")
-    }
-    L = stacked_layers(model)
+    tensors, axes = {}, {}
+    for i, layer in enumerate(model.model.language_model.layers):
+        states = states_of(layer)
+        if states:
+            shapes = {f"past_{part}.{i}": of for part, of in states.items()}
+            axes |= {name: {0: "batch_size"} for name in shapes}
+        else:
+            shapes = {
+                f"past_key_values.{i}.{part}": (c.num_key_value_heads, past, head_dim) for part in ("key", "value")
+            }
+            axes |= {name: {0: "batch_size", 2: "past_sequence_length"} for name in shapes}
+        tensors |= {name: torch.randn(batch, *shape) for name, shape in shapes.items()}
+    return tensors, axes
+
+
+def write_decoder(model: PreTrainedModel, path: Path) -> None:
+    H, L, B, S, past = model.config.get_text_config().hidden_size, stacked_layers(model), 2, 3, 4
+    cache, cache_axes = cache_inputs(model, B, past)
+    positions = torch.arange(past, past + S).expand((B, S) if is_naflex(model) else (3, B, S))
     inputs = {
-        "inputs_embeds": torch.randn(2, S, c.hidden_size),
-        "attention_mask": torch.ones(2, past + S).long(),
-        "position_ids": torch.arange(past, past + S).expand(3, 2, S),
-        **({"deepstack_embeds": torch.randn(L, 2, S, c.hidden_size)} if L else {}),
+        "inputs_embeds": torch.randn(B, S, H),
+        "attention_mask": torch.ones(B, past + S).long(),
+        "position_ids": positions,
+        **({"deepstack_embeds": torch.randn(L, B, S, H)} if L else {}),
         **cache,
     }
-    present = [name.replace("past_key_values", "present") for name in cache]
+    present = {name: name.replace("past_key_values", "present").replace("past_", "present_") for name in cache}
     axes = {
         "inputs_embeds": {0: "batch_size", 1: "sequence_length"},
         "attention_mask": {0: "batch_size", 1: "total_sequence_length"},
-        "position_ids": {1: "batch_size", 2: "sequence_length"},
+        "position_ids": {positions.dim() - 2: "batch_size", positions.dim() - 1: "sequence_length"},
         **({"deepstack_embeds": {1: "batch_size", 2: "sequence_length"}} if L else {}),
         "logits": {0: "batch_size", 1: "sequence_length"},
-        **{name: {0: "batch_size", 2: "past_sequence_length"} for name in cache},
-        **{name: {0: "batch_size", 2: "total_sequence_length"} for name in present},
+        **cache_axes,
     }
-    write_graph(MergerDecoderGraph(model), path, inputs, ["logits", *present], axes)
+    for name, of in cache_axes.items():
+        axes[present[name]] = of | ({2: "total_sequence_length"} if 2 in of else {})
+    graph = naflex.HybridDecoderGraph if is_naflex(model) else MergerDecoderGraph
+    write_graph(graph(model), path, inputs, ["logits", *present.values()], axes)
 
 
 WRITERS = {
     "vision_encoder": write_vision_encoder,
     "embed_tokens": write_embed_tokens,
     "decoder_model_merged": write_decoder,
-}
-NAFLEX_WRITERS = WRITERS | {
-    "vision_encoder": naflex.write_vision_encoder,
-    "decoder_model_merged": naflex.write_decoder,
 }
 
 
@@ -299,8 +126,7 @@ def export(source: str, out: Path, dtypes: list[str], deepstack: bool = True) ->
         drop_deepstack(model)
     out.mkdir(parents=True, exist_ok=True)
     copy_settings(source, out)
-    writers = NAFLEX_WRITERS if is_naflex(model) else WRITERS
-    write_graphs({name: partial(write, model) for name, write in writers.items()}, out / "onnx", dtypes)
+    write_graphs({name: partial(write, model) for name, write in WRITERS.items()}, out / "onnx", dtypes)
     return model
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from layout import causal_bias, write_graph
+from merger_graphs import LayerCache
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -55,17 +56,6 @@ class NaflexVisionGraph(nn.Module):
         return share / share.sum(1, keepdim=True)
 
 
-class Grown:
-    """Keys and values of one layer, and those that it adds: what its attention knows of a cache."""
-
-    def __init__(self, *past):
-        self.both = past
-
-    def update(self, keys, values, _layer: int):
-        self.both = tuple(torch.cat(pair, 2) for pair in zip(self.both, (keys, values)))
-        return self.both
-
-
 class HybridDecoderGraph(nn.Module):
     """Prefill and decode steps in one graph. A convolution remembers the last `kernel` of its inputs."""
 
@@ -79,9 +69,9 @@ class HybridDecoderGraph(nn.Module):
         for layer in self.text.layers:
             given = layer.operator_norm(x)
             if layer.is_attention_layer:
-                cache = Grown(next(rest), next(rest))
+                cache = LayerCache(next(rest), next(rest))
                 mixed, _ = layer.self_attn(given, angles, bias, cache)
-                present += cache.both
+                present += cache.key, cache.value
             else:
                 mixed, state = self.convolve(layer.conv, given, next(rest))
                 present.append(state)
@@ -98,6 +88,11 @@ class HybridDecoderGraph(nn.Module):
         return conv.out_proj((behind * mixed).transpose(1, 2)), seen[:, :, -conv.conv_kernel_size :]
 
 
+def state_shapes(conv: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Of one sequence: the last inputs of the convolution."""
+    return {"conv": (len(conv.conv.weight), conv.conv_kernel_size)}
+
+
 def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
     c, h, w = model.config.vision_config, 4, 6
     inputs = {
@@ -108,32 +103,3 @@ def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
     axes = {name: {0: "batch_size", 1: "num_patches"} for name in ("pixel_values", "pixel_attention_mask")}
     axes |= {"spatial_shapes": {0: "batch_size"}, "image_features": {0: "batch_size", 1: "num_tokens"}}
     write_graph(NaflexVisionGraph(model), path, inputs, ["image_features"], axes)
-
-
-def write_decoder(model: PreTrainedModel, path: Path) -> None:
-    c, S, past = model.config.text_config, 3, 4
-    cache = {}
-    for i, kind in enumerate(c.layer_types):
-        if kind == "conv":
-            cache[f"past_conv.{i}"] = torch.randn(2, c.hidden_size, c.conv_L_cache)
-            continue
-        shape = (2, c.num_key_value_heads, past, c.hidden_size // c.num_attention_heads)
-        cache |= {f"past_key_values.{i}.{part}": torch.randn(shape) for part in ("key", "value")}
-    inputs = {
-        "inputs_embeds": torch.randn(2, S, c.hidden_size),
-        "attention_mask": torch.ones(2, past + S).long(),
-        "position_ids": torch.arange(past, past + S).expand(2, S),
-        **cache,
-    }
-    axes = {
-        "inputs_embeds": {0: "batch_size", 1: "sequence_length"},
-        "attention_mask": {0: "batch_size", 1: "total_sequence_length"},
-        "position_ids": {0: "batch_size", 1: "sequence_length"},
-        "logits": {0: "batch_size", 1: "sequence_length"},
-    }
-    present = [name.replace("past_key_values", "present").replace("past_", "present_") for name in cache]
-    for before, after in zip(cache, present):
-        grows = "conv" not in before
-        axes[before] = {0: "batch_size", **({2: "past_sequence_length"} if grows else {})}
-        axes[after] = {0: "batch_size", **({2: "total_sequence_length"} if grows else {})}
-    write_graph(HybridDecoderGraph(model), path, inputs, ["logits", *present], axes)
