@@ -4,7 +4,7 @@ import { llava } from './llava.js';
 /**
  * LFM2-VL and LFM2.5-VL (arXiv 2511.23404): a SigLIP 2 tower that takes pictures in their own proportions, and a connector that
  * makes one token of 2 × 2 patches. So VisionZip works behind it, which is ours and not the paper's: half of the tokens are kept by
- * default, as behind other mergers, see `qwen2Vl`. The makers trained on pictures alone: a frame is one, and is not cut into tiles.
+ * default, as behind other mergers, see `qwen2Vl`. It knows no video: a frame is a picture that is not cut into tiles.
  */
 export const lfm2Vl: Family = {
   ...llava,
