@@ -35,7 +35,7 @@ describe('the memory that a model will take, from its config.json and its files'
     const layer = bytes({ num_hidden_layers: 1 });
     expect(bytes({})).toBe(8 * layer);
     expect(bytes({ full_attention_interval: 4 })).toBe(2 * layer);
-    const layer_types = ['linear_attention', 'linear_attention', 'full_attention', 'sliding_attention'];
+    const layer_types = ['linear_attention', 'conv', 'full_attention', 'sliding_attention'];
     expect(bytes({ layer_types })).toBe(2 * layer);
     expect(bytes({ num_key_value_heads: 1 })).toBe(4 * layer);
   });
@@ -49,6 +49,8 @@ describe('the memory that a model will take, from its config.json and its files'
     const { cacheBytes, towerBytes } = estimateMemory(config, dtypes, files);
     expect(cacheBytes).toBe(2 * 2048 * 2 * 24 * 2 * 64 * 4);
     expect(towerBytes / 2 ** 30).toBeCloseTo(1.8, 1);
+    const converted = { vision_config: { architecture: 'fastvit_mci3' }, image_seq_length: 256 };
+    expect(estimateMemory(converted, dtypes, files).towerBytes).toBe(towerBytes);
   });
 
   it('is of LLaVA-1.5 where a file says nothing, and refuses no file', () => {

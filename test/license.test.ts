@@ -18,11 +18,19 @@ describe('the licence of a repository', () => {
 
   it('is warned of where it is not one of those that allow what is usual', () => {
     const warn = (name: string) => warnOfLicense({ name });
-    for (const open of ['apache-2.0', 'mit', 'bsd-3-clause', 'cc-by-4.0', 'cc-by-sa-4.0', 'gpl-3.0'])
+    for (const open of [
+      'apache-2.0',
+      'mit',
+      'bsd-3-clause',
+      'cc-by-4.0',
+      'cc-by-sa-4.0',
+      'gpl-3.0',
+      'mit, apache-2.0',
+    ])
       expect(warn(open), open).toBeNull();
     for (const closed of [
       ...['cc-by-nc-4.0', 'cc-by-nc-sa-4.0', 'apple-amlr', 'qwen-research', 'tongyi-qianwen-research'],
-      'some-non-commercial-license',
+      ...['some-non-commercial-license', 'mit, cc-by-nc-4.0'],
     ])
       expect(warn(closed), closed).toMatch(/forbids commercial use or allows research alone: read it before/);
     for (const own of ['gemma', 'llama3.2', 'lfm1.0'])

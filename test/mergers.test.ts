@@ -1,5 +1,15 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import {
+  env,
+  Lfm2VlForConditionalGeneration,
+  ones_like,
+  Qwen2_5_VLForConditionalGeneration,
+  Qwen2VLForConditionalGeneration,
+  Qwen3_5ForConditionalGeneration,
+  Qwen3VLForConditionalGeneration,
+  Tensor,
+} from '@huggingface/transformers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { loadModel } from '../src/models/load.js';
@@ -30,7 +40,7 @@ import {
  * |a − b| / (1 + |b|).
  */
 
-const families = ['qwen2_vl', 'qwen2_5_vl', 'qwen3_vl', 'qwen3_vl_plain', 'qwen3_5', 'lfm2_vl'];
+const families = ['qwen2_vl', 'qwen2_5_vl', 'qwen3_vl', 'qwen3_vl_plain', 'qwen3_5', 'lfm2_vl'] as const;
 /**
  * Where a video's last time is the largest of its positions, words go on behind it, as the paper says and transformers did up to
  * version 4; version 5 goes on behind the largest row or column. Of such a video this is what is held against.
@@ -58,6 +68,19 @@ const referenceSchema = z.object({
 });
 type Side = 'none' | 'visionzip';
 
+env.allowRemoteModels = false;
+env.localModelPath = fixtures;
+env.useFSCache = false;
+/** Classes of transformers.js, the second judge: of pictures, all tokens. It knows no DeepStack. */
+const classes = {
+  qwen2_vl: Qwen2VLForConditionalGeneration,
+  qwen2_5_vl: Qwen2_5_VLForConditionalGeneration,
+  qwen3_vl: undefined,
+  qwen3_vl_plain: Qwen3VLForConditionalGeneration,
+  qwen3_5: Qwen3_5ForConditionalGeneration,
+  lfm2_vl: Lfm2VlForConditionalGeneration,
+};
+
 describe.each(families)('%s', (family) => {
   let dir: string;
   let model: Model;
@@ -72,6 +95,35 @@ describe.each(families)('%s', (family) => {
   afterAll(async () => {
     await model?.release();
     rmSync(dir, { recursive: true, force: true });
+  });
+
+  const Class = classes[family];
+  it.skipIf(!Class)('answers a picture as transformers.js does', async () => {
+    const folder = join(fixtures, family, 'picture');
+    const reference = referenceSchema.parse(JSON.parse(readFileSync(join(folder, 'reference.json'), 'utf8')));
+    const theirs = await Class!.from_pretrained(family, {
+      ...{ dtype: 'fp32', device: 'cpu' },
+      session_options: { intraOpNumThreads: 1 },
+    });
+    const ids = reference.expandedIds;
+    const int64 = (values: readonly number[]) =>
+      new Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);
+    const input_ids = int64(ids);
+    const pixels = readFloats(join(folder, 'pixel_values.f32'));
+    const [patches] = reference.arrays.pixel_values as [number, number];
+    const isGrid = family !== 'lfm2_vl';
+    const mask = int64(new Array<number>(patches).fill(1));
+    const [, ...shape] = reference.grid;
+    const output = await theirs.generate({
+      ...{ input_ids, attention_mask: ones_like(input_ids) },
+      pixel_values: new Tensor('float32', pixels, [...(isGrid ? [] : [1]), patches, pixels.length / patches]),
+      ...(isGrid && { image_grid_thw: int64(reference.grid) }),
+      ...(!isGrid && { pixel_attention_mask: mask, spatial_shapes: int64(shape) }),
+      ...{ max_new_tokens: 32, do_sample: false },
+    });
+    await theirs.dispose();
+    const said = (output as Tensor).tolist()[0].slice(ids.length).map(Number);
+    expect(said).toEqual(reference.answers.none.ids);
   });
 
   describe.each(['reference', 'picture'])('%s', (name) => {

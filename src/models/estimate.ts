@@ -39,6 +39,8 @@ const configSchema = decoderSchema.extend({
     .nullish()
     .catch(null),
   mm_vision_tower: z.string().nullish().catch(null),
+  /** Tokens of a picture. */
+  image_seq_length: count,
 });
 type Config = z.output<typeof configSchema>;
 
@@ -47,9 +49,10 @@ const LLAMA = { layers: 32, width: 4096, heads: 32, contextLength: 2048 };
 /** Of a tower that takes pictures of any size: patches of a usual frame, and its width. */
 const USUAL_PATCHES = 1024;
 const USUAL_WIDTH = 1152;
-/** Of a convolutional tower, as measured on FastVLM's, whose pictures have this edge. */
+/** Of a convolutional tower, as measured on FastVLM's: its pictures have this edge, and a token for each 64 × 64 pixels. */
 const BYTES_A_PIXEL = 460;
 const CONVOLUTIONAL_EDGE = 1024;
+const CONVOLUTIONAL_STRIDE = 64;
 
 /**
  * From config.json and the sizes of the files that were chosen: the weights, the cache of a usual prompt, and what the tower
@@ -89,13 +92,19 @@ function attendingLayers({
   return full_attention_interval ? Math.floor(layers / full_attention_interval) : layers;
 }
 
-function towerBytesOf({ vision_config, mm_vision_tower }: Partial<Config>): number {
+function towerBytesOf({ vision_config, mm_vision_tower, image_seq_length }: Partial<Config>): number {
   const tower = mm_vision_tower ?? vision_config?.architecture ?? '';
   if (/mobileclip|fastvit/.test(tower)) {
-    const edge = Number(/_(\d{3,4})$/.exec(tower)?.[1] ?? CONVOLUTIONAL_EDGE);
-    return framesAtOnce * edge ** 2 * BYTES_A_PIXEL;
+    return framesAtOnce * pixelsOf(tower, image_seq_length) * BYTES_A_PIXEL;
   }
   const { image_size, patch_size, hidden_size } = vision_config ?? {};
   const patches = image_size && patch_size ? Math.floor(image_size / patch_size) ** 2 : USUAL_PATCHES;
   return attentionBytes(patches, hidden_size ?? USUAL_WIDTH);
+}
+
+/** Of a picture in a convolutional tower, by the name of the tower or by its tokens. */
+function pixelsOf(tower: string, tokens: number | null | undefined): number {
+  const [, edge] = /_(\d{3,4})$/.exec(tower) ?? [];
+  if (edge) return Number(edge) ** 2;
+  return tokens ? tokens * CONVOLUTIONAL_STRIDE ** 2 : CONVOLUTIONAL_EDGE ** 2;
 }

@@ -73,50 +73,64 @@ export interface WantedGraphs {
  * decoder is the first of q4, int8, q4f16 … that is there, and the other parts are of the nearest type, unless a more precise
  * one is smaller. Throws an InputError that says what was looked for and what is there.
  */
-export function chooseGraphs(
-  paths: readonly string[],
-  { wish, mix = {}, bytesOf }: WantedGraphs,
-  model: string,
-): Graphs {
-  const there = new Set(paths);
-  const wished: Partial<PartDtypes> = typeof wish === 'object' ? wish : { decoder: wish };
-  const find = (part: Part, types: readonly Dtype[]): Found | undefined =>
-    types.flatMap((dtype) => {
-      const file = SUFFIXES[dtype]
-        .map((suffix) => `onnx/${FILES[part]}${suffix}.onnx`)
-        .find((path) => there.has(path));
-      return file ? [{ dtype, file }] : [];
-    })[0];
-  const candidates = (part: Part, near: Dtype | undefined): readonly Dtype[] => {
-    const own = wished[part];
-    if (own) return [own];
-    const first = wish === undefined || typeof wish === 'object' ? mix[part] : undefined;
-    return [...(first ? [first] : []), ...(near ? byNearness(near) : dtypes)];
-  };
-  /** Exporters leave in float32 what they cannot make smaller, often the embedding, whatever type they call the file by. */
-  const smaller = (part: Part, than: Found | undefined) => {
-    if (!than || !bytesOf || wish !== undefined || mix[part]) return than;
-    const size = ({ file }: Found) =>
-      [file, ...weightsOf(paths, [file])].reduce((sum, path) => sum + bytesOf(path), 0);
-    const better = BY_SIZE.slice(BY_SIZE.indexOf(than.dtype) + 1).reverse();
-    return better.flatMap((dtype) => find(part, [dtype]) ?? []).find((one) => size(one) < size(than)) ?? than;
-  };
-  const decoder = find('decoder', candidates('decoder', undefined));
+export function chooseGraphs(paths: readonly string[], wanted: WantedGraphs, model: string): Graphs {
+  const choose = (part: Part, near: Dtype | undefined) =>
+    preferSmaller(paths, part, wanted, find(paths, part, candidates(part, wanted, near)));
+  const decoder = find(paths, 'decoder', candidates('decoder', wanted, undefined));
   const chosen = {
-    vision: smaller('vision', find('vision', candidates('vision', decoder?.dtype))),
-    embed: smaller('embed', find('embed', candidates('embed', decoder?.dtype))),
+    vision: choose('vision', decoder?.dtype),
+    embed: choose('embed', decoder?.dtype),
     decoder,
   };
-  for (const part of parts) if (!chosen[part]) throw missing(paths, part, wished[part], model);
+  for (const part of parts) if (!chosen[part]) throw missing(paths, part, wishOf(part, wanted), model);
   const of = <T>(pick: (one: Found) => T) =>
     Object.fromEntries(parts.map((part) => [part, pick(chosen[part]!)])) as Record<Part, T>;
   const graphs = of(({ file }) => file);
   const files = Object.values(graphs);
-  return {
-    dtypes: of(({ dtype }) => dtype),
-    graphs,
-    files: [...files, ...weightsOf(paths, files)],
-  };
+  return { dtypes: of(({ dtype }) => dtype), graphs, files: [...files, ...weightsOf(paths, files)] };
+}
+
+/** A part in the first of some types that it is there in. */
+function find(paths: readonly string[], part: Part, types: readonly Dtype[]): Found | undefined {
+  const there = new Set(paths);
+  const found = types.flatMap((dtype) => {
+    const names = SUFFIXES[dtype].map((suffix) => `onnx/${FILES[part]}${suffix}.onnx`);
+    return names.filter((path) => there.has(path)).map((file) => ({ dtype, file }));
+  });
+  return found[0];
+}
+
+/** Types that a part may be of, the best first. */
+function candidates(part: Part, wanted: WantedGraphs, near: Dtype | undefined): readonly Dtype[] {
+  const own = wishOf(part, wanted);
+  if (own) return [own];
+  const { wish, mix = {} } = wanted;
+  const first = wish === undefined || typeof wish === 'object' ? mix[part] : undefined;
+  return [...(first ? [first] : []), ...(near ? byNearness(near) : dtypes)];
+}
+
+/** A wish for one type is a wish for the decoder's. */
+function wishOf(part: Part, { wish }: WantedGraphs): Dtype | undefined {
+  if (typeof wish === 'object') return wish[part];
+  return part === 'decoder' ? wish : undefined;
+}
+
+/**
+ * The most precise file of a part that is smaller than the one that was found: exporters leave in float32 what they cannot make
+ * smaller, often the embedding, whatever type they call the file by. What is wished or recommended stays.
+ */
+function preferSmaller(
+  paths: readonly string[],
+  part: Part,
+  { wish, mix = {}, bytesOf }: WantedGraphs,
+  found: Found | undefined,
+): Found | undefined {
+  if (!found || !bytesOf || wish !== undefined || mix[part]) return found;
+  const size = ({ file }: Found) =>
+    [file, ...weightsOf(paths, [file])].reduce((sum, path) => sum + bytesOf(path), 0);
+  const better = BY_SIZE.slice(BY_SIZE.indexOf(found.dtype) + 1).reverse();
+  const all = better.flatMap((dtype) => find(paths, part, [dtype]) ?? []);
+  return all.find((one) => size(one) < size(found)) ?? found;
 }
 
 function byNearness(to: Dtype): Dtype[] {

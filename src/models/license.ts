@@ -36,9 +36,9 @@ const OPEN =
   /^(apache-2\.0|mit(-0)?|bsd\b.*|isc|zlib|unlicense|cc0-1\.0|cc-by(-sa)?-\d\.\d|[al]?gpl\b.*|mpl-2\.0|ecl-2\.0|afl-3\.0|cdla-permissive-.*)$/i;
 const NOT_COMMERCIAL = /\bnc\b|non-?commercial|research|^apple-amlr$/i;
 
-/** In what a licence is not a usual one, as the end of a sentence; null where it is one. */
+/** In what a licence, or one of several, is not a usual one, as the end of a sentence; null where it is one. */
 export function limitOfLicense(name: string): string | null {
-  if (OPEN.test(name)) return null;
+  if (name.split(', ').every((one) => OPEN.test(one))) return null;
   if (NOT_COMMERCIAL.test(name)) return 'forbids commercial use or allows research alone';
   if (name === 'other') return "is one of its maker's own, and may forbid commercial use";
   return 'has conditions of its own, and may limit commercial use';

@@ -70,7 +70,9 @@ export const shapesConfigSchema = z
 export type NativeConfig = z.output<typeof nativeConfigSchema>;
 
 /** How a family's pictures are prepared. */
-export interface NativeSettings extends Pick<NativeTower, 'gridInput' | 'pixelsOf'> {
+export interface NativeSettings
+  extends Pick<NativeTower, 'pixelsOf'>,
+    Partial<Pick<NativeTower, 'gridInput'>> {
   readonly image: NativeConfig;
   readonly video: NativeConfig;
 }

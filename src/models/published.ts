@@ -51,6 +51,18 @@ export const publishedModels: readonly PublishedModel[] = [
     downloads: {},
   },
   {
+    id: 'HuggingFaceTB/SmolVLM-256M-Instruct',
+    ...{ family: 'idefics3', parameters: 0.26e9, license: 'apache-2.0', tower: SIGLIP_512 },
+    visionZip: 'behind the connector',
+    downloads: { [MIX]: 208e6, q4f16: 189e6 },
+  },
+  {
+    id: 'HuggingFaceTB/SmolVLM-500M-Instruct',
+    ...{ family: 'idefics3', parameters: 0.51e9, license: 'apache-2.0', tower: SIGLIP_512 },
+    visionZip: 'behind the connector',
+    downloads: { [MIX]: 395e6, q4f16: 358e6 },
+  },
+  {
     id: 'llava-hf/llava-onevision-qwen2-0.5b-ov-hf',
     ...{ family: 'llava_onevision', parameters: 0.89e9, license: 'apache-2.0', tower: SIGLIP_384 },
     visionZip: 'behind the pooler',
@@ -79,5 +91,40 @@ export const publishedModels: readonly PublishedModel[] = [
     ...{ family: 'fast_vlm', parameters: 0.63e9, license: 'apple-amlr', tower: 'FastViTHD, 1024 px' },
     visionZip: 'before the projector',
     downloads: { q4f16: 0.81e9 },
+  },
+  {
+    id: 'onnx-community/Qwen2-VL-2B-Instruct',
+    ...{
+      family: 'qwen2_vl',
+      parameters: 2.2e9,
+      license: 'apache-2.0',
+      tower: 'ViT/14 with 2-D RoPE, any size',
+    },
+    visionZip: 'behind the merger',
+    downloads: { q4f16: 2.67e9 },
+  },
+  {
+    id: 'onnx-community/Qwen2.5-VL-3B-Instruct-ONNX',
+    ...{ family: 'qwen2_5_vl', parameters: 3.75e9, license: 'qwen-research' },
+    ...{ tower: 'ViT/14 with windows, any size', visionZip: 'behind the merger' },
+    downloads: { q4f16: 2.55e9 },
+  },
+  {
+    id: 'onnx-community/Qwen3-VL-2B-Instruct-ONNX',
+    ...{ family: 'qwen3_vl', parameters: 2.1e9, license: 'apache-2.0', tower: 'ViT/16, any size' },
+    visionZip: 'behind the merger',
+    downloads: { q4: 1.53e9, q4f16: 1.37e9 },
+  },
+  {
+    id: 'onnx-community/Qwen3.5-0.8B-ONNX',
+    ...{ family: 'qwen3_5', parameters: 0.8e9, license: 'apache-2.0', tower: 'ViT/16, any size' },
+    visionZip: 'behind the merger',
+    downloads: { q4: 0.72e9, q4f16: 0.65e9 },
+  },
+  {
+    id: 'onnx-community/Qwen3.5-2B-ONNX',
+    ...{ family: 'qwen3_5', parameters: 2e9, license: 'apache-2.0', tower: 'ViT/16, any size' },
+    visionZip: 'behind the merger',
+    downloads: { q4: 1.75e9, q4f16: 1.58e9 },
   },
 ];

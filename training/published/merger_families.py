@@ -6,6 +6,7 @@ writes what `from_pretrained` loads.
 """
 
 import argparse
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,7 @@ class Merger:
     contextual: int = 3
     order: str = "project-compress"
     deepstack: bool = True  # where the class has it
+    flat_config: bool = False  # without a text_config of its own
 
 
 MERGERS = {
@@ -123,6 +125,7 @@ MERGERS = {
             },
             seed=10,
             template="qwen2_vl",
+            flat_config=True,
         ),
         Merger(
             "qwen2_5_vl",
@@ -217,10 +220,19 @@ def new_model(family: Merger, seed: int | None = None) -> tuple[PreTrainedModel,
     return model, tokens
 
 
+def flatten_config(path: Path) -> None:
+    """The language model's settings beside the others, as the first repositories have them."""
+    config = json.loads(path.read_text())
+    text = {key: value for key, value in config.pop("text_config").items() if key != "model_type"}
+    write_json(path, text | config)
+
+
 def save(family: Merger, folder: Path, seed: int | None = None) -> PreTrainedModel:
     """What a repository of the hub holds for this family."""
     model, tokens = new_model(family, seed)
     model.save_pretrained(folder)
+    if family.flat_config:
+        flatten_config(folder / "config.json")
     tokens.save(str(folder / "tokenizer.json"))
     settings = {
         "tokenizer_class": "Qwen2Tokenizer",

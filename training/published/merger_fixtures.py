@@ -26,7 +26,11 @@ from mergers import VISION, WRITERS, export
 from reference import is_clear
 
 MEDIA = {"reference": "video", "picture": "image"}  # by folder
-VARIANTS = {"qwen2_vl": ("fp16",)}  # all graphs in further dtypes
+# Which files in further dtypes.
+VARIANTS = {
+    "qwen2_vl": {"fp16": WRITERS},
+    "qwen3_5": {"int8": ("vision_encoder",), "fp16": ("embed_tokens",), "q4": ("decoder_model_merged",)},
+}
 
 
 def vision(graph: ort.InferenceSession, grid_name: str, pixel_values: np.ndarray, grid: list[int]) -> np.ndarray:
@@ -128,9 +132,11 @@ def check_graphs(model, made: dict, folder: Path) -> None:
 def add_variants(family: Merger, made: dict, grid_name: str, folder: Path) -> None:
     """Files in further dtypes, and how far they are from float32."""
     arrays, prompt = made["arrays"], made["ways"]["none"]
-    for dtype in VARIANTS.get(family.name, ()):
-        for name in WRITERS:
+    for dtype, names in VARIANTS.get(family.name, {}).items():
+        for name in names:
             write_dtype(folder / f"onnx/{name}.onnx", folder / "onnx", dtype)
+        if len(names) < len(WRITERS):
+            continue
         encoder, decoder = session(folder, "vision_encoder", dtype), session(folder, "decoder_model_merged", dtype)
         features = vision(encoder, grid_name, arrays["pixel_values"], made["facts"]["grid"])[0]
         logits = read_in_parts(decoder, prompt, [])[0][-1]
