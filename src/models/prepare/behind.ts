@@ -78,18 +78,7 @@ export function exposeMerger(
   const order = tokenOrder(graph, features);
   const one = graph.int64s([1]);
   const members = graph.int64s([mergeSize ** 2]);
-  const tokensAlong = (axis: number) => {
-    const patches = graph.add('Gather', [
-      maths.reshape('spatial_shapes', [graph.int64s([-1])]),
-      graph.int64s([axis]),
-    ]);
-    return graph.add('Div', [patches, graph.int64s([mergeSize])]);
-  };
-  const shape = gridInput === 'spatial_shapes' && {
-    rows: tokensAlong(0),
-    columns: tokensAlong(1),
-    edge: mergeSize,
-  };
+  const shape = gridInput === 'spatial_shapes' && squaresOf(maths, mergeSize);
   const mean = (tensor: string, width: string[]) => {
     if (shape) return meanOfSquares(maths, tensor, shape, width);
     const groups = maths.reshape(tensor, [one, graph.int64s([-1]), members, ...width]);
@@ -150,6 +139,15 @@ function meanOfSquares(
   const squares = maths.reshape(tensor, [any, rows, members, columns, members, ...width]);
   const means = maths.reduce('ReduceMean', squares, [2, 4]);
   return maths.reshape(means, [any, graph.add('Mul', [rows, columns]), ...width]);
+}
+
+/** How many squares lie along a picture's sides, by the shape (1, 2) in patches that the graph is given. */
+function squaresOf(maths: Maths, edge: number) {
+  const { graph } = maths;
+  const patches = maths.reshape('spatial_shapes', [graph.int64s([-1])]);
+  const squares = graph.add('Div', [patches, graph.int64s([edge])]);
+  const along = (axis: number) => graph.add('Gather', [squares, graph.int64s([axis])]);
+  return { rows: along(0), columns: along(1), edge };
 }
 
 /** The index by which a graph takes tokens out of the order of its windows; none where there are no windows. */
