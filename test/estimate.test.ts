@@ -35,7 +35,7 @@ describe('the memory that a model will take, from its config.json and its files'
     const layer = bytes({ num_hidden_layers: 1 });
     expect(bytes({})).toBe(8 * layer);
     expect(bytes({ full_attention_interval: 4 })).toBe(2 * layer);
-    const layer_types = ['linear_attention', 'linear_attention', 'full_attention', 'sliding_attention'];
+    const layer_types = ['linear_attention', 'conv', 'full_attention', 'sliding_attention'];
     expect(bytes({ layer_types })).toBe(2 * layer);
     expect(bytes({ num_key_value_heads: 1 })).toBe(4 * layer);
   });

@@ -3,6 +3,7 @@ import {
   createNativeResolution,
   nativeConfigSchema,
   roundHalfEven,
+  shapesConfigSchema,
 } from '../src/models/native-resolution.js';
 
 /** As published for Qwen2-VL's pictures, and for Qwen3-VL's pictures and videos. */
@@ -25,6 +26,11 @@ const qwen3 = createNativeResolution({ image, video: sized(4096, 25_165_824), pi
 const uncapped = createNativeResolution({
   ...{ image, pixelsOf: 'video' },
   video: sized(4096, 25_165_824, { cap_pixels_per_frame: false }),
+});
+/** As published for LFM2-VL; what is left out is as transformers has it. */
+const shapes = shapesConfigSchema.parse({ image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5] });
+const lfm2 = createNativeResolution({
+  ...{ image: shapes, video: shapes, pixelsOf: 'frame', gridInput: 'spatial_shapes' },
 });
 
 describe('the grid of a picture or a video', () => {
@@ -49,6 +55,17 @@ describe('the grid of a picture or a video', () => {
     expect(edges(qwen3.gridOf(video(8)), 32)).toEqual(short);
     expect(edges(qwen3.gridOf(video(768)), 32)).toEqual(long);
     expect(edges(uncapped.gridOf(video(768)), 32)).toEqual(long);
+  });
+
+  it.each([
+    [640, 360, [352, 640]],
+    [1920, 1080, [384, 672]],
+    [100, 70, [224, 320]],
+    [4000, 300, [128, 1856]],
+  ])('of %i × %i in LFM2-VL has 64 to 256 tokens, as its processor gives it', (width, height, edges) => {
+    const { rows, columns } = lfm2.gridOf({ width, height, frames: 8, isStill: false });
+    expect([rows * 32, columns * 32]).toEqual(edges);
+    expect(lfm2.gridOf({ width, height, frames: 1, isStill: true })).toEqual({ rows, columns });
   });
 
   it('of a video has at most 768 tokens, as in the code of its makers, where its files do not say otherwise', () => {
@@ -83,6 +100,22 @@ describe('rows of patches', () => {
     expect(alone.ptsSeconds).toBe(0);
     expect([...alone.pixelValues]).toEqual(order.flatMap((red) => row(red, 0)));
   });
+
+  it('in LFM2-VL follow each other row by row, and hold rows, columns, then channels of one picture', async () => {
+    const config = shapesConfigSchema.parse({
+      ...{ ...common, encoder_patch_size: 2, downsample_factor: 1 },
+      ...{ do_rescale: false, do_normalize: false },
+    });
+    const { prepare, framesTogether } = createNativeResolution({
+      ...{ image: config, video: config, pixelsOf: 'frame', gridInput: 'spatial_shapes' },
+    });
+    expect(framesTogether).toBe(1);
+    const rgb = Uint8Array.from(Array.from({ length: 16 }, (_, i) => [i, 7, 9]).flat());
+    const frame = { index: 3, ptsSeconds: 3, width: 4, height: 4, rgb };
+    const prepared = await prepare([frame], { rows: 2, columns: 2 }, false);
+    const order = [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15];
+    expect([...prepared.pixelValues]).toEqual(order.flatMap((red) => [red, 7, 9]));
+  });
 });
 
 describe('settings', () => {
@@ -95,6 +128,14 @@ describe('settings', () => {
     expect(error!.issues[0]!.message).toBe(
       'expected `size` with `shortest_edge` and `longest_edge`, or `min_pixels` and `max_pixels`',
     );
+  });
+
+  it('of LFM2-VL must leave at least as many tokens at most as at least', () => {
+    const { error } = shapesConfigSchema.safeParse({ ...common, max_image_tokens: 32 });
+    expect(error!.issues[0]).toMatchObject({
+      path: ['max_image_tokens'],
+      message: 'expected at least the 64 of `min_image_tokens`, got 32',
+    });
   });
 
   it('round a half to the even number, as Python does', () => {

@@ -1,4 +1,5 @@
 import { InputError } from '../errors.js';
+import { markPictures } from './families/lfm2-vl.js';
 import { tellTimes, type VideoMarks } from './families/qwen-vl.js';
 import { describeInSentences, wrapPictures } from './families/smolvlm.js';
 import type { Manifest } from './manifest.js';
@@ -66,6 +67,7 @@ function refuseSpecialTokens({ specialTokens }: ChatParts, question: string): vo
 function complete({ frames, videoMarks }: ChatParts, video: ShownVideo, chat: string): string {
   if (frames === 'wrapped' || (frames === 'sentences' && video.isStill))
     return wrapPictures(chat, video.cropGrid);
+  if (frames === 'marked') return markPictures(chat);
   return videoMarks && frames === 'timed' ? tellTimes(chat, videoMarks, video.ptsSeconds) : chat;
 }
 

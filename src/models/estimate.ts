@@ -81,13 +81,13 @@ function cacheShape(text: Partial<z.output<typeof decoderSchema>>): CacheShape {
   };
 }
 
-/** Layers with a cache that grows: linear attention keeps a state of one size. */
+/** Layers with a cache that grows: linear attention and convolutions keep a state of one size. */
 function attendingLayers({
   num_hidden_layers,
   layer_types,
   full_attention_interval,
 }: Partial<z.output<typeof decoderSchema>>): number {
-  if (layer_types) return layer_types.filter((type) => type !== 'linear_attention').length;
+  if (layer_types) return layer_types.filter((type) => !['linear_attention', 'conv'].includes(type)).length;
   const layers = num_hidden_layers ?? LLAMA.layers;
   return full_attention_interval ? Math.floor(layers / full_attention_interval) : layers;
 }

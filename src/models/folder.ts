@@ -8,7 +8,12 @@ import { InputError } from '../errors.js';
 import { blameModel } from './fault.js';
 import { tellDtypes } from './layout.js';
 import { dtypesOf, type Manifest, manifestSchema } from './manifest.js';
-import { type NativeConfig, nativeConfigSchema } from './native-resolution.js';
+import {
+  type NativeConfig,
+  type NativeTower,
+  nativeConfigSchema,
+  shapesConfigSchema,
+} from './native-resolution.js';
 import { requireWeights } from './prepare/weights.js';
 import {
   type PreprocessorConfig,
@@ -172,10 +177,12 @@ export async function readPreprocessor(dir: string): Promise<PreprocessorConfig>
  */
 export async function readNativePreprocessor(
   dir: string,
+  { gridInput }: Pick<NativeTower, 'gridInput'>,
 ): Promise<{ readonly image: NativeConfig; readonly video: NativeConfig }> {
   const { image, video } = await findSettings(dir);
-  const parsed = parse(dir, image, nativeConfigSchema);
-  return { image: parsed, video: video ? parse(dir, video, nativeConfigSchema) : parsed };
+  const schema = gridInput === 'spatial_shapes' ? shapesConfigSchema : nativeConfigSchema;
+  const parsed: NativeConfig = parse(dir, image, schema);
+  return { image: parsed, video: video ? parse(dir, video, schema) : parsed };
 }
 
 /** Settings as a file has them, perhaps within others. */

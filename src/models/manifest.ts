@@ -47,14 +47,15 @@ export const manifestSchema = z.strictObject({
     pooled: grid.optional(),
     /**
      * Of towers that take pictures in their own proportions, as rows of patches and a grid: the edge of a patch in pixels,
-     * the edge of a merged token in patches, and the frames that are taken together. `grid` is that of a usual video then.
+     * the edge of a merged token in patches, the frames that are taken together, and the grid's name, from which follows how
+     * patches are ordered. `grid` is that of a usual video then.
      */
     native: z
       .strictObject({
         patchSize: count,
         mergeSize: count,
         framesTogether: count,
-        gridInput: z.enum(['grid_thw', 'image_grid_thw']),
+        gridInput: z.enum(['grid_thw', 'image_grid_thw', 'spatial_shapes']),
         pixelsOf: z.enum(['frame', 'video']),
       })
       .optional(),
@@ -67,10 +68,10 @@ export const manifestSchema = z.strictObject({
   /** Where a learned embedding, the newline, stands behind frames. */
   newlineTokens: z.enum(['none', 'after-frame', 'after-video']),
   /**
-   * How the chat shows the frames: as pictures, as pictures between Idefics3's tokens, as one video, in SmolVLM's sentences, or
-   * each behind its time.
+   * How the chat shows the frames: as pictures, as pictures between Idefics3's tokens or LFM2-VL's, as one video, in SmolVLM's
+   * sentences, or each behind its time.
    */
-  frames: z.enum(['images', 'wrapped', 'video', 'sentences', 'timed']).default('images'),
+  frames: z.enum(['images', 'wrapped', 'marked', 'video', 'sentences', 'timed']).default('images'),
   /** How it shows a still picture: as a picture, or as a video of one frame. */
   still: z.enum(['image', 'frame']).default('frame'),
   /** Positions in three axes; default one after the other. */

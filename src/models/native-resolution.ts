@@ -1,12 +1,16 @@
 import { z } from 'zod';
 import { resizeRgb } from '../media/image.js';
 import type { Frame } from '../media/types.js';
+import type { Manifest } from './manifest.js';
 import type { Grid } from './pool.js';
 import { lookupTables } from './preprocess.js';
 import { normalisationSchema } from './preprocessor-config.js';
 import type { NativeResolution, VideoShape } from './types.js';
 
 const count = z.int().positive();
+
+/** See the manifest. */
+export type NativeTower = NonNullable<Manifest['tower']['native']>;
 
 /**
  * What counts of the configuration of Qwen2-VL's image processor, its video processor and their successors'. Older files say
@@ -37,15 +41,40 @@ export const nativeConfigSchema = z
     return z.NEVER;
   });
 
+/**
+ * The same of LFM2-VL's image processor, with its defaults: it counts tokens and not pixels, and takes pictures one by one. What
+ * it says of tiles is passed over.
+ */
+export const shapesConfigSchema = z
+  .looseObject({
+    ...normalisationSchema.shape,
+    resample: normalisationSchema.shape.resample.default(2),
+    encoder_patch_size: count.default(16),
+    downsample_factor: count.default(2),
+    min_image_tokens: count.default(64),
+    max_image_tokens: count.default(256),
+  })
+  .transform(
+    ({ encoder_patch_size: patch_size, downsample_factor: merge_size, ...rest }, context): NativeConfig => {
+      const { min_image_tokens: min, max_image_tokens: max } = rest;
+      const message = `expected at least the ${min} of \`min_image_tokens\`, got ${max}`;
+      if (max < min) context.addIssue({ code: 'custom', path: ['max_image_tokens'], message });
+      const pixels = (patch_size * merge_size) ** 2;
+      const [least, most] = [min * pixels, max * pixels];
+      const sizes = { patch_size, merge_size, temporal_patch_size: 1, least, most };
+      return { ...rest, ...sizes, cap_pixels_per_frame: false };
+    },
+  );
+
 /** How pictures of one kind are prepared. `least` and `most` are pixels. */
 export type NativeConfig = z.output<typeof nativeConfigSchema>;
 
 /** How a family's pictures are prepared. */
-export interface NativeSettings {
+export interface NativeSettings
+  extends Pick<NativeTower, 'pixelsOf'>,
+    Partial<Pick<NativeTower, 'gridInput'>> {
   readonly image: NativeConfig;
   readonly video: NativeConfig;
-  /** Whether `least` and `most` are of one frame of a video or of all its frames together. */
-  readonly pixelsOf: 'frame' | 'video';
 }
 
 /** Tokens of a frame of a video, at most, in the makers' own code (qwen-vl-utils). */
@@ -53,7 +82,8 @@ const MOST_FRAME_TOKENS = 768;
 
 /** Pictures in their own proportions, near their own size, for a tower whose merger makes one token of some patches. */
 export function createNativeResolution(settings: NativeSettings): NativeResolution {
-  const { image, video } = settings;
+  const { image, video, gridInput } = settings;
+  const cut = gridInput === 'spatial_shapes' ? cutRaster : cutPatches;
   const edge = video.patch_size * video.merge_size;
   const pixels = (frame: Frame, grid: Grid) =>
     resizeRgb(
@@ -78,7 +108,7 @@ export function createNativeResolution(settings: NativeSettings): NativeResoluti
       return {
         index: first.index,
         ptsSeconds: (first.ptsSeconds + frames.at(-1)!.ptsSeconds) / 2,
-        pixelValues: cutPatches(pictures, grid, isStill ? image : video),
+        pixelValues: cut(pictures, grid, isStill ? image : video),
         grid,
       };
     },
@@ -163,5 +193,27 @@ function cutPatches(
               out[at++] = tables[channel]![picture[(y * width + x) * 3 + channel]!]!;
     }
   }
+  return out;
+}
+
+/**
+ * A picture (H, W, 3) → (patches, p · p · 3) for towers of the kind NaFlex (SigLIP 2, arXiv 2502.14786, section 2): patches row by
+ * row, and in each rows, columns, then channels.
+ */
+function cutRaster(
+  [picture]: readonly Uint8Array[],
+  { rows, columns }: Grid,
+  config: NativeConfig,
+): Float32Array {
+  const { patch_size: p, merge_size: m } = config;
+  const tables = lookupTables(config);
+  const width = columns * m * p;
+  const out = new Float32Array(picture!.length);
+  let at = 0;
+  for (let top = 0; top < rows * m * p; top += p)
+    for (let left = 0; left < width; left += p)
+      for (let y = top; y < top + p; y++)
+        for (let i = (y * width + left) * 3; i < (y * width + left + p) * 3; i++)
+          out[at++] = tables[i % 3]![picture![i]!]!;
   return out;
 }

@@ -60,8 +60,8 @@ async function readPreprocessing(
   newlines: boolean,
 ): Promise<Pick<Vision, 'crops' | 'native'> & { readonly preprocessor?: Preprocessor }> {
   if (tower.native) {
-    const { pixelsOf } = tower.native;
-    return { native: createNativeResolution({ ...(await readNativePreprocessor(dir)), pixelsOf }) };
+    const settings = await readNativePreprocessor(dir, tower.native);
+    return { native: createNativeResolution({ ...settings, ...tower.native }) };
   }
   const config = await readPreprocessor(dir);
   const preprocessor = createPreprocessor(config);

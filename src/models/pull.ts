@@ -73,7 +73,7 @@ async function requireUsable(dir: string, config: PublishedConfig): Promise<void
   contextLength(config);
   await readModelFolder(dir);
   const { native } = findFamily(config.model_type);
-  await (native ? readNativePreprocessor(dir) : readPreprocessor(dir));
+  await (native ? readNativePreprocessor(dir, native) : readPreprocessor(dir));
 }
 
 async function pullAll(source: PullSource, files: readonly HubFile[], progress: Progress): Promise<number> {

@@ -8,7 +8,7 @@ export interface PreparedFrame {
   readonly index: number;
   /** Of a pair their mean. */
   readonly ptsSeconds: number;
-  /** (3, H, W) float32, normalised; for a patch merger (patches, 3 · 2 · p · p). */
+  /** (3, H, W) float32, normalised; for a patch merger (patches, 3 · 2 · p · p), for LFM2-VL (patches, p · p · 3). */
   readonly pixelValues: Float32Array;
   /** Tokens that it becomes, where that depends on the video. */
   readonly grid?: Grid;

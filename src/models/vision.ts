@@ -1,6 +1,7 @@
 import { InputError } from '../errors.js';
 import { scalesOverAll } from './layout.js';
 import { dtypesOf, type Manifest } from './manifest.js';
+import type { NativeTower } from './native-resolution.js';
 import { type Grid, resampleGrid } from './pool.js';
 import type { Preprocessor } from './preprocess.js';
 import { type Session, Tensor } from './session.js';
@@ -112,19 +113,40 @@ async function run(
   }));
 }
 
-/** pixel_values (patches, 3 · 2 · p · p) and their grid → hidden (1, N, D), keys (1, N, K) and scores (1, N). */
+/**
+ * What a tower takes of a group of frames: pixel_values (patches, 3 · 2 · p · p) and their grid (1, 3); or of a picture (1, patches,
+ * p · p · 3), a mask that leaves no padding, and its shape (1, 2).
+ */
+export function feedNative(
+  pixels: Float32Array,
+  { rows, columns }: Grid,
+  { mergeSize, gridInput }: NativeTower,
+): Record<string, Tensor> {
+  const shape = [rows * mergeSize, columns * mergeSize];
+  const patches = rows * columns * mergeSize ** 2;
+  const numbers = pixels.length / patches;
+  const int64 = (values: number[]) =>
+    new Tensor('int64', BigInt64Array.from(values.map(BigInt)), [1, values.length]);
+  if (gridInput !== 'spatial_shapes')
+    return {
+      pixel_values: new Tensor('float32', pixels, [patches, numbers]),
+      [gridInput]: int64([1, ...shape]),
+    };
+  return {
+    pixel_values: new Tensor('float32', pixels, [1, patches, numbers]),
+    pixel_attention_mask: int64(new Array<number>(patches).fill(1)),
+    spatial_shapes: int64(shape),
+  };
+}
+
+/** A group of frames → hidden (1, N, D), keys (1, N, K) and scores (1, N). */
 async function runNative(
   tower: Session,
   { index, ptsSeconds, pixelValues, grid }: PreparedFrame,
-  { mergeSize, gridInput }: NonNullable<Manifest['tower']['native']>,
+  native: NativeTower,
 ): Promise<EncodedFrame> {
   const { rows, columns } = grid!;
-  const patches = rows * columns * mergeSize ** 2;
-  const shape = [1, rows * mergeSize, columns * mergeSize].map(BigInt);
-  const out = await tower.run({
-    pixel_values: new Tensor('float32', pixelValues, [patches, pixelValues.length / patches]),
-    [gridInput]: new Tensor('int64', BigInt64Array.from(shape), [1, 3]),
-  });
+  const out = await tower.run(feedNative(pixelValues, grid!, native));
   const [, N = 0, D = 0] = out.hidden!.dims;
   if (N !== rows * columns)
     throw new InputError(`${tower.file} gives ${N} tokens for a grid of ${rows} × ${columns}`, {

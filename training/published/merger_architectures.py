@@ -3,8 +3,11 @@
 import torch
 import vocabulary
 from architectures import draw_weights
+from merger_graphs import is_naflex
 from tokenizers import Tokenizer
 from transformers import (
+    Lfm2VlConfig,
+    Lfm2VlForConditionalGeneration,
     PreTrainedModel,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
@@ -18,6 +21,7 @@ from transformers import (
 from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5GatedDeltaNet, Qwen3_5RMSNorm
 
 ADDED = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+NAFLEX_ADDED = ["<image>", "<|image_start|>", "<|image_end|>", "<|img_thumbnail|>"]
 HIDDEN, TOWER = 32, 16  # of the decoders and of the towers
 PATCH = 4  # the published have 14 or 16: pixels and the weights that read them would be most of a fixture
 ROPE_THETA = 100.0  # with so few frequencies, larger ones hardly tell rows from columns
@@ -26,6 +30,10 @@ QUERY_BIAS = 7  # makes some keys liked by all queries, else all scores are alik
 
 def tokenizer() -> Tokenizer:
     return vocabulary.qwen_tokenizer(ADDED)
+
+
+def naflex_tokenizer() -> Tokenizer:
+    return vocabulary.lfm_tokenizer(NAFLEX_ADDED)
 
 
 def placeholders(tokens: Tokenizer) -> dict:
@@ -102,11 +110,35 @@ def build_qwen3_5(tokens: Tokenizer) -> PreTrainedModel:
     return Qwen3_5ForConditionalGeneration(config)
 
 
+def build_lfm2_vl(tokens: Tokenizer) -> PreTrainedModel:
+    """Of the decoder's layers one looks back, the others are convolutions. The tower knows positions of a 4 × 4 square."""
+    text = decoder(tokens, []) | {
+        "model_type": "lfm2",
+        "hidden_size": 24,
+        "intermediate_size": 32,
+        "block_auto_adjust_ff_dim": False,
+        "num_hidden_layers": 3,
+        "layer_types": ["conv", "full_attention", "conv"],
+        "rope_parameters": {"rope_type": "default", "rope_theta": ROPE_THETA},
+        "tie_word_embeddings": False,
+    }
+    tower = {"model_type": "siglip2_vision_model", "hidden_size": TOWER, "intermediate_size": 32}
+    tower |= {"num_hidden_layers": 2, "num_attention_heads": 2, "vision_use_head": False}
+    config = Lfm2VlConfig(
+        text_config=text,
+        vision_config=tower | {"patch_size": PATCH, "num_patches": 16},
+        image_token_id=tokens.token_to_id("<image>"),
+        projector_hidden_size=24,
+        tie_word_embeddings=False,
+    )
+    return Lfm2VlForConditionalGeneration(config)
+
+
 @torch.no_grad()
 def draw_merger(model: PreTrainedModel, seed: int, never: list[int]) -> None:
     """`never`: ids that the head is to keep out of its answers."""
     draw_weights(model, seed, never)
-    for block in model.model.visual.blocks:
+    for block in () if is_naflex(model) else model.model.visual.blocks:
         block.attn.qkv.bias[: block.attn.dim] *= QUERY_BIAS
     for module in model.modules():
         if isinstance(module, Qwen3_5RMSNorm):

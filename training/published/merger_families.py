@@ -14,17 +14,20 @@ from pathlib import Path
 from families import TEMPLATES, write_json
 from merger_architectures import (
     PATCH,
+    build_lfm2_vl,
     build_qwen2_5_vl,
     build_qwen2_vl,
     build_qwen3_5,
     build_qwen3_vl,
     draw_merger,
+    naflex_tokenizer,
     tokenizer,
 )
 from merger_graphs import drop_deepstack
 from tokenizers import Tokenizer
 from transformers import (
     GenerationConfig,
+    Lfm2VlProcessor,
     PreTrainedModel,
     Qwen2_5_VLProcessor,
     Qwen2VLProcessor,
@@ -33,6 +36,7 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+from vocabulary import LFM_START
 
 
 def patches(mean, std) -> dict:
@@ -59,6 +63,21 @@ VIDEOS = {"size": {"shortest_edge": 256, "longest_edge": 7200}, **HALVES}  # pix
 CLIP_PATCHES = patches(OPENAI_CLIP_MEAN, OPENAI_CLIP_STD)
 
 
+NAFLEX = {
+    "do_image_splitting": True,
+    "do_pad": True,
+    "downsample_factor": 2,
+    "encoder_patch_size": PATCH,
+    "image_mean": [0.5] * 3,
+    "image_std": [0.5] * 3,
+    "max_image_tokens": 14,
+    "max_pixels_tolerance": 4.0,  # the picture is not cut into tiles, the frames would be
+    "max_tiles": 10,
+    "min_image_tokens": 4,
+    "min_tiles": 2,
+    "tile_size": 32,
+    "use_thumbnail": True,
+}
 NESTED = {
     "image_processor": IMAGES | SWITCHES | {"image_processor_type": "Qwen2VLImageProcessor"},
     "processor_class": "Qwen3VLProcessor",
@@ -73,10 +92,12 @@ class Merger:
     name: str
     build: Callable[[Tokenizer], PreTrainedModel]
     processor: type
-    video_processor: type
+    video_processor: type | None
     files: dict[str, dict]  # by name
     seed: int
     template: str
+    tokenizer: Callable[[], Tokenizer] = tokenizer
+    bos: str | None = None
     frames: int = 8
     dominant: int = 5  # of a pair's 12 tokens
     contextual: int = 3
@@ -162,12 +183,33 @@ MERGERS = {
             seed=8,
             template="qwen3_vl",
         ),
+        # LFM2-VL and LFM2.5-VL, which know no video: a frame is a picture that is not cut into tiles.
+        Merger(
+            "lfm2_vl",
+            build_lfm2_vl,
+            Lfm2VlProcessor,
+            None,
+            {
+                "preprocessor_config.json": NAFLEX
+                | SWITCHES
+                | {
+                    "resample": 2,
+                    "image_processor_type": "Lfm2VlImageProcessorFast",
+                    "processor_class": "Lfm2VlProcessor",
+                }
+            },
+            seed=0,
+            template="lfm2_vl",
+            tokenizer=naflex_tokenizer,
+            bos=LFM_START,
+            frames=3,
+        ),
     ]
 }
 
 
 def new_model(family: Merger, seed: int | None = None) -> tuple[PreTrainedModel, Tokenizer]:
-    tokens = tokenizer()
+    tokens = family.tokenizer()
     end, none = tokens.token_to_id("<|im_end|>"), tokens.token_to_id("<|endoftext|>")
     model = family.build(tokens).float().eval()
     model.set_attn_implementation("eager")
@@ -194,7 +236,7 @@ def save(family: Merger, folder: Path, seed: int | None = None) -> PreTrainedMod
     tokens.save(str(folder / "tokenizer.json"))
     settings = {
         "tokenizer_class": "Qwen2Tokenizer",
-        "bos_token": None,
+        "bos_token": family.bos,
         "eos_token": "<|im_end|>",
         "pad_token": "<|endoftext|>",
         "model_max_length": 4096,

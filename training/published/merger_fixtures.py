@@ -19,6 +19,7 @@ import transformers
 from dtypes import remove_scratch, write_dtype
 from make_fixtures import OUT, check, check_size, run, session, write_reference
 from merger_families import MERGERS, Merger, new_model, save
+from merger_graphs import is_naflex
 from merger_prompt import Prompt, forward, part, say
 from merger_reference import reference, run_tower
 from mergers import VISION, WRITERS, export
@@ -35,12 +36,20 @@ VARIANTS = {
 def vision(graph: ort.InferenceSession, grid_name: str, pixel_values: np.ndarray, grid: list[int]) -> np.ndarray:
     """Every pair alone -> image_features (1, T, H), and DeepStack's behind them (1 + L, T, H)."""
     pairs, h, w = grid
-    feeds = ({"pixel_values": rows, grid_name: np.array([[1, h, w]])} for rows in np.split(pixel_values, pairs))
     every = []
-    for feed in feeds:
-        features, *stacked = run(graph, feed)
-        every.append(np.concatenate([features[None], *stacked]))
+    for rows in np.split(pixel_values, pairs):
+        features, *stacked = run(graph, feed(grid_name, rows, h, w))
+        every.append(np.concatenate([features.reshape(1, -1, features.shape[-1]), *stacked]))
     return np.concatenate(every, 1)
+
+
+def feed(grid_name: str, rows: np.ndarray, h: int, w: int, padding: int = 0) -> dict[str, np.ndarray]:
+    """One pair, or one of LFM2-VL's pictures with so many rows of padding."""
+    if grid_name != "spatial_shapes":
+        return {"pixel_values": rows, grid_name: np.array([[1, h, w]])}
+    mask = np.arange(h * w + padding)[None] < h * w
+    pixel_values = np.pad(rows, ((0, padding), (0, 0)))[None]
+    return {"pixel_values": pixel_values, "pixel_attention_mask": mask.astype(np.int64), grid_name: np.array([[h, w]])}
 
 
 def empty_cache(graph: ort.InferenceSession) -> dict[str, np.ndarray]:
@@ -58,7 +67,7 @@ def step(graph: ort.InferenceSession, prompt: Prompt, cache: dict, end: int) -> 
     feed = {
         "inputs_embeds": prompt.embeds.numpy(),
         "attention_mask": np.ones((1, end), np.int64),
-        "position_ids": prompt.positions[:, None].numpy(),
+        "position_ids": prompt.position_ids.numpy(),
         **({"deepstack_embeds": prompt.deepstack.numpy()} if len(prompt.deepstack) else {}),
         **cache,
     }
@@ -92,11 +101,13 @@ def check_quietly(actual: np.ndarray, expected: torch.Tensor) -> None:
 
 def check_grids(model, graph: ort.InferenceSession) -> None:
     """Other sizes than those that the graph was traced with or the references have."""
-    width = graph.get_inputs()[0].shape[1]
+    width, name = graph.get_inputs()[0].shape[-1], VISION[model.config.model_type].grid
     for h, w in ((2, 2), (4, 10), (14, 6)):
         grid, rows = [1, h, w], torch.randn(h * w, width)
-        actual = vision(graph, VISION[model.config.model_type].grid, rows.numpy(), grid)
-        check(f"grid {h} × {w}", actual, run_tower(model, rows, torch.tensor([grid]))["tokens"])
+        expected = run_tower(model, rows, torch.tensor([grid]))["tokens"]
+        check(f"grid {h} × {w}", vision(graph, name, rows.numpy(), grid), expected)
+        if is_naflex(model):
+            check(f"grid {h} × {w}, padded", run(graph, feed(name, rows.numpy(), h, w, 5))[0], expected)
 
 
 def check_graphs(model, made: dict, folder: Path) -> None:

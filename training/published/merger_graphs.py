@@ -174,9 +174,14 @@ class SectionedRotary(nn.Module):
         return angles.cos(), angles.sin()
 
 
+def is_naflex(model: PreTrainedModel) -> bool:
+    """LFM2-VL (naflex.py): frames go one by one, and positions have one axis."""
+    return model.config.model_type == "lfm2_vl"
+
+
 def stacked_layers(model: PreTrainedModel) -> int:
     """How many of the decoder's first layers get features of the tower added behind them."""
-    return len(getattr(model.model.visual, "deepstack_visual_indexes", []))
+    return 0 if is_naflex(model) else len(getattr(model.model.visual, "deepstack_visual_indexes", []))
 
 
 def drop_deepstack(model: PreTrainedModel) -> None:

@@ -4,7 +4,7 @@ import copy
 from dataclasses import dataclass, replace
 
 import torch
-from merger_graphs import stacked_layers
+from merger_graphs import is_naflex, stacked_layers
 from reference import NEW_TOKENS
 from transformers import DynamicCache, PreTrainedModel
 
@@ -12,8 +12,8 @@ from transformers import DynamicCache, PreTrainedModel
 @dataclass(frozen=True)
 class Prompt:
     """
-    embeds (1, S, H), positions (3, S), visual (S): which are visual tokens; deepstack (L, 1, S, H), L 0 without it;
-    the position of what comes after them.
+    embeds (1, S, H), positions (3, S) or in one axis (1, S), visual (S): which are visual tokens; deepstack (L, 1, S, H),
+    L 0 without it; the position of what comes after them.
     """
 
     embeds: torch.Tensor
@@ -21,6 +21,11 @@ class Prompt:
     visual: torch.Tensor
     deepstack: torch.Tensor
     next_position: int
+
+    @property
+    def position_ids(self) -> torch.Tensor:
+        """(3, 1, S), or in one axis (1, S), as a decoder takes them."""
+        return self.positions[:, None] if len(self.positions) == 3 else self.positions
 
 
 def lay_out(model: PreTrainedModel, expanded: list[int], tokens, positions, placeholder: int) -> Prompt:
@@ -40,10 +45,14 @@ def fill(prompt: Prompt, tokens) -> Prompt:
 
 
 def thin(prompt: Prompt, kept: list[bool], tokens) -> Prompt:
-    """Only the kept of the visual tokens, as `tokens`; every token keeps its place in time, row and column."""
+    """Only the kept of the visual tokens, as `tokens`; in three axes every token keeps its place in time, row and column."""
     stays = ~prompt.visual
     stays[prompt.visual] = torch.tensor(kept)
-    return fill(part(prompt, stays), tokens)
+    left = fill(part(prompt, stays), tokens)
+    if len(left.positions) == 3:
+        return left
+    S = len(left.visual)
+    return replace(left, positions=torch.arange(S)[None], next_position=S)
 
 
 def behind_largest(prompt: Prompt) -> Prompt:
@@ -75,7 +84,7 @@ def forward(model: PreTrainedModel, prompt: Prompt, cache: DynamicCache | None =
     }
     out = model.model.language_model(
         inputs_embeds=prompt.embeds,
-        position_ids=prompt.positions[:, None],
+        position_ids=prompt.position_ids,
         past_key_values=cache,
         use_cache=cache is not None,
         **(stacked if len(prompt.deepstack) else {}),
@@ -86,7 +95,7 @@ def forward(model: PreTrainedModel, prompt: Prompt, cache: DynamicCache | None =
 def say(model: PreTrainedModel, ids: list[int], position: int) -> Prompt:
     """Text whose first token stands at `position`."""
     embeds = model.get_input_embeddings()(torch.tensor([ids]))
-    positions = torch.arange(position, position + len(ids)).expand(3, -1)
+    positions = torch.arange(position, position + len(ids)).expand(1 if is_naflex(model) else 3, -1)
     deepstack = torch.zeros(stacked_layers(model), *embeds.shape)
     return Prompt(embeds, positions, torch.zeros(len(ids), dtype=torch.bool), deepstack, position + len(ids))
 

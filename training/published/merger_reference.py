@@ -6,15 +6,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import naflex_reference
 import torch
 from compression import visionzip
 from merger_families import Merger
+from merger_graphs import is_naflex
 from merger_prompt import Prompt, answer, behind_largest, forward, lay_out, thin
 from pictures import QUESTION as PICTURE_QUESTION
 from pictures import draw_picture
 from PIL import Image
 from reference import QUESTION, draw_frames
-from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3VLProcessor
+from transformers import Lfm2VlImageProcessor, PreTrainedModel, PreTrainedTokenizerFast, Qwen3VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.vision_utils import get_vision_window_index
 
@@ -95,6 +97,8 @@ def run_tower(model: PreTrainedModel, pixel_values, grid) -> dict:
     One pair (n, 3 · 2 · p · p), grid (1, 3) -> by rows and columns: tokens (1 + L, T, H), behind the first DeepStack's;
     keys (T, d), scores (T).
     """
+    if is_naflex(model):
+        return naflex_reference.run_tower(model, pixel_values, grid)
     tower, seen = model.model.visual, []
     hook = tower.blocks[-1].attn.register_forward_hook(lambda *call: seen.append(call), with_kwargs=True)
     out = tower(pixel_values, grid_thw=grid)
@@ -155,13 +159,17 @@ def margins(family: Merger, model: PreTrainedModel, pixel_values, grid, pairs: l
 
 def pixels_of(inputs: dict) -> tuple[torch.Tensor, torch.Tensor]:
     """(pairs · n, 3 · 2 · p · p) and the grid (1, 3)."""
+    if "spatial_shapes" in inputs:
+        return naflex_reference.pixels_of(inputs)
     if "pixel_values" in inputs:
         return inputs["pixel_values"], inputs["image_grid_thw"]
     return inputs["pixel_values_videos"], inputs["video_grid_thw"]
 
 
 def positions_of(model: PreTrainedModel, inputs: dict) -> torch.Tensor:
-    """(3, S)."""
+    """(3, S), or in one axis (1, S)."""
+    if is_naflex(model):
+        return torch.arange(inputs["input_ids"].shape[1])[None]
     names = ("input_ids", "mm_token_type_ids", "image_grid_thw", "video_grid_thw", "second_per_grid_ts")
     given = {name: inputs[name] for name in names if name in inputs}
     return model.model.get_rope_index(**given, attention_mask=inputs["attention_mask"])[0][:, 0]
@@ -175,17 +183,21 @@ def check_forward(model: PreTrainedModel, inputs: dict, prompt: Prompt) -> None:
 
 def see(family: Merger, folder: Path, medium: str) -> dict:
     """What is drawn by the names of its files, and what the processor makes of it."""
-    processor = make_processor(family, folder)
     if medium == "image":
-        picture = draw_picture(*PICTURE)
-        facts, inputs = render(processor, medium, PICTURE_QUESTION, [picture])
-        return {"drawn": {"picture": picture}, "facts": facts, "inputs": inputs}
-    frames = draw_frames(family.frames)
-    facts, inputs = render(processor, medium, QUESTION, frames)
+        drawn, question = {"picture": draw_picture(*PICTURE)}, PICTURE_QUESTION
+    else:
+        drawn, question = {f"frame-{i}": frame for i, frame in enumerate(draw_frames(family.frames))}, QUESTION
+    frames = [*drawn.values()]
+    if family.video_processor is None:
+        return {"drawn": drawn} | naflex_reference.see(family, folder, medium, question, frames)
+    processor = make_processor(family, folder)
+    facts, inputs = render(processor, medium, question, frames)
+    if medium == "image":
+        return {"drawn": drawn, "facts": facts, "inputs": inputs}
     rows = pair_up(processor.image_processor, frames, inputs["video_grid_thw"][0].tolist())
     facts["videoProcessorMaxDifference"] = float((rows - inputs["pixel_values_videos"]).abs().max())
     inputs["pixel_values_videos"] = rows
-    return {"drawn": {f"frame-{i}": frame for i, frame in enumerate(frames)}, "facts": facts, "inputs": inputs}
+    return {"drawn": drawn, "facts": facts, "inputs": inputs}
 
 
 def ways_of(model: PreTrainedModel, seen: dict, pairs: list[dict], zipped: list[dict]) -> dict[str, Prompt]:
@@ -220,14 +232,15 @@ def reference(family: Merger, model: PreTrainedModel, folder: Path, medium: str)
     """All arrays and all of reference.json of a "video" or an "image", for a model whose settings are in `folder`."""
     seen = see(family, folder, medium)
     facts, pixel_values, grid = seen["facts"], *pixels_of(seen["inputs"])
-    facts["placeholderId"] = getattr(model.config, f"{medium}_token_id")
+    facts["placeholderId"] = getattr(model.config, f"{'image' if is_naflex(model) else medium}_token_id")
     pairs = run_pairs(model, pixel_values, grid)
     zipped = compress(family, pairs)
     ways = ways_of(model, seen, pairs, zipped)
     answers = {way: answer(model, prompt) for way, prompt in ways.items()}
     arrays = arrays_of(pixel_values, pairs, zipped)
     arrays |= {f"logits_{way}": given.pop("logits") for way, given in answers.items()}
-    facts = {"imageProcessor": Qwen2VLImageProcessorPil.__name__, "pairs": len(pairs), "grid": grid[0].tolist()} | facts
+    processor = Lfm2VlImageProcessor if is_naflex(model) else Qwen2VLImageProcessorPil
+    facts = {"imageProcessor": processor.__name__, "pairs": len(pairs), "grid": grid[0].tolist()} | facts
     facts |= {key: [one[key] for one in zipped] for key in ("dominantIndices", "contextualMembers", "keptIndices")}
     facts |= {f"positions_{way}": prompt.positions.tolist() for way, prompt in ways.items()}
     facts |= {"nextPosition": {way: prompt.next_position for way, prompt in ways.items()}}

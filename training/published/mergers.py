@@ -1,4 +1,5 @@
-"""Exports a model whose tower ends in a patch merger, Qwen2-VL and those after it, into the layout of the hub.
+"""Exports a model whose tower ends in a patch merger, Qwen2-VL and those after it, into the layout of the hub; also LFM2-VL,
+whose inputs naflex.py names.
 
     python training/published/mergers.py --model HUB_ID_OR_FOLDER --out DIR [--dtype fp32 q4 …] [--no-deepstack]
 
@@ -19,8 +20,9 @@ import inspect
 from functools import partial
 from pathlib import Path
 
+import delta_net
+import naflex
 import torch
-from delta_net import state_shapes
 from dtypes import DTYPES
 from layout import copy_settings, write_embed_tokens, write_graph, write_graphs
 from merger_graphs import (
@@ -30,8 +32,10 @@ from merger_graphs import (
     WindowedVisionGraph,
     drop_deepstack,
     has_delta_net,
+    is_naflex,
     stacked_layers,
 )
+from torch import nn
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 VISION = {
@@ -39,10 +43,14 @@ VISION = {
     "qwen2_5_vl": WindowedVisionGraph,
     "qwen3_vl": StackedVisionGraph,
     "qwen3_5": StackedVisionGraph,
+    "lfm2_vl": naflex.NaflexVisionGraph,
 }
 
 
 def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
+    if is_naflex(model):
+        naflex.write_vision_encoder(model, path)
+        return
     c, h, w = model.config.vision_config, 4, 6
     graph = VISION[model.config.model_type](model)
     row = c.in_channels * c.temporal_patch_size * c.patch_size**2
@@ -52,14 +60,22 @@ def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
     write_graph(graph, path, inputs, list(graph.outputs), axes)
 
 
+def states_of(layer: nn.Module) -> dict[str, tuple[int, ...]]:
+    """What a layer without softmax keeps, whatever the length: shapes by name."""
+    if has_delta_net(layer):
+        return delta_net.state_shapes(layer.linear_attn)
+    return naflex.state_shapes(layer.conv) if hasattr(layer, "conv") else {}
+
+
 def cache_inputs(model: PreTrainedModel, batch: int, past: int) -> tuple[dict, dict]:
     """Tensors by their names, and the names of the sizes that may change."""
     c = model.config.get_text_config()
     head_dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
     tensors, axes = {}, {}
     for i, layer in enumerate(model.model.language_model.layers):
-        if has_delta_net(layer):
-            shapes = {f"past_{part}.{i}": of for part, of in state_shapes(layer.linear_attn).items()}
+        states = states_of(layer)
+        if states:
+            shapes = {f"past_{part}.{i}": of for part, of in states.items()}
             axes |= {name: {0: "batch_size"} for name in shapes}
         else:
             shapes = {
@@ -73,10 +89,11 @@ def cache_inputs(model: PreTrainedModel, batch: int, past: int) -> tuple[dict, d
 def write_decoder(model: PreTrainedModel, path: Path) -> None:
     H, L, B, S, past = model.config.get_text_config().hidden_size, stacked_layers(model), 2, 3, 4
     cache, cache_axes = cache_inputs(model, B, past)
+    positions = torch.arange(past, past + S).expand((B, S) if is_naflex(model) else (3, B, S))
     inputs = {
         "inputs_embeds": torch.randn(B, S, H),
         "attention_mask": torch.ones(B, past + S).long(),
-        "position_ids": torch.arange(past, past + S).expand(3, B, S),
+        "position_ids": positions,
         **({"deepstack_embeds": torch.randn(L, B, S, H)} if L else {}),
         **cache,
     }
@@ -84,14 +101,15 @@ def write_decoder(model: PreTrainedModel, path: Path) -> None:
     axes = {
         "inputs_embeds": {0: "batch_size", 1: "sequence_length"},
         "attention_mask": {0: "batch_size", 1: "total_sequence_length"},
-        "position_ids": {1: "batch_size", 2: "sequence_length"},
+        "position_ids": {positions.dim() - 2: "batch_size", positions.dim() - 1: "sequence_length"},
         **({"deepstack_embeds": {1: "batch_size", 2: "sequence_length"}} if L else {}),
         "logits": {0: "batch_size", 1: "sequence_length"},
         **cache_axes,
     }
     for name, of in cache_axes.items():
         axes[present[name]] = of | ({2: "total_sequence_length"} if 2 in of else {})
-    write_graph(MergerDecoderGraph(model), path, inputs, ["logits", *present.values()], axes)
+    graph = naflex.HybridDecoderGraph if is_naflex(model) else MergerDecoderGraph
+    write_graph(graph(model), path, inputs, ["logits", *present.values()], axes)
 
 
 WRITERS = {

@@ -22,6 +22,7 @@ CORPUS = (
 QWEN_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+LFM_START = "<|startoftext|>"
 MERGES = 40
 
 
@@ -74,6 +75,14 @@ def qwen_tokenizer(added: list[str]) -> Tokenizer:
         ]
     )
     return byte_level_tokenizer(split, normalizers.NFC(), ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *added])
+
+
+def lfm_tokenizer(added: list[str]) -> Tokenizer:
+    """Words as Qwen has them; a first token that the tokenizer adds, and the chat template writes out."""
+    tokenizer = qwen_tokenizer([LFM_START, *added])
+    first = (LFM_START, tokenizer.token_to_id(LFM_START))
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{LFM_START} $A", special_tokens=[first])
+    return tokenizer
 
 
 def smol_tokenizer(added: list[str]) -> Tokenizer:

@@ -1,5 +1,6 @@
 import type { PartDtypes } from '../layout.js';
 import type { Manifest } from '../manifest.js';
+import type { NativeTower } from '../native-resolution.js';
 import type { FrameDefaults } from '../types.js';
 
 /** How the models of one architecture show a video to their language model: what none of their files says. */
@@ -13,12 +14,15 @@ export interface Family {
    * graph; scores and keys are means over those patches.
    */
   readonly order: Manifest['order'];
-  /** Where the frames go in the chat: an image each, one video, sentences with a time and an image each, or behind times. */
+  /**
+   * Where the frames go in the chat: an image each, perhaps between marks, one video, sentences with a time and an image each,
+   * or behind times.
+   */
   readonly frames: Manifest['frames'];
   /** How the chat shows a still picture; default as a frame. */
   readonly still?: Manifest['still'];
   /** Of a tower that takes pictures in their own proportions. */
-  readonly native?: Pick<NonNullable<Manifest['tower']['native']>, 'gridInput' | 'pixelsOf'>;
+  readonly native?: Pick<NativeTower, 'gridInput' | 'pixelsOf'>;
   /** Of positions in three axes, what the first counts. */
   readonly rope?: NonNullable<Manifest['rope']>['time'];
   readonly newline: Manifest['newlineTokens'];

@@ -1,6 +1,7 @@
 import { InputError } from '../../errors.js';
 import type { Family } from './family.js';
 import { fastVlm } from './fast-vlm.js';
+import { lfm2Vl } from './lfm2-vl.js';
 import { llava } from './llava.js';
 import { llavaNext } from './llava-next.js';
 import { llavaOnevision } from './llava-onevision.js';
@@ -13,7 +14,7 @@ import { videoLlava } from './video-llava.js';
 /** Every family that is known. */
 export const families: readonly Family[] = [
   ...[llava, llavaNext, videoLlava, llavaOnevision, miniGemini, fastVlm, nanollava, smolvlm, idefics3],
-  ...[qwen2Vl, qwen25Vl, qwen3Vl, qwen35],
+  ...[qwen2Vl, qwen25Vl, qwen3Vl, qwen35, lfm2Vl],
 ];
 
 /** By the `model_type` of config.json. Throws an InputError that says what was looked for and what was found. */

@@ -9,6 +9,7 @@ import {
   valueInfo,
 } from '../graph/graph.js';
 import type { GraphProto } from '../graph/onnx_pb.js';
+import type { NativeTower } from '../native-resolution.js';
 import { type Attention, findAttentions, isData, MOVES } from './attention.js';
 import { attend } from './cut.js';
 import { Maths } from './maths.js';
@@ -19,9 +20,9 @@ import { Maths } from './maths.js';
  * that became one token.
  */
 
-/** A connector that joins squares of patches: where they lie in a picture. */
+/** A connector that joins squares of patches: where they lie in a picture that is one. */
 export interface Squares {
-  /** Patches a side of the picture. */
+  /** Squares a side of the picture. */
   readonly side: number;
   /** Patches a side of a square. */
   readonly edge: number;
@@ -44,8 +45,9 @@ export function exposeConnector(
   const attention = lastAttention(graph, output);
   wrapInputs(maths, proto);
   const { keys, probabilities } = readAttention(maths, attention, maths.size('pixel_values', 0));
+  const side = graph.int64s([squares?.side ?? 1]);
   const mean = (tensor: string, width: string[]) =>
-    squares ? meanOfSquares(maths, tensor, squares, width) : tensor;
+    squares ? meanOfSquares(maths, tensor, { rows: side, columns: side, edge: squares.edge }, width) : tensor;
   const scores = maths.reduce('ReduceMean', probabilities, [1, 2]);
   return finish(graph, {
     inputs: [valueInfo('pixel_values', elementTypes.float32, pixels)],
@@ -59,9 +61,14 @@ export function exposeConnector(
  * Qwen2-VL's encoder and its successors': pixel_values (n, d) of one group of frames and its grid (1, 3) → hidden (1, T, H), keys
  * (1, T, K), scores (1, T). The patches of a token follow each other. Where attention works in windows, patches are in another
  * order inside; the index by which the graph puts tokens right puts right keys and scores, too. What DeepStack adds to later
- * layers stands behind a token's own numbers: (1, T, (1 + layers) · H).
+ * layers stands behind a token's own numbers: (1, T, (1 + layers) · H). LFM2-VL's encoder takes a mask, too, and its patches follow
+ * each other row by row.
  */
-export function exposeMerger(proto: GraphProto, opset: number, mergeSize: number): GraphProto {
+export function exposeMerger(
+  proto: GraphProto,
+  opset: number,
+  { mergeSize, gridInput }: Pick<NativeTower, 'mergeSize' | 'gridInput'>,
+): GraphProto {
   const graph = new Graph(proto);
   const maths = new Maths(graph, opset);
   const inputs = proto.input.filter(({ name }) => !graph.constant(name));
@@ -71,7 +78,9 @@ export function exposeMerger(proto: GraphProto, opset: number, mergeSize: number
   const order = tokenOrder(graph, features);
   const one = graph.int64s([1]);
   const members = graph.int64s([mergeSize ** 2]);
+  const shape = gridInput === 'spatial_shapes' && squaresOf(maths, mergeSize);
   const mean = (tensor: string, width: string[]) => {
+    if (shape) return meanOfSquares(maths, tensor, shape, width);
     const groups = maths.reshape(tensor, [one, graph.int64s([-1]), members, ...width]);
     const tokens = maths.reduce('ReduceMean', groups, [2]);
     return order ? graph.add('Gather', [tokens, order], [intAttribute('axis', 1)]) : tokens;
@@ -80,7 +89,7 @@ export function exposeMerger(proto: GraphProto, opset: number, mergeSize: number
   const whole = deep ? withDeepStack(maths, features, deep) : features;
   return finish(graph, {
     inputs,
-    hidden: maths.unsqueeze(whole),
+    hidden: maths.reshape(whole, [one, graph.int64s([-1]), maths.size(whole, -1)]),
     keys: mean(keys, [maths.size(keys, 2)]),
     scores: mean(scores, []),
   });
@@ -118,12 +127,27 @@ function readAttention(maths: Maths, attention: Attention, batch: string) {
   };
 }
 
-/** (B, side², …) in raster order → (B, (side / edge)², …). */
-function meanOfSquares(maths: Maths, tensor: string, { side, edge }: Squares, width: string[]): string {
+/** (B, N, …) in raster order → (B, rows · columns, …), of squares of patches; `rows` and `columns` are vectors of one. */
+function meanOfSquares(
+  maths: Maths,
+  tensor: string,
+  { rows, columns, edge }: { rows: string; columns: string; edge: number },
+  width: string[],
+): string {
   const { graph } = maths;
-  const sizes = [-1, side / edge, edge, side / edge, edge].map((size) => graph.int64s([size]));
-  const means = maths.reduce('ReduceMean', maths.reshape(tensor, [...sizes, ...width]), [2, 4]);
-  return maths.reshape(means, [graph.int64s([-1]), graph.int64s([(side / edge) ** 2]), ...width]);
+  const [any, members] = [graph.int64s([-1]), graph.int64s([edge])] as const;
+  const squares = maths.reshape(tensor, [any, rows, members, columns, members, ...width]);
+  const means = maths.reduce('ReduceMean', squares, [2, 4]);
+  return maths.reshape(means, [any, graph.add('Mul', [rows, columns]), ...width]);
+}
+
+/** How many squares lie along a picture's sides, by the shape (1, 2) in patches that the graph is given. */
+function squaresOf(maths: Maths, edge: number) {
+  const { graph } = maths;
+  const patches = maths.reshape('spatial_shapes', [graph.int64s([-1])]);
+  const squares = graph.add('Div', [patches, graph.int64s([edge])]);
+  const along = (axis: number) => graph.add('Gather', [squares, graph.int64s([axis])]);
+  return { rows: along(0), columns: along(1), edge };
 }
 
 /** The index by which a graph takes tokens out of the order of its windows; none where there are no windows. */

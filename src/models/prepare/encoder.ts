@@ -107,7 +107,8 @@ async function prepareConnector(task: Task) {
   const { hidden, keys } = await expose(undefined);
   const [, T = 0, H = 0] = hidden!.dims;
   const [N, keyWidth] = keys!.dims.slice(1) as [number, number];
-  const squares = { side: Math.sqrt(N), edge: Math.sqrt(N / T) };
+  const side = Math.sqrt(T);
+  const squares = { side, edge: Math.sqrt(N / T) };
   if (![T, N, N / T].every(isSquare))
     throw new InputError(`the encoder makes ${T} tokens of ${N} patches; expected squares of patches`);
   await expose(squares);
@@ -116,14 +117,13 @@ async function prepareConnector(task: Task) {
   const difference = await withSettledEdges(task, source, (whole) =>
     compareWrapped(whole, tower, shape, picturesAtOnce(graphs.dtypes.vision), threads),
   );
-  const side = Math.sqrt(T);
   return {
     files,
     difference,
     budget: Math.round(T * family.keeps),
     tower: {
       ...withoutClass,
-      grid: { rows: squares.side, columns: squares.side },
+      grid: { rows: Math.sqrt(N), columns: Math.sqrt(N) },
       pooled: { rows: side, columns: side },
       width: H,
       keyWidth,
@@ -139,8 +139,7 @@ async function prepareMerger(task: Task) {
   const { path, family, graphs, threads, step } = task;
   const source = graphs.graphs.vision;
   step(`reading scores and keys out of ${source}`);
-  const { gridInput, pixelsOf } = family.native!;
-  const settings = { ...(await readNativePreprocessor(path)), pixelsOf };
+  const settings = { ...(await readNativePreprocessor(path, family.native!)), ...family.native! };
   const {
     patch_size: patchSize,
     merge_size: mergeSize,
@@ -150,9 +149,9 @@ async function prepareMerger(task: Task) {
   const tower = join(path, files.visionTower);
   const model = await readGraph(join(path, source));
   castEdges(new Graph(model.graph!));
-  await writeGraph(tower, model, exposeMerger(model.graph!, opsetOf(model), mergeSize));
+  const native = { patchSize, mergeSize, framesTogether, ...family.native! };
+  await writeGraph(tower, model, exposeMerger(model.graph!, opsetOf(model), native));
   step(`comparing ${source}`);
-  const native = { patchSize, mergeSize, framesTogether, gridInput, pixelsOf };
   const { difference, width, keyWidth } = await withSettledEdges(task, source, (whole) =>
     compareMerger(whole, tower, native, threads),
   );

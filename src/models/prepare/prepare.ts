@@ -152,7 +152,7 @@ async function readPictures({
     const config = await readPreprocessor(path);
     return { frames: framesOf(config, family), config };
   }
-  const { video } = await readNativePreprocessor(path);
+  const { video } = await readNativePreprocessor(path, family.native);
   const { frames, mostFrames, framesPerSecond } = family.defaultFrames;
   return {
     frames: {

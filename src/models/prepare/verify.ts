@@ -1,7 +1,8 @@
 import { Decoder } from '../decoder.js';
-import type { Manifest } from '../manifest.js';
+import type { NativeTower } from '../native-resolution.js';
 import { Session, Tensor } from '../session.js';
 import type { KvCache } from '../types.js';
+import { feedNative } from '../vision.js';
 
 /** How far a prepared graph is from the untouched one, on noise. */
 export interface Difference {
@@ -102,8 +103,6 @@ export async function compareWrapped(
   return { what: 'visual tokens', largest };
 }
 
-type Native = NonNullable<Manifest['tower']['native']>;
-
 /** Two grids that are not square, in tokens: an encoder must take more than one. */
 const GRIDS = [
   { rows: 4, columns: 6 },
@@ -114,9 +113,10 @@ const GRIDS = [
 export async function compareMerger(
   whole: string,
   tower: string,
-  { patchSize, mergeSize, framesTogether, gridInput }: Native,
+  native: NativeTower,
   threads: number,
 ): Promise<{ readonly difference: Difference; readonly width: number; readonly keyWidth: number }> {
+  const { patchSize, mergeSize, framesTogether, gridInput } = native;
   const wants = { inputs: ['pixel_values', gridInput], outputs: [] };
   const [before, after] = [
     await Session.load(whole, threads, wants),
@@ -125,17 +125,11 @@ export async function compareMerger(
   try {
     let largest = 0;
     let widths = { width: 0, keyWidth: 0 };
-    for (const { rows, columns } of GRIDS) {
-      const patches = rows * columns * mergeSize ** 2;
-      const numbers = 3 * framesTogether * patchSize ** 2;
-      const shape = [1, rows * mergeSize, columns * mergeSize].map(BigInt);
-      const feeds = {
-        pixel_values: new Tensor('float32', noise(patches * numbers), [patches, numbers]),
-        [gridInput]: new Tensor('int64', BigInt64Array.from(shape), [1, 3]),
-      };
+    for (const grid of GRIDS) {
+      const T = grid.rows * grid.columns;
+      const feeds = feedNative(noise(T * mergeSize ** 2 * 3 * framesTogether * patchSize ** 2), grid, native);
       const expected = await before.run(feeds);
       const { hidden, keys, scores } = await after.run(feeds);
-      const T = rows * columns;
       for (const [name, { dims }] of Object.entries({ hidden: hidden!, keys: keys!, scores: scores! }))
         if (dims[1] !== T) throw new Error(`the prepared tower's ${name} are ${dims[1]} for ${T} tokens`);
       requireFinite({ scores: scores!, keys: keys! });
