@@ -249,6 +249,21 @@ const repositories: readonly Repository[] = [
     ],
   },
   {
+    id: 'LiquidAI/LFM2.5-VL-450M-ONNX',
+    ...{ fixture: 'lfm2_vl', family: 'lfm2_vl', license: 'lfm1.0' },
+    ...merger,
+    types: ['', '_fp16', '_q4', '_q8'],
+    files: () => ({
+      ...surroundings(),
+      ...texts('lfm2_vl', 'chat_template.jinja'),
+      ...preprocessing('lfm2_vl'),
+      'processor_config.json': JSON.stringify({
+        image_processor: JSON.parse(readFixture('lfm2_vl', 'preprocessor_config.json').toString()),
+      }),
+    }),
+    asked: [...SMALL, 'chat_template.jinja', 'preprocessor_config.json', 'processor_config.json'],
+  },
+  {
     id: 'onnx-community/Qwen3.5-0.8B-ONNX',
     ...{ fixture: 'qwen3_5', family: 'qwen3_5', license: 'apache-2.0' },
     ...merger,

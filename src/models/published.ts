@@ -127,4 +127,10 @@ export const publishedModels: readonly PublishedModel[] = [
     visionZip: 'behind the merger',
     downloads: { q4: 1.75e9, q4f16: 1.58e9 },
   },
+  {
+    id: 'LiquidAI/LFM2.5-VL-450M-ONNX',
+    ...{ family: 'lfm2_vl', parameters: 0.45e9, license: 'lfm1.0' },
+    ...{ tower: 'SigLIP 2 B/16 NaFlex, any size', visionZip: 'behind the connector' },
+    downloads: {},
+  },
 ];
