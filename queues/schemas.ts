@@ -163,6 +163,8 @@ export const resultSchema = z.strictObject({
     maxNewTokens: z.int(),
     reason: z.string(),
   }),
+  /** What of the video was there before: nothing, its tokens, or all of it in the language model; older workers did not say. */
+  reused: z.enum(['none', 'tokens', 'prefix']).default('none'),
   /** Visual tokens of the whole video, without and with compression. */
   tokens: z.strictObject({ before: z.int(), after: z.int() }),
   /**

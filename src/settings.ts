@@ -49,6 +49,10 @@ export interface Settings {
   /** The programs that read videos: names on PATH, or paths. */
   readonly decoder: DecoderPrograms;
   readonly hub: Hub;
+  /** Where encoded videos are kept, and how much of them; none with 0. */
+  readonly tokenStore: { readonly dir: string; readonly limitBytes: number };
+  /** Of each model process, memory for videos that lie prefilled in the language model. */
+  readonly prefixBytes: number;
   readonly logLevel: string;
 }
 
@@ -212,6 +216,22 @@ const variables = {
     defaultLimits.decodeTimeoutMs,
     'the decoder is killed after this time',
   ),
+  VISIONZIP_STORE_DIR: variable<string | null>(
+    folder,
+    null,
+    'folder of encoded videos, which workers may share',
+    'the folder `tokens` of `VISIONZIP_HOME`',
+  ),
+  VISIONZIP_STORE_MIB: variable(
+    whole(0, 2 ** 30),
+    2048,
+    'how much is kept there, the least recently used goes first; 0: nothing is kept',
+  ),
+  VISIONZIP_PREFIX_MIB: variable(
+    whole(0, 2 ** 30),
+    512,
+    'memory of a model process for videos that were asked about, ready for the next question',
+  ),
   FFMPEG_PATH: variable<string>(
     z.string(),
     'ffmpeg',
@@ -261,9 +281,11 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const concurrency = values.VISIONZIP_CONCURRENCY;
   const cache = values.HF_HOME ?? join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');
   const modelsDir = join(cache, 'visionzip');
+  const home =
+    values.VISIONZIP_HOME ?? join(env.XDG_STATE_HOME || join(homedir(), '.local/state'), 'visionzip');
   return {
     redis: redisOf(values),
-    home: values.VISIONZIP_HOME ?? join(env.XDG_STATE_HOME || join(homedir(), '.local/state'), 'visionzip'),
+    home,
     prefix: values.VISIONZIP_PREFIX,
     queue: values.VISIONZIP_QUEUE,
     videoDirs: values.VISIONZIP_VIDEO_DIRS ?? [process.cwd()],
@@ -289,6 +311,11 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
       decodeTimeoutMs: values.VISIONZIP_DECODE_TIMEOUT_MS,
     },
     decoder: { ffmpeg: values.FFMPEG_PATH, ffprobe: values.FFPROBE_PATH },
+    tokenStore: {
+      dir: values.VISIONZIP_STORE_DIR ?? join(home, 'tokens'),
+      limitBytes: values.VISIONZIP_STORE_MIB * 2 ** 20,
+    },
+    prefixBytes: values.VISIONZIP_PREFIX_MIB * 2 ** 20,
     hub: { endpoint: values.HF_ENDPOINT, token: values.HF_TOKEN, modelsDir },
     logLevel: values.VISIONZIP_LOG_LEVEL,
   };

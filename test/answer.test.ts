@@ -5,7 +5,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InputError } from '../src/errors.js';
 import { answerVideo, VideoSession } from '../src/pipeline/answer.js';
-import type { AnswerOutcome, AnswerRequest, Progress, TokenBlock } from '../src/pipeline/types.js';
+import { type CachedVideo, PrefixCache } from '../src/pipeline/prefix-cache.js';
+import type {
+  AnswerOutcome,
+  AnswerRequest,
+  Progress,
+  TokenBlock,
+  VideoStore,
+} from '../src/pipeline/types.js';
 import { fakeModel } from './fake-model.js';
 
 /* The real stages around a scripted model: 4 patches and CLS a frame, a byte tokenizer, context 512. */
@@ -54,9 +61,10 @@ describe('answerVideo', () => {
   it('puts the dominant, then the contextual tokens of each frame into the prompt', async () => {
     const model = fakeModel(['yes']);
     const { tokens, plan } = await answerVideo(model, request());
-    // Scores 1, 2, 3, 4: CLS and row 4 are dominant; rows 1, 2, 3 merge into row 1: 1001 + (1002 + 1003) / 2.
+    // Scores 1, 2, 3, 4: CLS and row 4 are dominant; rows 1, 2, 3 merge into row 1: 1001 + (1002 + 1003) / 2, which in half
+    // precision is 2004.
     const visual = model.calls[0]!.rows.filter((row) => row >= 1000);
-    expect(visual.slice(0, 3)).toEqual([1000, 1004, 2003.5]);
+    expect(visual.slice(0, 3)).toEqual([1000, 1004, 2004]);
     expect(tokens).toEqual({ before: 16, after: 12 });
     expect(plan.promptTokens).toBe(model.calls[0]!.S + 'What is it?'.length);
   });
@@ -161,6 +169,84 @@ describe('answerVideo', () => {
     }
     expect(timings.totalMs).toBeGreaterThanOrEqual(timings.firstTokenMs);
     expect(timings.queueMs).toBe(0);
+  });
+});
+
+describe('what outlives a question', () => {
+  const memory = () => {
+    const kept = new Map<string, Uint8Array>();
+    const store: VideoStore = {
+      read: async (name) => kept.get(name) ?? null,
+      write: async (name, bytes) => void kept.set(name, bytes),
+      drop: async (name) => void kept.delete(name),
+    };
+    return { kept, store };
+  };
+  const prefills = ({ calls }: ReturnType<typeof fakeModel>) => calls.filter(({ before }) => before === 0);
+
+  it('is the tokens: a later session needs neither the file nor the tower', async () => {
+    const { store, kept } = memory();
+    const first = await new VideoSession(fakeModel(['one']), request(), { videoKey: 'v', store }).ask([
+      'What?',
+    ]);
+    expect(first.reused).toBe('none');
+    expect(kept.size).toBe(2);
+    const later = fakeModel(['one'], { vision: { encode: () => Promise.reject(new Error('no tower')) } });
+    const gone = { ...request(), video: join(folder, 'gone.mp4') };
+    const second = await new VideoSession(later, gone, { videoKey: 'v', store }).ask(['What?']);
+    expect(second).toMatchObject({
+      ...{ reused: 'tokens', tokens: first.tokens, frames: first.frames, plan: first.plan },
+      video: { ...first.video, path: gone.video },
+      answers: [{ answer: 'one', promptTokens: first.answers[0]!.promptTokens }],
+      timings: { probeMs: 0, chooseMs: 0, decodeMs: 0, preprocessMs: 0, encodeMs: 0 },
+    });
+    expect(prefills(later)).toHaveLength(1);
+  });
+
+  it('is nothing for another video, other settings, or where what is kept is damaged', async () => {
+    const { store, kept } = memory();
+    const ask = (videoKey: string, more = {}) =>
+      new VideoSession(fakeModel(['a']), request(more), { videoKey, store }).ask(['What?']);
+    await ask('v');
+    expect((await ask('w')).reused).toBe('none');
+    expect((await ask('v', { compression: 'none' })).reused).toBe('none');
+    expect((await ask('v')).reused).toBe('tokens');
+    for (const bytes of kept.values()) bytes[40]! ^= 1;
+    expect((await ask('v')).reused).toBe('none');
+    expect((await ask('v')).reused).toBe('tokens');
+  });
+
+  it('is the prefix: a later session does not prefill the video again', async () => {
+    const prefixes = new PrefixCache(2 ** 20);
+    const model = fakeModel(['one', 'two']);
+    const first = await new VideoSession(model, request(), { videoKey: 'v', prefixes }).ask(['What?']);
+    const second = await new VideoSession(model, request(), { videoKey: 'v', prefixes }).ask(['Where?']);
+    expect([first.reused, second.reused]).toEqual(['none', 'prefix']);
+    expect(prefills(model)).toHaveLength(1);
+  });
+
+  it('is encoded again for who wants to see its frames', async () => {
+    const { store } = memory();
+    const prefixes = new PrefixCache(2 ** 20);
+    const session = () => new VideoSession(fakeModel(['a']), request(), { videoKey: 'v', store, prefixes });
+    await session().ask(['What?']);
+    const seen: number[] = [];
+    await session().ask(['What?'], { onFrame: ({ index }) => void seen.push(index) });
+    expect(seen).toEqual([0, 1, 2, 3]);
+  });
+
+  it('lets the video go that was asked about least recently', () => {
+    const video = (bytes: number) =>
+      ({ cache: { bytes }, tokens: { blocks: [{ embeds: new Float32Array(1) }] } }) as unknown as CachedVideo;
+    const prefixes = new PrefixCache(100);
+    prefixes.set('a', video(40));
+    prefixes.set('b', video(40));
+    prefixes.get('a');
+    prefixes.set('c', video(40));
+    expect(['a', 'b', 'c'].map((key) => prefixes.get(key) !== undefined)).toEqual([true, false, true]);
+    // The latest stays, however large it is.
+    prefixes.set('d', video(1000));
+    expect(['a', 'c', 'd'].map((key) => prefixes.get(key) !== undefined)).toEqual([false, false, true]);
   });
 });
 

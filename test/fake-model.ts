@@ -77,7 +77,7 @@ export function fakeModel(
         if (before === video.S) current = [...(queue.shift() ?? [0])];
         return {
           logits: logitsOf(current.shift() ?? 0),
-          cache: { length: before + S, nextPosition: before + S, tensors: {} },
+          cache: { length: before + S, nextPosition: before + S, bytes: 4 * (before + S), tensors: {} },
         };
       },
     },

@@ -13,6 +13,7 @@ import { addRedis } from './redis.js';
 import { addResult } from './result.js';
 import { failBeforehand } from './run.js';
 import { addStatus } from './status.js';
+import { addStore } from './store.js';
 import { refuseDashedFiles } from './videos.js';
 import { addWorker } from './worker.js';
 
@@ -35,6 +36,7 @@ export function buildProgram(): Command {
   addWorker(program);
   addModel(program);
   addRedis(program);
+  addStore(program);
   addDashboard(program);
   return program;
 }

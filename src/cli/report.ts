@@ -122,8 +122,14 @@ export function summaryLines(result: Result, wallMs?: number): string[] {
 /** Stages below this share of the whole are counted together. */
 const leastShare = 0.01;
 
+const reusedText: Record<Result['reused'], string> = {
+  none: '',
+  tokens: '; the video was encoded before',
+  prefix: '; the video lay ready',
+};
+
 /** The whole time, the longest stage first; all that is named adds up to it. */
-function timeLine({ timings, cached }: Result, wallMs?: number): string {
+function timeLine({ timings, cached, reused }: Result, wallMs?: number): string {
   if (cached) return `time    ${formatMs(timings.totalMs)} (answered before: nothing was computed again)`;
   const before = wallMs === undefined ? timings.queueMs : Math.max(0, wallMs - timings.totalMs);
   const wholeMs = before + timings.totalMs;
@@ -138,7 +144,8 @@ function timeLine({ timings, cached }: Result, wallMs?: number): string {
     ([name, ms]) => `${name} ${formatMs(ms)}`,
   );
   const first = formatMs(before + timings.firstTokenMs);
-  return `time    ${formatMs(wholeMs)}: longest ${longest}, then ${rest.join(', ')}; first token after ${first}`;
+  const known = reusedText[reused];
+  return `time    ${formatMs(wholeMs)}: longest ${longest}, then ${rest.join(', ')}; first token after ${first}${known}`;
 }
 
 function heading(question: string): string {

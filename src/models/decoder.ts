@@ -54,7 +54,11 @@ export class Decoder {
       Object.entries(present).map(([name, tensor]) => [pastOf(name), tensor]),
     );
     const all = logits!.data as Float32Array;
-    const cache = { length: before + S, nextPosition: positions?.next ?? first + S, tensors };
+    const bytes = Object.values(tensors).reduce(
+      (sum, { size }) => sum + size * Float32Array.BYTES_PER_ELEMENT,
+      0,
+    );
+    const cache = { length: before + S, nextPosition: positions?.next ?? first + S, bytes, tensors };
     return { logits: all.subarray(all.length - V), cache };
   }
 

@@ -44,6 +44,8 @@ export interface KvCache {
   readonly length: number;
   /** Where the next token stands: with M-RoPE a video takes fewer positions than tokens, or more. */
   readonly nextPosition: number;
+  /** Memory that it takes. */
+  readonly bytes: number;
   /** What the decoder gave as `present.*`; opaque to the pipeline. */
   readonly tensors: Readonly<Record<string, unknown>>;
 }

@@ -1,18 +1,31 @@
+import { createHash, randomUUID } from 'node:crypto';
 import { defaultLimits, type OpenedVideo, openVideo } from '../media/open.js';
 import type { VideoWarning } from '../media/types.js';
 import type { Model } from '../models/types.js';
 import { type Allowed, allow } from './allow.js';
-import { askVideo, openPrompt, type PrefilledVideo } from './ask-video.js';
+import { askVideo, openPrompt } from './ask-video.js';
 import { encodeVideo } from './encode-video.js';
 import { howToLook, lookForEvents } from './look.js';
+import { type CachedVideo, PrefixCache } from './prefix-cache.js';
+import {
+  packFacts,
+  packTokens,
+  type StoredTokens,
+  unpackFacts,
+  unpackTokens,
+  type VideoFacts,
+} from './stored-video.js';
 import { StageClock } from './timings.js';
 import type {
+  Allowance,
   Answer,
   AnswerOptions,
   AnswerOutcome,
   AnswerRequest,
   CompleteRequest,
   Progress,
+  Reuse,
+  VideoStore,
 } from './types.js';
 
 /**
@@ -30,36 +43,84 @@ export async function answerVideo(
   return new VideoSession(model, asked).ask(asked.questions, options);
 }
 
-/** A video that is asked again and again: opened once, and encoded and prefilled once for all questions with one plan. */
+export { PrefixCache };
+
+/** What outlives a question: see `VideoSession`. */
+export interface Memory {
+  /** Names the video and all of the model that its tokens depend on; without it nothing is shared between sessions. */
+  readonly videoKey?: string;
+  readonly store?: VideoStore;
+  /** Prefilled videos of this model; default the latest of this session. */
+  readonly prefixes?: PrefixCache;
+}
+
+/**
+ * A video that is asked again and again: looked at once, and encoded and prefilled once for all questions with one plan. With a
+ * `videoKey` that holds from session to session: what was prefilled is looked for among `prefixes`, and else the tokens in the
+ * `store`; then neither the file is opened nor the tower run.
+ */
 export class VideoSession {
   readonly #model: Model;
   readonly #request: Omit<CompleteRequest, 'questions'>;
+  readonly #videoKey: string;
+  readonly #store: VideoStore | undefined;
+  readonly #prefixes: PrefixCache;
   #video: OpenedVideo | undefined;
-  #events: readonly number[] | undefined;
-  /** Of the latest allowance only: a cache of keys and values is large. */
-  #latest: { readonly key: string; readonly encoded: Encoded } | undefined;
+  #facts: VideoFacts | undefined;
+  /** Names of what this session encoded itself, so that its frames were seen. */
+  readonly #seen = new Set<string>();
+  readonly #writes: Promise<void>[] = [];
 
-  constructor(model: Model, request: Omit<AnswerRequest, 'questions'>) {
+  constructor(
+    model: Model,
+    request: Omit<AnswerRequest, 'questions'>,
+    { videoKey, store, prefixes = new PrefixCache(0) }: Memory = {},
+  ) {
     this.#model = model;
     this.#request = withDefaults(request);
+    this.#videoKey = videoKey ?? randomUUID();
+    this.#store = videoKey === undefined ? undefined : store;
+    this.#prefixes = prefixes;
   }
 
   /** Answers as `answerVideo` does. Without questions the video is made ready for short ones, and nothing is answered. */
   async ask(questions: readonly string[], options: AnswerOptions = {}): Promise<AnswerOutcome> {
     const run = new Run(this.#model, questions, options);
-    const video = await this.#open(run);
+    const facts = await this.#know(run);
     const asked = questions.length > 0 ? questions : [''];
-    const events = await this.#findEvents(run, video);
-    const allowed = allow(this.#model, { ...this.#request, questions: asked }, video, video.info, events);
-    let first: Encoded | undefined;
+    const allowed = allow(
+      ...([this.#model, { ...this.#request, questions: asked }, facts, facts.info, facts.events] as const),
+    );
+    let first: CachedVideo | undefined;
     for (const one of allowed) {
-      const encoded = await this.#encode(run, video, one);
+      const encoded = await this.#encode(run, one);
       first ??= encoded;
       run.damage.push(encoded);
-      const outcomeSoFar = () => this.#describe(run, video, allowed[0]!, first!);
+      const outcomeSoFar = () => this.#describe(run, facts, allowed[0]!, first!);
       if (questions.length > 0) await this.#answer(run, encoded, one, outcomeSoFar);
     }
-    return this.#describe(run, video, allowed[0]!, first!);
+    await Promise.all(this.#writes.splice(0));
+    return this.#describe(run, facts, allowed[0]!, first!);
+  }
+
+  /** What has to be known of the video before it is planned: from the store, or by a look into the file. */
+  async #know(run: Run): Promise<VideoFacts> {
+    if (this.#facts) return this.#facts;
+    const { sampling, limits, strict, video: path } = this.#request;
+    const { defaults } = this.#model;
+    const name = this.#nameOf('facts', { sampling, limits, strict, frames: defaults });
+    const bytes = await this.#store?.read(name);
+    const stored = bytes && unpackFacts(bytes);
+    if (stored) {
+      this.#facts = { ...stored, info: { ...stored.info, path } };
+      return this.#facts;
+    }
+    if (bytes) await this.#store!.drop(name);
+    const video = await this.#open(run);
+    const { info, ptsSeconds, displayedSeconds } = video;
+    this.#facts = { info, ptsSeconds, displayedSeconds, events: await this.#findEvents(run, video) };
+    this.#keep(name, () => packFacts(this.#facts!));
+    return this.#facts;
   }
 
   async #open({ clock, signal, report }: Run): Promise<OpenedVideo> {
@@ -76,22 +137,51 @@ export class VideoSession {
     const { sampling, limits } = this.#request;
     const how = howToLook(video, sampling, this.#model.defaults, limits.decodeTimeoutMs);
     if (how === null) return [];
-    this.#events ??= await clock.measure('chooseMs', () =>
+    return clock.measure('chooseMs', () =>
       lookForEvents(video, how, {
         ...{ signal, timeoutMs: limits.decodeTimeoutMs, changes: listeners.changes },
         onProgress: (framesDone, framesTotal) => report({ stage: 'choose', framesDone, framesTotal }),
       }),
     );
-    return this.#events;
   }
 
-  /** Encodes and prefills the video as it is allowed to, unless that was the latest one. */
-  async #encode(run: Run, video: OpenedVideo, { allowance }: Allowed): Promise<Encoded> {
-    const key = JSON.stringify(allowance);
-    if (this.#latest?.key === key) return this.#latest.encoded;
-    this.#latest = undefined;
+  /** The video as it is allowed to be shown, in the language model. Who wants to see its frames has them decoded once. */
+  async #encode(run: Run, { allowance }: Allowed): Promise<CachedVideo> {
+    const { clock, listeners } = run;
+    const name = this.#nameOf('tokens', { allowance, strict: this.#request.strict });
+    const mustSee = listeners.onFrame !== undefined && !this.#seen.has(name);
+    const prefilled = mustSee ? undefined : this.#prefixes.get(name);
+    if (prefilled) {
+      run.found('prefix');
+      run.reportGenerating(prefilled.tokens.frames.length);
+      return prefilled;
+    }
+    const stored = mustSee ? null : await this.#readTokens(name);
+    run.found(stored ? 'tokens' : 'none');
+    const encoded = stored ?? (await this.#encodeAnew(run, allowance));
+    if (!stored) {
+      this.#seen.add(name);
+      this.#keep(name, () => packTokens(encoded));
+    }
+    run.reportGenerating(allowance.indices.length);
+    const opened = await clock.measure('prefillMs', () => openPrompt(this.#model, encoded.tokens));
+    const video = { ...opened, substituted: encoded.substituted };
+    this.#prefixes.set(name, video);
+    return video;
+  }
+
+  async #readTokens(name: string): Promise<StoredTokens | null> {
+    const bytes = await this.#store?.read(name);
+    if (!bytes) return null;
+    const stored = unpackTokens(bytes);
+    if (!stored) await this.#store!.drop(name);
+    return stored;
+  }
+
+  async #encodeAnew(run: Run, allowance: Allowance): Promise<StoredTokens> {
     const { clock, signal, report, listeners } = run;
     const { limits, strict } = this.#request;
+    const video = await this.#open(run);
     const framesTotal = allowance.indices.length;
     const substituted = new Map<number, number>();
     let framesDone = 0;
@@ -108,14 +198,22 @@ export class VideoSession {
       }),
     );
     clock.addFrames(tokens.frames.length);
-    run.reportGenerating(framesTotal);
-    const prefilled = await clock.measure('prefillMs', () => openPrompt(this.#model, tokens));
-    const encoded = { ...prefilled, substituted };
-    this.#latest = { key, encoded };
-    return encoded;
+    return { tokens, substituted };
   }
 
-  async #answer(run: Run, encoded: Encoded, { questions }: Allowed, outcomeSoFar: () => AnswerOutcome) {
+  /** sha256 of what a part of this video depends on. */
+  #nameOf(kind: 'facts' | 'tokens', content: object): string {
+    return createHash('sha256')
+      .update(JSON.stringify([kind, this.#videoKey, content]))
+      .digest('hex');
+  }
+
+  /** Writes beside the answering; `ask` waits for it at its end. */
+  #keep(name: string, pack: () => Uint8Array): void {
+    if (this.#store) this.#writes.push(this.#store.write(name, pack()));
+  }
+
+  async #answer(run: Run, encoded: CachedVideo, { questions }: Allowed, outcomeSoFar: () => AnswerOutcome) {
     const { listeners, signal, clock, answers } = run;
     const { generation } = this.#request;
     const asked = questions.map((position) => run.questions[position]!);
@@ -134,9 +232,10 @@ export class VideoSession {
     }
   }
 
-  #describe(run: Run, { info }: OpenedVideo, { plan }: Allowed, { tokens }: Encoded): AnswerOutcome {
-    const { answers } = run;
+  #describe(run: Run, { info }: VideoFacts, { plan }: Allowed, { tokens }: CachedVideo): AnswerOutcome {
+    const { answers, reused } = run;
     return {
+      reused,
       video: { ...info, warnings: [...info.warnings, ...tellDamage(run.damage)] },
       plan,
       tokens: {
@@ -153,19 +252,15 @@ export class VideoSession {
   }
 }
 
-/** An encoded and prefilled video. */
-interface Encoded extends PrefilledVideo {
-  /** Of each frame for which another stands in: how far that one is away, in seconds. */
-  readonly substituted: ReadonlyMap<number, number>;
-}
-
 /** One call of `ask`: who listens, and what has come of it so far. */
 class Run {
   readonly clock = new StageClock();
   /** In the order of the questions. */
   readonly answers: Answer[] = [];
   /** What was encoded for it. */
-  readonly damage: Pick<Encoded, 'substituted'>[] = [];
+  readonly damage: Pick<CachedVideo, 'substituted'>[] = [];
+  /** Of all allowances the least. */
+  reused: Reuse = 'prefix';
   readonly signal: AbortSignal | undefined;
   readonly onnxMs: () => number;
 
@@ -189,6 +284,11 @@ class Run {
     });
   };
 
+  found(reused: Reuse): void {
+    const order: readonly Reuse[] = ['none', 'tokens', 'prefix'];
+    if (order.indexOf(reused) < order.indexOf(this.reused)) this.reused = reused;
+  }
+
   reportGenerating(frames: number): void {
     this.report({ stage: 'generate', framesDone: frames, framesTotal: frames });
   }
@@ -208,7 +308,7 @@ function withDefaults(request: Omit<AnswerRequest, 'questions'>): Omit<CompleteR
   };
 }
 
-function tellDamage(encoded: readonly Pick<Encoded, 'substituted'>[]): VideoWarning[] {
+function tellDamage(encoded: readonly Pick<CachedVideo, 'substituted'>[]): VideoWarning[] {
   const substituted = new Map(encoded.flatMap((one) => [...one.substituted]));
   const { size } = substituted;
   if (size === 0) return [];

@@ -4,6 +4,7 @@ import type { Frame } from '../media/types.js';
 import type { Model } from '../models/types.js';
 import { dropDuplicates } from './duplicates.js';
 import { batches, type EncodedPair, encodeFrames } from './encode.js';
+import { roundToHalf } from './half.js';
 import { framesTogether as compressedTogether } from './over-time/compress-frames.js';
 import { looksAcross } from './over-time/stages.js';
 import type { StageClock } from './timings.js';
@@ -46,7 +47,8 @@ export async function encodeVideo(
   const companions: SampledFrame[] = [];
   for await (const group of inGroups(pairs, together, onFrame !== undefined)) {
     const made = await makeTokensTogether(model, group, budget, overTime, clock);
-    blocks.push(...made);
+    // Half precision is what a store keeps: so an answer is the same, whether its video comes from there or not.
+    blocks.push(...made.map((block) => ({ ...block, embeds: roundToHalf(block.embeds) })));
     for (const [i, { frame, companions: others = [], crop }] of group.entries()) {
       if (crop === undefined) await onFrame?.(frame, made[i]!);
       for (const { index, ptsSeconds } of others)

@@ -329,8 +329,22 @@ export interface ChangeStore {
   write(change: Float32Array): Promise<void>;
 }
 
+/** Where encoded videos are kept; what cannot be kept or read is computed again, so nothing of it throws. */
+export interface VideoStore {
+  /** @param name 64 hexadecimal digits. */
+  read(name: string): Promise<Uint8Array | null>;
+  write(name: string, bytes: Uint8Array): Promise<void>;
+  /** What turned out not to be readable. */
+  drop(name: string): Promise<void>;
+}
+
+/** How a video came to be in the language model: all of it new, its tokens from the store, or prefilled before. */
+export type Reuse = 'none' | 'tokens' | 'prefix';
+
 /** What `answerVideo` gives back. */
 export interface AnswerOutcome {
+  /** What was there before; default nothing. */
+  readonly reused?: Reuse;
   readonly video: VideoInfo;
   readonly plan: Plan;
   /** Visual tokens of the whole video, without and with compression. */

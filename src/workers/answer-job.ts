@@ -7,8 +7,12 @@ import type { FileDigests } from '../sources/digest.js';
 import type { CatalogModel } from './catalog.js';
 import { buildResult } from './document.js';
 import { type ModelProcess, modelKey, type RunOptions } from './model-process.js';
+import { videoKey } from './store.js';
 
-export type JobSettings = Pick<Settings, 'threads' | 'provider' | 'limits' | 'decoder' | 'home'>;
+export type JobSettings = Pick<
+  Settings,
+  'threads' | 'provider' | 'limits' | 'decoder' | 'home' | 'tokenStore' | 'prefixBytes'
+>;
 
 /** A job that may run: its model is found, its video may be read. */
 export interface ReadyJob {
@@ -51,7 +55,7 @@ export async function answerJob(
   { questions, onAnswer, saveFrames, keepVideo, ...options }: AnswerJobOptions,
 ): Promise<AnswerOutcome> {
   const { job, path, model, videoDigest } = ready;
-  const { threads, provider, limits, decoder } = settings;
+  const { threads, provider, limits, decoder, tokenStore: store, prefixBytes } = settings;
   const { sampling, compression, overTime, generation, strict } = job;
   const asked = {
     questions: questions ?? job.questions,
@@ -66,6 +70,8 @@ export async function answerJob(
     ...{ request: { video: path, limits, ...asked }, saveFrames, keepVideo },
     tellAnswers: onAnswer !== undefined,
     changeFile: changesPath(settings.home, videoDigest),
+    videoKey: videoKey({ videoDigest, model, provider }),
+    ...{ prefixBytes, ...(store.limitBytes > 0 && { store }) },
   };
   const tell = (outcome: AnswerOutcome) => onAnswer?.(buildResult({ ...ready, outcome }));
   const outcome = await process.run(order, { ...options, onAnswer: tell });

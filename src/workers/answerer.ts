@@ -18,6 +18,7 @@ import {
   contentKey,
   isRepeatable,
   type StoredAnswer,
+  videoKey,
 } from './store.js';
 
 export interface AnswererParts {
@@ -80,7 +81,7 @@ export class Answerer {
     return buildResult({
       ...ready,
       outcome: {
-        ...{ plan, tokens, frames, timings },
+        ...{ plan, tokens, frames, timings, reused: outcome?.reused },
         video: { ...video, path: ask.path },
         answers: answers.map(({ answer }) => answer),
       },
@@ -116,7 +117,9 @@ export class Answerer {
   }
 
   async #run(ready: ReadyJob, options: AnswerJobOptions): Promise<AnswerOutcome> {
-    const process = this.#takeProcess(modelKeyOf(ready, this.#parts.settings));
+    const { model, videoDigest } = ready;
+    const video = videoKey({ videoDigest, model, provider: this.#parts.settings.provider });
+    const process = this.#takeProcess(modelKeyOf(ready, this.#parts.settings), video);
     try {
       return await answerJob(process, ready, this.#parts, options);
     } finally {
@@ -124,11 +127,17 @@ export class Answerer {
     }
   }
 
-  /** One that holds the model, else one that holds none, else the one whose model was not needed for longest. */
-  #takeProcess(model: string): ModelProcess {
+  /**
+   * One that holds the model and may still hold the video, else one that holds the model, else one that holds none, else the one
+   * whose model was not needed for longest.
+   */
+  #takeProcess(model: string, video: string): ModelProcess {
     const { concurrency, abortGraceMs } = this.#parts.settings;
     const idle = this.#idle;
-    const fitting = [model, null].map((key) => idle.findIndex((process) => process.model === key));
+    const fitting = [
+      idle.findIndex((process) => process.model === model && process.hasSeen(video)),
+      ...[model, null].map((key) => idle.findIndex((process) => process.model === key)),
+    ];
     const place = fitting.find((at) => at >= 0) ?? (this.#all.size < concurrency ? -1 : 0);
     const [process = new ModelProcess({ abortGraceMs, entry: this.#parts.modelEntry })] =
       place >= 0 ? idle.splice(place, 1) : [];

@@ -26,6 +26,7 @@ export function buildResult(parts: ResultParts): Result {
     video: { path, digest: videoDigest, sizeBytes, codec, durationSeconds, fps, width, height, warnings },
     answers,
     plan: outcome.plan,
+    reused: outcome.reused,
     tokens: outcome.tokens,
     frames: outcome.frames,
     timings: { ...outcome.timings, queueMs },

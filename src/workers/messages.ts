@@ -18,6 +18,12 @@ export interface ModelOrder {
   readonly saveFrames?: string;
   /** File that keeps how much changes in the video; default none. */
   readonly changeFile?: string;
+  /** Names the video and all of the model that its tokens depend on: see `VideoSession`. */
+  readonly videoKey?: string;
+  /** Where encoded videos are kept; default nowhere. */
+  readonly store?: { readonly dir: string; readonly limitBytes: number };
+  /** Memory for prefilled videos; default for the latest alone. */
+  readonly prefixBytes?: number;
   /** Keep the encoded video for the next order about it. Without questions it is only made ready. */
   readonly keepVideo?: boolean;
   /** Whether each answer is to be told when it is whole, and not only all at the end. */

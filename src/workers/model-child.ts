@@ -9,9 +9,10 @@ import { InputError } from '../errors.js';
 import { decoderSandbox, useDecoder } from '../media/ffmpeg.js';
 import { killDecoders } from '../media/sandbox.js';
 import type { Model } from '../models/types.js';
-import type { VideoSession } from '../pipeline/answer.js';
+import type { PrefixCache, VideoSession } from '../pipeline/answer.js';
 import type { AnswerOptions } from '../pipeline/types.js';
 import { changeFile } from '../sources/changes.js';
+import { TokenStore } from '../sources/token-store.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
 
 interface Loaded {
@@ -26,6 +27,8 @@ const answering = import('../pipeline/answer.js');
 let loaded: Loaded | null = null;
 /** A video that is to be asked again. */
 let kept: { readonly key: string; readonly session: VideoSession } | null = null;
+/** Of the model that is loaded. */
+let prefixes: PrefixCache | null = null;
 let current: { readonly run: number; readonly controller: AbortController } | null = null;
 
 process.on('message', (message: ToModel) => {
@@ -72,12 +75,17 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
 }
 
 /** The session that was kept for this video, asked in the same way of the same model; else a new one. */
-async function sessionOf({ keepVideo, request }: ModelOrder, model: Model): Promise<VideoSession> {
+async function sessionOf(order: ModelOrder, model: Model): Promise<VideoSession> {
+  const { keepVideo, request, videoKey, store, prefixBytes = 0 } = order;
   const { questions: _, ...video } = request;
   const key = JSON.stringify([model.digest, video]);
   if (kept?.key === key) return kept.session;
-  const { VideoSession } = await answering;
-  const session = new VideoSession(model, video);
+  const { PrefixCache, VideoSession } = await answering;
+  prefixes ??= new PrefixCache(prefixBytes);
+  const session = new VideoSession(model, video, {
+    ...{ videoKey, prefixes },
+    ...(store && { store: new TokenStore(store.dir, store.limitBytes) }),
+  });
   kept = keepVideo ? { key, session } : null;
   return session;
 }
@@ -92,6 +100,7 @@ async function modelOf(order: ModelOrder, run: number): Promise<Model> {
   const before = loaded;
   loaded = null;
   kept = null;
+  prefixes = null;
   await before?.model.release();
   const { loadModel } = await loading;
   const model = await loadModel(modelDir, { threads, provider });

@@ -25,6 +25,9 @@ export class ModelProcessError extends Error {
   override readonly name = 'ModelProcessError';
 }
 
+/** How many videos a process is remembered to have been asked about. */
+const maxVideos = 64;
+
 /** How much of a process's error output goes into the message when it dies. */
 const stderrTail = 2_000;
 
@@ -39,6 +42,8 @@ export class ModelProcess {
   #runs = 0;
   /** Of the model that it was given last. */
   #model: string | null = null;
+  /** Videos that this model was asked about, the latest last. */
+  readonly #videos = new Set<string>();
 
   constructor(options: ModelProcessOptions) {
     this.#options = options;
@@ -46,7 +51,9 @@ export class ModelProcess {
 
   /** Starts the process before there is a job for it: it takes a while to load its code. */
   start(): void {
-    if (!this.#child?.isRunning) this.#child = new Child(this.#entry);
+    if (this.#child?.isRunning) return;
+    this.#child = new Child(this.#entry);
+    this.#videos.clear();
   }
 
   /**
@@ -61,7 +68,7 @@ export class ModelProcess {
     const signal = AbortSignal.any([faults.signal, ...(options.signal ? [options.signal] : [])]);
     this.start();
     const child = this.#child!;
-    this.#model = modelKey(order);
+    this.#remember(order);
     const run = ++this.#runs;
     let killer: NodeJS.Timeout | undefined;
     const onAbort = () => {
@@ -85,6 +92,22 @@ export class ModelProcess {
   /** The model that is loaded, or was to be; null where there is none. See `modelKey`. */
   get model(): string | null {
     return this.#child?.isRunning ? this.#model : null;
+  }
+
+  /** Whether the process was asked about the video lately, and may hold it prefilled. See `ModelOrder.videoKey`. */
+  hasSeen(videoKey: string): boolean {
+    return this.model !== null && this.#videos.has(videoKey);
+  }
+
+  #remember(order: ModelOrder): void {
+    const model = modelKey(order);
+    if (model !== this.#model) this.#videos.clear();
+    this.#model = model;
+    if (order.videoKey === undefined) return;
+    this.#videos.delete(order.videoKey);
+    this.#videos.add(order.videoKey);
+    const [oldest] = this.#videos;
+    if (this.#videos.size > maxVideos) this.#videos.delete(oldest!);
   }
 
   /** Kills the process, whatever it does. Resolves once it is gone. */

@@ -22,6 +22,14 @@ export interface ContentKeyParts {
   readonly job: Pick<AskJob, 'sampling' | 'compression' | 'overTime' | 'generation' | 'strict'>;
 }
 
+/** What an encoded video depends on besides its own allowance: names it in stores and caches. */
+export function videoKey(parts: Pick<ContentKeyParts, 'videoDigest' | 'model' | 'provider'>): string {
+  const { videoDigest, model, provider } = parts;
+  const { digest, dtype } = model;
+  const content = { pipelineVersion, videoDigest, digest, dtype, provider };
+  return createHash('sha256').update(JSON.stringify(content, sortKeys)).digest('hex');
+}
+
 /** sha256 over canonical JSON, hex: equal for equal content, however its fields are ordered. */
 export function contentKey({ videoDigest, model, provider, question, job }: ContentKeyParts): string {
   const { sampling, compression, overTime, generation, strict } = job;

@@ -99,6 +99,7 @@ function documentOf(id: string, job: AskJob, verdict: Exclude<Verdict, 'never'>)
       generateMs: 1,
       cached: false,
     })),
+    reused: 'none',
     plan: {
       frames: 16,
       events: 0,
