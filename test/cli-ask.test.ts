@@ -149,7 +149,7 @@ describe('visionzip ask', () => {
       const run = await cli(['enqueue', clip, ...questions, '--wait', '--json'], env);
       const queued = resultSchema.parse(documentOf(run));
       const local = await ask(...questions);
-      const rest = ({ id, timings, finishedAt, answers, ...others }: Result) => ({
+      const rest = ({ id, timings, finishedAt, answers, reused, ...others }: Result) => ({
         ...others,
         answers: answers.map(({ prefillMs, generateMs, ...answer }) => answer),
       });

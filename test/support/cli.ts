@@ -22,7 +22,10 @@ export interface RunningCli {
   stderrHas(text: string): Promise<void>;
 }
 
-/** Starts the compiled command line as a process of its own, with no settings and no input but those given. */
+/**
+ * Starts the compiled command line as a process of its own, with no settings and no input but those given. Encoded videos are not
+ * kept, so that each test has its own encoded.
+ */
 export function startCli(
   args: readonly string[],
   env: Record<string, string> = {},
@@ -34,7 +37,7 @@ export function startCli(
   );
   const child = spawn(process.execPath, [main, ...args], {
     cwd,
-    env: { ...Object.fromEntries(inherited), NO_COLOR: '1', ...env },
+    env: { ...Object.fromEntries(inherited), NO_COLOR: '1', VISIONZIP_STORE_MIB: '0', ...env },
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   }) as ChildProcessByStdio<Writable | null, Readable, Readable>;
   child.stdin?.end(input);
