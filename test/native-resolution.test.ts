@@ -1,10 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  createNativeResolution,
-  nativeConfigSchema,
-  roundHalfEven,
-  shapesConfigSchema,
-} from '../src/models/native-resolution.js';
+import { nativeConfigSchema, shapesConfigSchema } from '../src/models/native-config.js';
+import { createNativeResolution, roundHalfEven } from '../src/models/native-resolution.js';
 
 /** As published for Qwen2-VL's pictures, and for Qwen3-VL's pictures and videos. */
 const common = {

@@ -13,7 +13,7 @@ import {
   type NativeTower,
   nativeConfigSchema,
   shapesConfigSchema,
-} from './native-resolution.js';
+} from './native-config.js';
 import { requireWeights } from './prepare/weights.js';
 import {
   type PreprocessorConfig,

@@ -1,7 +1,7 @@
 import { InputError } from '../errors.js';
 import { scalesOverAll } from './layout.js';
 import { dtypesOf, type Manifest } from './manifest.js';
-import type { NativeTower } from './native-resolution.js';
+import type { NativeTower } from './native-config.js';
 import { type Grid, resampleGrid } from './pool.js';
 import type { Preprocessor } from './preprocess.js';
 import { type Session, Tensor } from './session.js';

@@ -1,6 +1,6 @@
 import type { PartDtypes } from '../layout.js';
 import type { Manifest } from '../manifest.js';
-import type { NativeTower } from '../native-resolution.js';
+import type { NativeTower } from '../native-config.js';
 import type { FrameDefaults } from '../types.js';
 
 /** How the models of one architecture show a video to their language model: what none of their files says. */

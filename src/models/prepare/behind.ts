@@ -9,7 +9,7 @@ import {
   valueInfo,
 } from '../graph/graph.js';
 import type { GraphProto } from '../graph/onnx_pb.js';
-import type { NativeTower } from '../native-resolution.js';
+import type { NativeTower } from '../native-config.js';
 import { type Attention, findAttentions, isData, MOVES } from './attention.js';
 import { attend } from './cut.js';
 import { Maths } from './maths.js';

@@ -1,5 +1,5 @@
 import { Decoder } from '../decoder.js';
-import type { NativeTower } from '../native-resolution.js';
+import type { NativeTower } from '../native-config.js';
 import { Session, Tensor } from '../session.js';
 import type { KvCache } from '../types.js';
 import { feedNative } from '../vision.js';
