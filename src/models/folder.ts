@@ -18,9 +18,10 @@ import {
 
 export const manifestFile = 'visionzip.json';
 
-const textFiles = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
+/** Beside the graphs every model has these. */
+export const textFiles: readonly string[] = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
 /** Each may be missing where others say the same. */
-const optionalFiles = [
+export const optionalFiles: readonly string[] = [
   'generation_config.json',
   'preprocessor_config.json',
   'processor_config.json',
