@@ -9,7 +9,7 @@ import { cli, documentOf } from './support/cli.js';
 const places: Record<(typeof families)[number]['order'], readonly Place[]> = {
   'compress-project': ['before the projector'],
   'project-pool-compress': ['behind the pooler'],
-  project: ['nowhere'],
+  'project-compress': ['nowhere'],
 };
 
 describe('the models that can be pulled', () => {
