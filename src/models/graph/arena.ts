@@ -1,5 +1,5 @@
 /** A free or taken stretch of a region. */
-interface Chunk {
+export interface Chunk {
   readonly region: number;
   readonly start: number;
   size: number;
@@ -46,10 +46,11 @@ export class Arena {
     return this.#touched.reduce((sum, bytes) => sum + bytes, 0);
   }
 
+  /** Of equal ones that at the lowest address: regions grow downwards. */
   #smallest(size: number): Chunk | undefined {
     let found: Chunk | undefined;
     for (const chunk of this.#free)
-      if (chunk.size >= size && (!found || chunk.size < found.size)) found = chunk;
+      if (chunk.size >= size && (!found || isBefore(chunk, found))) found = chunk;
     return found;
   }
 
@@ -88,4 +89,7 @@ export class Arena {
   }
 }
 
-export type { Chunk };
+function isBefore(a: Chunk, b: Chunk): boolean {
+  if (a.size !== b.size) return a.size < b.size;
+  return a.region === b.region ? a.start < b.start : a.region > b.region;
+}

@@ -51,19 +51,31 @@ export function workBytes(proto: GraphProto, inputs: ReadonlyMap<string, Known>)
   return new Walk(graph, inputs).run();
 }
 
-/** The order in which ONNX Runtime runs nodes: what an output needs before it, the last of its inputs first. */
+/** The order in which ONNX Runtime runs nodes: what an output needs comes before it, and of that what is last in the file first. */
 function inOrder(graph: Graph): NodeProto[] {
+  const { length } = graph.proto.node;
+  const places = new Map(graph.proto.node.map((node, i) => [node, isFused(graph, node) ? length + i : i]));
+  const makers = (names: readonly string[]) =>
+    [...new Set(names.flatMap((name) => graph.maker(name) ?? []))].sort(
+      (a, b) => places.get(b)! - places.get(a)!,
+    );
   const ordered = new Set<NodeProto>();
   const seen = new Set<NodeProto>();
-  const need = (name: string): void => {
-    const node = graph.maker(name);
-    if (!node || seen.has(node)) return;
+  const need = (node: NodeProto): void => {
+    if (seen.has(node)) return;
     seen.add(node);
-    for (const input of readBy(node).reverse()) need(input);
+    for (const maker of makers(readBy(node))) need(maker);
     ordered.add(node);
   };
-  for (const { name } of graph.proto.output) need(name);
+  for (const node of makers(graph.proto.output.map(({ name }) => name))) need(node);
   return [...ordered];
+}
+
+/** A product and its scale become one node, which the runtime puts behind all that are in the file. */
+function isFused(graph: Graph, { opType, input }: NodeProto): boolean {
+  if (opType !== 'Mul' && opType !== 'Div') return false;
+  const [product, scale] = [graph.maker(input[0]!), graph.constant(input[1]!)];
+  return product?.opType === 'MatMul' && scale !== undefined;
 }
 
 class Walk {
