@@ -4,7 +4,7 @@
     python training/published/true_size.py --out DIR --model smolvlm2_500m
     python training/published/true_size.py --out DIR --model qwen3_5_0_8b [--dtype vision=fp16 embed=fp16 decoder=q4]
 
-DIR/model is the layout of the hub; `npm run bench:published -- --models DIR` measures it. Without --dtype its parts have the
+DIR/model is the layout of the hub; `npm run bench:published -- --models DIR` measures the first. Without --dtype its parts have the
 types that people use: --dtype with plain names gives every part these.
 
 llava          CLIP ViT-L/14-336 (layer -2, 576 tokens), a projector, a decoder of Qwen2-0.5B's shape. DIR/weights is what
