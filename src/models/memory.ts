@@ -10,8 +10,11 @@ export interface CacheShape {
   readonly headWidth: number;
 }
 
-/** Tokens whose cache a model must have room for; a whole context of 32,000 is seldom filled. */
-const USUAL_TOKENS = 2048;
+/** Tokens of a usual prompt; a whole context of 32,000 is seldom filled. */
+export const USUAL_TOKENS = 2048;
+
+/** What a loaded model takes beside its weights and its work: ONNX Runtime's code and sessions. Measured on models of 2 MiB. */
+export const BASE_BYTES = 25 * 2 ** 20;
 
 /** Bytes of one token in the cache, which is float32. */
 export function tokenBytes({ layers, kvHeads, headWidth }: CacheShape): number {

@@ -253,18 +253,20 @@ def copy_settings(source: str, out: Path) -> None:
             shutil.copyfile(found, out / name)
 
 
-def write_graphs(writers: dict[str, Callable[[Path], None]], folder: Path, dtypes: list[str]) -> None:
-    """By name, what writes the float32 graph to a path."""
+def write_graphs(
+    writers: dict[str, Callable[[Path], None]], folder: Path, dtypes: list[str] | dict[str, list[str]]
+) -> None:
+    """By name, what writes the float32 graph to a path; the types of all graphs, or of each by its name."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, write in writers.items():
         with tempfile.TemporaryDirectory(dir=folder) as scratch, torch.no_grad():
             path = Path(scratch) / f"{name}.onnx"
             write(path)
-            for dtype in dtypes:
+            for dtype in dtypes[name] if isinstance(dtypes, dict) else dtypes:
                 write_dtype(path, folder, dtype)
 
 
-def export(source: str, out: Path, dtypes: list[str]) -> PreTrainedModel:
+def export(source: str, out: Path, dtypes: list[str] | dict[str, list[str]]) -> PreTrainedModel:
     """`source`: an id on the hub or a folder. Returns the model that was exported, in float32."""
     model = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
     folder = out / "onnx"

@@ -119,7 +119,9 @@ WRITERS = {
 }
 
 
-def export(source: str, out: Path, dtypes: list[str], deepstack: bool = True) -> PreTrainedModel:
+def export(
+    source: str, out: Path, dtypes: list[str] | dict[str, list[str]], deepstack: bool = True
+) -> PreTrainedModel:
     """`source`: an id on the hub or a folder. Returns the model that was exported, in float32."""
     model = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
     if not deepstack:
