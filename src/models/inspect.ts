@@ -93,9 +93,19 @@ async function towerInputs(dir: string, manifest: Manifest): Promise<Map<string,
   }
   const { mergeSize, patchSize, framesTogether, gridInput } = native;
   const [rows, columns] = [grid.rows * mergeSize, grid.columns * mergeSize];
+  const patches = rows * columns;
+  const numbers = 3 * framesTogether * patchSize ** 2;
+  const int64 = { type: elementTypes.int64 };
+  // As `feedNative` in vision.ts has it.
+  if (gridInput === 'spatial_shapes')
+    return new Map<string, Known>([
+      ['pixel_values', { ...float, dims: [1, patches, numbers] }],
+      ['pixel_attention_mask', { ...int64, dims: [1, patches] }],
+      [gridInput, { ...int64, dims: [1, 2], values: [rows, columns] }],
+    ]);
   return new Map<string, Known>([
-    ['pixel_values', { ...float, dims: [rows * columns, 3 * framesTogether * patchSize ** 2] }],
-    [gridInput, { type: elementTypes.int64, dims: [1, 3], values: [1, rows, columns] }],
+    ['pixel_values', { ...float, dims: [patches, numbers] }],
+    [gridInput, { ...int64, dims: [1, 3], values: [1, rows, columns] }],
   ]);
 }
 
