@@ -62,6 +62,19 @@ const question = z
   .max(16_384)
   .refine((q) => q.trim().length > 0, { message: 'the question is empty' });
 
+const option = z
+  .string()
+  .max(4096)
+  .refine((text) => text.trim().length > 0, { message: 'an option is empty' });
+
+/** A question that is answered by the letter of one of its options, A first. */
+export const choiceQuestionSchema = z.strictObject({
+  question,
+  options: z.array(option).min(2).max(26).readonly(),
+});
+
+const asked = z.union([question, choiceQuestionSchema]);
+
 /** What a producer enqueues. Unknown fields are refused. */
 export const askJobSchema = z.strictObject({
   /**
@@ -69,7 +82,8 @@ export const askJobSchema = z.strictObject({
    * the worker was started.
    */
   video: z.string().min(1, 'the path of the video is empty').max(4096),
-  questions: z.union([question.transform((q) => [q]), z.array(question).min(1).max(256)]),
+  /** Each in words, or with options: then the answer is a letter, with the likelihood of each. */
+  questions: z.union([asked.transform((q) => [q]), z.array(asked).min(1).max(256)]),
   sampling: samplingSchema.default({}),
   compression: compressionSchema.default('auto'),
   /** What is done about what repeats over time. Older producers do not say. */
@@ -86,6 +100,8 @@ export const askJobSchema = z.strictObject({
 
 /** What a producer may write: one question or many, everything else optional. */
 export type AskJobInput = z.input<typeof askJobSchema>;
+/** A question of a job. */
+export type AskedQuestion = z.output<typeof asked>;
 /** A job as it lies in the queue. */
 export type AskJob = z.output<typeof askJobSchema>;
 
@@ -112,7 +128,14 @@ export const timingsSchema = z.strictObject({
 
 export const answerSchema = z.strictObject({
   question: z.string(),
+  /** Of a question with options. */
+  options: z.array(z.string()).readonly().optional(),
+  /** Of a question with options the letter. */
   answer: z.string(),
+  /** Which option, from 0, and how likely each was among them; together 1. */
+  choice: z
+    .strictObject({ letter: z.string(), index: z.int(), likelihoods: z.array(z.number()).readonly() })
+    .optional(),
   finishReason: z.enum(['stop', 'length']),
   promptTokens: z.int(),
   newTokens: z.int(),

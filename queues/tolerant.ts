@@ -10,6 +10,7 @@ export function tolerant(schema: z.core.$ZodType): z.ZodType {
     return z.looseObject(Object.fromEntries(fields));
   }
   if (schema instanceof z.ZodArray) return z.array(tolerant(schema.element));
+  if (schema instanceof z.ZodReadonly) return tolerant(schema.unwrap());
   if (schema instanceof z.ZodOptional) return tolerant(schema.unwrap()).optional();
   if (schema instanceof z.ZodNullable) return tolerant(schema.unwrap()).nullable();
   if (schema instanceof z.ZodDefault) return tolerant(schema.unwrap()).default(schema.def.defaultValue);

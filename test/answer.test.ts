@@ -153,6 +153,24 @@ describe('answerVideo', () => {
     await expect(answerVideo(fakeModel(['yes']), small)).rejects.toThrow(/64 pixels|at most 64/);
   });
 
+  it('answers a question with options by a letter, beside others', async () => {
+    const model = fakeModel([{ B: 3 }, 'a test']);
+    const asked = { question: 'Which?', options: ['one', 'two'] };
+    const texts: string[] = [];
+    const { answers, plan } = await answerVideo(model, request({ questions: [asked, 'What is it?'] }), {
+      onText: (_, text) => texts.push(text),
+    });
+    expect(answers[0]).toMatchObject({ ...asked, answer: 'B', choice: { letter: 'B', index: 1 } });
+    // e³ : 1.
+    expect(answers[0]!.choice!.likelihoods[1]).toBeCloseTo(Math.exp(3) / (1 + Math.exp(3)), 6);
+    expect(answers[1]).toMatchObject({ question: 'What is it?', answer: 'a test' });
+    expect(answers[1]).not.toHaveProperty('choice');
+    expect(texts.join('')).toBe('Ba test');
+    const suffix = String.fromCharCode(...model.calls[1]!.rows);
+    expect(suffix).toMatch(/^Which\?\nA\. one\nB\. two\nAnswer with/);
+    expect(plan.promptTokens).toBe(model.calls[0]!.S + suffix.length);
+  });
+
   it('stops when aborted, with the reason', async () => {
     const controller = new AbortController();
     const stopping = answerVideo(fakeModel(['never']), request(), {

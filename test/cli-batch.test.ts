@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AskJob } from '../queues/index.js';
+import { textOf } from '../src/pipeline/questions.js';
 import { cli, documentOf, startCli } from './support/cli.js';
 import { FakeWorker, type Verdict } from './support/fake-worker.js';
 import { freshQueue, useRedis } from './support/redis.js';
@@ -25,7 +26,7 @@ afterEach(async () => {
 
 /** Answers each question with itself in capitals. */
 const capitals = (job: AskJob) => ({
-  answers: job.questions.map((question) => question.toUpperCase()),
+  answers: job.questions.map((question) => textOf(question).toUpperCase()),
 });
 
 function work(verdict: (job: AskJob) => Verdict): FakeWorker {

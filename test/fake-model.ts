@@ -8,6 +8,11 @@ export interface FakeModelOptions extends Partial<Pick<ChatParts, 'frameTimes' |
   readonly generationDefaults?: Partial<Model['generationDefaults']>;
 }
 
+/** Logits of some characters of ASCII; all others have 0. */
+type Logits = Readonly<Record<string, number>>;
+/** What comes after a question: a text, byte for byte, or the logits of one run after the other. */
+type Reply = string | Logits | readonly Logits[];
+
 /** What the fake decoder was asked, in order. */
 export interface DecodeCall {
   readonly S: number;
@@ -21,15 +26,18 @@ export interface DecodeCall {
  * question the queued reply comes out token for token. Byte 0 is end-of-sequence, 256 the image token.
  */
 export function fakeModel(
-  replies: readonly string[],
+  replies: readonly Reply[],
   options: FakeModelOptions = {},
 ): Model & { readonly calls: DecodeCall[] } {
   const calls: DecodeCall[] = [];
-  const queue = replies.map((reply) => [...new TextEncoder().encode(reply), 0]);
-  let current: number[] = [];
-  const logitsOf = (token: number) => {
+  const queue: (number | Logits)[][] = replies.map((reply) =>
+    typeof reply === 'string' ? [...new TextEncoder().encode(reply), 0] : [reply].flat(),
+  );
+  let current: (number | Logits)[] = [];
+  const logitsOf = (next: number | Logits) => {
     const logits = new Float32Array(257);
-    logits[token] = 1;
+    if (typeof next === 'number') logits[next] = 1;
+    else for (const [character, logit] of Object.entries(next)) logits[character.charCodeAt(0)] = logit;
     return logits;
   };
   const { contextLength = 512, frameTimes = true, onnxMs = () => 0 } = options;

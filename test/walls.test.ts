@@ -62,8 +62,9 @@ describe('the walls', () => {
     'src/models': /^src\/media\//,
     'src/pipeline': /^src\/(media|models)\//,
     'src/workers': /^(queues|src\/(media|sources|models|pipeline)\/|src\/settings$)/,
+    'src/batch': /^(queues|src\/(media|sources|models|pipeline|workers)\/|src\/settings$)/,
     'src/dashboard': /^(queues|src\/workers\/|src\/settings$)/,
-    'src/cli': /^(queues|src\/(media|sources|models|pipeline|workers|dashboard)\/|src\/settings$)/,
+    'src/cli': /^(queues|src\/(media|sources|models|pipeline|batch|workers|dashboard)\/|src\/settings$)/,
     'scripts/clips': /^$/,
   };
 

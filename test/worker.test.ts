@@ -19,11 +19,13 @@ function open(overrides = {}): Bench {
 
 afterEach(() => bench.close());
 
-async function ask(video: string, questions: string | string[] = 'what?', rest: Partial<AskJobInput> = {}) {
+type Questions = AskJobInput['questions'];
+
+async function ask(video: string, questions: Questions = 'what?', rest: Partial<AskJobInput> = {}) {
   return bench.client.ask({ video, questions, ...rest });
 }
 
-async function answered(video: string, questions?: string | string[], rest?: Partial<AskJobInput>) {
+async function answered(video: string, questions?: Questions, rest?: Partial<AskJobInput>) {
   const document = await bench.client.wait(await ask(video, questions, rest));
   expect(document.status).toBe('completed');
   return document as Result;
@@ -183,6 +185,26 @@ describe('the same question again', () => {
       ['blue', false],
     ]);
     expect(mixed.cached).toBe(false);
+  });
+
+  it('belongs to a question with its options', async () => {
+    open();
+    await bench.worker();
+    const video = bench.video('a.mp4', { text: 'A' }, { text: 'B' });
+    const options = ['red', 'blue'];
+    const reversed = { question: 'what?', options: ['blue', 'red'] };
+    await answered(video, { question: 'what?', options });
+    const asked = ['what?', { question: 'what?', options }, reversed, reversed];
+    const { answers } = await answered(video, asked);
+    expect(
+      answers.map(({ question, options, answer, cached }) => [question, options, answer, cached]),
+    ).toEqual([
+      ['what?', undefined, 'B', false],
+      ['what?', options, 'A', true],
+      ['what?', ['blue', 'red'], 'B', false],
+      ['what?', ['blue', 'red'], 'B', false],
+    ]);
+    expect(callsOf(video)[1]!.questions).toEqual(['what?', reversed]);
   });
 
   it('is computed anew for other settings, another content, and sampling without a seed', async () => {

@@ -4,7 +4,14 @@ import { settings } from './connect.js';
 import { type ExitCode, exitCodes } from './exit.js';
 import { type LocalModel, type LocalOptions, withLocalModel } from './local-model.js';
 import { tellOfShippedModel } from './notice.js';
-import { addJobOptions, buildJob, type JobOptions, jobSettings } from './options.js';
+import {
+  addChoiceOption,
+  addJobOptions,
+  buildJob,
+  type JobOptions,
+  jobSettings,
+  withOptions,
+} from './options.js';
 import { pictureFolders } from './pictures.js';
 import { createProgressBar, type ProgressBar } from './progress.js';
 import { AnswerPrinter, printSummary, reportDocument, reportEach } from './report.js';
@@ -12,6 +19,7 @@ import { addCommonOptions, type Context, command } from './run.js';
 import { splitVideos, videosHelp } from './videos.js';
 
 interface AskOptions extends JobOptions {
+  readonly option?: string[];
   readonly saveFrames?: string;
   readonly debug?: boolean;
 }
@@ -27,7 +35,9 @@ export function addAsk(program: Command): void {
     .usage('[options] <video...> <question...>')
     .argument('<video>', 'a video or picture file; more may follow')
     .argument('<question...>', 'one or several questions; a video is encoded once for all of them');
-  addJobOptions(ask, "a model's name below the models folder, or the path of its folder").option(
+  addChoiceOption(
+    addJobOptions(ask, "a model's name below the models folder, or the path of its folder"),
+  ).option(
     '--save-frames <dir>',
     'write each frame as PNG into this folder, with the dominant patches marked; of several videos into one folder each below it',
   );
@@ -36,12 +46,14 @@ export function addAsk(program: Command): void {
     'ask clip.mp4 "How many objects are there?" "Which way does the star move?" --frames 16',
     'ask *.mp4 "How many objects are there?" --json > answers.jsonl',
     'ask lecture.mp4 "What is on the board?" --start 12:30 --end 14:00 --compression 54+10',
+    'ask clip.mp4 "What colour is the star?" --option red --option blue --json',
     'ask clip.mp4 "What moves?" --save-frames pictures --json > answer.json',
   ]).action(command(runAsk));
 }
 
 async function runAsk(context: Context, first: string, rest: string[], options: AskOptions) {
-  const { videos, questions } = splitVideos(first, rest);
+  const { videos, questions: texts } = splitVideos(first, rest);
+  const questions = withOptions(texts, options.option);
   const { model: wanted, ...chosen } = jobSettings(options);
   const jobs = videos.map((video) => buildJob(video, questions, chosen));
   const { saveFrames } = options;

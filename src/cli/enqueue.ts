@@ -3,13 +3,22 @@ import type { QueueClient } from '../../queues/client.js';
 import type { AskJob } from '../../queues/schemas.js';
 import { withQueue } from './connect.js';
 import { exitCodes, usageError } from './exit.js';
-import { addJobOptions, buildJob, decimal, type JobOptions, jobSettings } from './options.js';
+import {
+  addChoiceOption,
+  addJobOptions,
+  buildJob,
+  decimal,
+  type JobOptions,
+  jobSettings,
+  withOptions,
+} from './options.js';
 import { reportEach } from './report.js';
 import { addCommonOptions, type Context, command } from './run.js';
 import { splitVideos, videosHelp } from './videos.js';
 import { waitAndReport } from './wait.js';
 
 interface EnqueueOptions extends JobOptions {
+  readonly option?: string[];
   readonly id?: string;
   readonly wait?: boolean;
   readonly timeout?: number;
@@ -26,7 +35,7 @@ export function addEnqueue(program: Command): void {
     .usage('[options] <video...> <question...>')
     .argument('<video>', "a file below one of the worker's video folders; more may follow")
     .argument('<question...>', 'one or several questions; a video is encoded once for all of them');
-  addJobOptions(enqueue, "a model's name below the worker's models folder")
+  addChoiceOption(addJobOptions(enqueue, "a model's name below the worker's models folder"))
     .option('--id <id>', 'an id of your own, for one video: the same job is then enqueued once only')
     .option('--wait', 'wait for the answer and print it; the id goes to standard error at once')
     .option('--timeout <seconds>', 'with --wait: give up after this time; the job goes on', decimal);
@@ -40,7 +49,8 @@ export function addEnqueue(program: Command): void {
 
 async function runEnqueue(context: Context, first: string, rest: string[], options: EnqueueOptions) {
   const { id, wait, timeout } = options;
-  const { videos, questions } = splitVideos(first, rest);
+  const { videos, questions: texts } = splitVideos(first, rest);
+  const questions = withOptions(texts, options.option);
   if (timeout !== undefined && !wait) throw usageError('--timeout goes with --wait');
   if (id !== undefined && videos.length > 1) throw usageError(`--id is for one video, got ${videos.length}`);
   const settings = jobSettings(options);

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { z } from 'zod';
 import { faultOfJob } from '../../queues/faults.js';
 import {
+  type AskedQuestion,
   type AskJob,
   type AskJobInput,
   askJobSchema,
@@ -89,6 +90,22 @@ export function addJobOptions(command: Command, modelHelp: string): Command {
     .option('--model <name>', `${modelHelp} (default: VISIONZIP_MODEL, else nano)`);
 }
 
+/** Adds what the answer may be. */
+export function addChoiceOption(command: Command): Command {
+  return command.option(
+    '--option <text>',
+    'what the answer may be, A first; repeated, 2 to 26 of them: each question is then answered by the letter of one of them',
+    collect,
+  );
+}
+
+/** The questions, each with the same options where there are any. */
+export function withOptions(questions: readonly string[], options: readonly string[] = []): AskedQuestion[] {
+  if (options.length === 0) return [...questions];
+  if (options.length === 1) throw usageError('--option: expected 2 to 26 of them, got 1');
+  return questions.map((question) => ({ question, options }));
+}
+
 /** The options as a job's settings; fields that were not given are left out. */
 export function jobSettings(options: JobOptions): OptionSettings {
   const sampling = {
@@ -120,8 +137,8 @@ export function jobSettings(options: JobOptions): OptionSettings {
 }
 
 /** A whole job, checked against the contract. Throws a usage error that names the option at fault. */
-export function buildJob(video: string, questions: string[], settings: JobSettings): AskJob {
-  const job = { video: video && resolve(video), questions, ...settings };
+export function buildJob(video: string, questions: readonly AskedQuestion[], settings: JobSettings): AskJob {
+  const job = { video: video && resolve(video), questions: [...questions], ...settings };
   const parsed = askJobSchema.safeParse(job, { reportInput: true });
   if (parsed.success) return parsed.data;
   throw usageError(describeIssue(parsed.error), faultOfJob(parsed.error));

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../models/shipped.js';
 import { addAsk } from './ask.js';
 import { addBatch } from './batch.js';
+import { addReport } from './batch-report.js';
 import { addCancel } from './cancel.js';
 import { addChat } from './chat.js';
 import { addDashboard } from './dashboard.js';
@@ -33,6 +34,7 @@ export function buildProgram(): Command {
   addCancel(program);
   addStatus(program);
   addBatch(program);
+  addReport(program);
   addWorker(program);
   addModel(program);
   addRedis(program);

@@ -1,6 +1,8 @@
 import pc from 'picocolors';
 import type { Result, ResultDocument } from '../../queues/schemas.js';
+import { bareOptions, letterOf, textOf } from '../pipeline/questions.js';
 import { stageNames } from '../pipeline/timings.js';
+import type { Question } from '../pipeline/types.js';
 import { CliError, type ExitCode, exitCodes } from './exit.js';
 import { formatMs, plural } from './format.js';
 import { nameOptions } from './options.js';
@@ -8,11 +10,11 @@ import type { Context } from './run.js';
 
 /** Prints answers on standard output while they are generated. */
 export class AnswerPrinter {
-  readonly #questions: readonly string[];
+  readonly #questions: readonly Question[];
   #current = -1;
 
   /** @param questions asked in one go; a single answer is printed without its question. */
-  constructor(questions: readonly string[]) {
+  constructor(questions: readonly Question[]) {
     this.#questions = questions;
   }
 
@@ -22,16 +24,27 @@ export class AnswerPrinter {
     if (index !== this.#current) {
       this.end();
       this.#current = index;
-      if (this.#questions.length > 1) process.stdout.write(`${heading(this.#questions[index]!)}\n`);
+      if (this.#questions.length > 1) process.stdout.write(`${heading(textOf(this.#questions[index]!))}\n`);
       added = text.trimStart();
     }
-    process.stdout.write(added);
+    process.stdout.write(nameOption(this.#questions[index]!, added));
   }
 
   end(): void {
     if (this.#current >= 0) process.stdout.write(this.#questions.length > 1 ? '\n\n' : '\n');
     this.#current = -1;
   }
+}
+
+/** A letter with the text of its option, "B. blue"; anything else as it is. */
+function nameOption(question: Question, text: string): string {
+  if (typeof question === 'string') return text;
+  const option = bareOptions(question.options).find((_, i) => letterOf(i) === text);
+  return option === undefined ? text : `${text}. ${option}`;
+}
+
+function questionOf({ question, options }: Result['answers'][number]): Question {
+  return options ? { question, options } : question;
 }
 
 /** How a document is reported that does not stand alone. */
@@ -53,7 +66,7 @@ export function reportDocument(
     throw new CliError(exitCode, nameOptions(document.error));
   }
   if (!context.json) {
-    const printer = new AnswerPrinter(document.answers.map((answer) => answer.question));
+    const printer = new AnswerPrinter(document.answers.map(questionOf));
     document.answers.forEach((answer, i) => {
       printer.text(i, answer.answer);
     });

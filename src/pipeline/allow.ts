@@ -8,6 +8,7 @@ import { chooseFrames } from './choose.js';
 import { orderOfAll } from './crop-order.js';
 import { defaultMaxNewTokens } from './generate.js';
 import { stagesOf } from './over-time/stages.js';
+import { renderQuestion } from './questions.js';
 import { type Timeline, usualFrames, withFrames } from './sample.js';
 import type { Allowance, CompleteRequest, Compression, Plan } from './types.js';
 
@@ -68,9 +69,10 @@ export function allow(
   const isEvent = new Set(events);
   const together = new Map<string, { allowance: Allowance; plan: Plan; questions: number[] }>();
   questions.forEach((question, position) => {
+    const text = renderQuestion(question);
     const textTokens = (count: number) => {
       const shown = show(count);
-      const { prefix, suffix } = model.chat.layOut(shown, question);
+      const { prefix, suffix } = model.chat.layOut(shown, text);
       return prefix.length - shown.ptsSeconds.length + suffix.length;
     };
     const shown = { gridOf, framesTogether, picture, textTokens };

@@ -24,6 +24,7 @@ import type {
   AnswerRequest,
   CompleteRequest,
   Progress,
+  Question,
   Reuse,
   VideoStore,
 } from './types.js';
@@ -84,7 +85,7 @@ export class VideoSession {
   }
 
   /** Answers as `answerVideo` does. Without questions the video is made ready for short ones, and nothing is answered. */
-  async ask(questions: readonly string[], options: AnswerOptions = {}): Promise<AnswerOutcome> {
+  async ask(questions: readonly Question[], options: AnswerOptions = {}): Promise<AnswerOutcome> {
     const run = new Run(this.#model, questions, options);
     const facts = await this.#know(run);
     const asked = questions.length > 0 ? questions : [''];
@@ -266,7 +267,7 @@ class Run {
 
   constructor(
     model: Model,
-    readonly questions: readonly string[],
+    readonly questions: readonly Question[],
     readonly listeners: AnswerOptions,
   ) {
     const before = model.onnxMs();

@@ -1,6 +1,8 @@
 import type { KvCache, Model, Prompt, ShownVideo } from '../models/types.js';
+import { chooseOption } from './choose-option.js';
 import { generate, prefillVideo } from './generate.js';
-import type { Answer, Generation, VideoTokens } from './types.js';
+import { renderQuestion } from './questions.js';
+import type { Answer, Generation, Question, VideoTokens } from './types.js';
 
 /** A video in the language model: what all questions about it begin with. */
 export interface PrefilledVideo {
@@ -28,22 +30,24 @@ export async function openPrompt(model: AskModel, tokens: VideoTokens): Promise<
 }
 
 /**
- * Answers questions about a video one after the other; each starts from the same cache.
+ * Answers questions about a video one after the other; each starts from the same cache. One with options is answered by a letter.
  *
  * @throws the signal's reason, between decode steps.
  */
 export async function* askVideo(
   model: AskModel,
   { tokens, cache }: PrefilledVideo,
-  questions: readonly string[],
+  questions: readonly Question[],
   options: AskOptions,
 ): AsyncGenerator<AnswerEvent> {
-  for (const [question, text] of questions.entries()) {
+  for (const [question, asked] of questions.entries()) {
     options.signal?.throwIfAborted();
-    const prompt = layOut(model, tokens, text);
-    for await (const event of generate(model, { question: text, ...prompt }, cache, options)) {
-      yield { ...event, question };
-    }
+    const prompt = layOut(model, tokens, renderQuestion(asked));
+    const events =
+      typeof asked === 'string'
+        ? generate(model, { question: asked, ...prompt }, cache, options)
+        : chooseOption(model, { ...asked, ...prompt }, cache, options);
+    for await (const event of events) yield { ...event, question };
   }
 }
 

@@ -52,7 +52,7 @@ function createPicker({ temperature = 0, topK, topP = 1, seed }: Generation): Pi
 }
 
 /** The index of the highest value; a tie goes to the lowest index. */
-export function argmax(values: Float32Array): number {
+export function argmax(values: Float32Array | Float64Array): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
   return best;

@@ -232,10 +232,33 @@ export interface Plan {
   readonly reason: string;
 }
 
+/** A question that is answered by the letter of one of its options. */
+export interface ChoiceQuestion {
+  readonly question: string;
+  /** 2 to 26, A first; with letters of their own (`B. red`) or without. */
+  readonly options: readonly string[];
+}
+
+/** A question that is answered in the model's own words, or one with options. */
+export type Question = string | ChoiceQuestion;
+
+/** Which option was chosen. */
+export interface Choice {
+  readonly letter: string;
+  /** Among the options, from 0. */
+  readonly index: number;
+  /** Of each option; together 1. */
+  readonly likelihoods: readonly number[];
+}
+
 /** One question's answer. */
 export interface Answer {
   readonly question: string;
+  /** Of a question with options, as it was asked. */
+  readonly options?: readonly string[];
+  /** Of a question with options the letter. */
   readonly answer: string;
+  readonly choice?: Choice;
   /** `stop`: end-of-sequence or a stop string; `length`: `maxNewTokens` reached. */
   readonly finishReason: 'stop' | 'length';
   readonly promptTokens: number;
@@ -286,7 +309,7 @@ export interface Progress {
 export interface AnswerRequest {
   /** Path of a local file. */
   readonly video: string;
-  readonly questions: readonly string[];
+  readonly questions: readonly Question[];
   /** Default: as many frames as the model's own configuration says, equally spaced. */
   readonly sampling?: Sampling;
   /** Default `auto`. */

@@ -1,6 +1,6 @@
 import type { AskJob, Result } from '../../queues/schemas.js';
 import { InputError } from '../errors.js';
-import type { AnswerOutcome } from '../pipeline/types.js';
+import type { AnswerOutcome, Question } from '../pipeline/types.js';
 import type { Settings } from '../settings.js';
 import { changesPath } from '../sources/changes.js';
 import type { FileDigests } from '../sources/digest.js';
@@ -28,7 +28,7 @@ export interface ReadyJob {
 
 export interface AnswerJobOptions extends Omit<RunOptions, 'onAnswer'> {
   /** Which of its questions; default all. */
-  readonly questions?: readonly string[];
+  readonly questions?: readonly Question[];
   /** Each answer when it is whole, in a document with it alone. */
   onAnswer?(document: Result): void;
   /** Folder for a picture of each frame. */

@@ -1,5 +1,6 @@
 import type { AskJob, Result } from '../../queues/schemas.js';
-import type { AnswerOutcome, Timings } from '../pipeline/types.js';
+import { nameQuestion } from '../pipeline/questions.js';
+import type { AnswerOutcome, Question, Timings } from '../pipeline/types.js';
 import type { Settings } from '../settings.js';
 import type { FileDigests } from '../sources/digest.js';
 import {
@@ -68,14 +69,16 @@ export class Answerer {
     const ready: ReadyJob = { ...ask, videoDigest, model };
     const keys = keysOf(ask.job, { videoDigest, model, provider: settings.provider });
     const found = await this.#stored(keys);
-    const missing = [...keys.keys()].filter((question) => !found.has(question));
+    const missing = [...new Map(ask.job.questions.map((one) => [nameQuestion(one), one]))]
+      .filter(([name]) => !found.has(name))
+      .map(([, question]) => question);
     let outcome: AnswerOutcome | null = null;
     if (missing.length > 0) {
       const onAnswer = isRepeatable(ask.job.generation) ? options.onAnswer : undefined;
       outcome = await this.#run(ready, { ...options, onAnswer, questions: missing });
       await this.#store(keys, outcome, found);
     }
-    const answers = ask.job.questions.map((question) => found.get(question)!);
+    const answers = ask.job.questions.map((question) => found.get(nameQuestion(question))!);
     const { plan, tokens, frames, video } = answers[0]!.run; // As the pipeline has it: the first question's.
     const timings = outcome?.timings ?? lookupOnly(performance.now() - started);
     return buildResult({
@@ -109,10 +112,11 @@ export class Answerer {
     const { video, plan, tokens, frames } = outcome;
     const run = { video, plan, tokens, frames };
     for (const answer of outcome.answers) {
-      const key = keys.get(answer.question);
+      const name = nameQuestion(answer);
+      const key = keys.get(name);
       const own = { answer, run };
       const standing = key ? await this.#parts.store.writeOnce(key, own) : own;
-      found.set(answer.question, { ...standing, cached: false });
+      found.set(name, { ...standing, cached: false });
     }
   }
 
@@ -146,14 +150,14 @@ export class Answerer {
   }
 }
 
-/** The content key of each different question; null where answers are not to be stored. */
+/** The content key of each different question, by its name; null where answers are not to be stored. */
 function keysOf(
   job: AskJob,
   parts: Pick<ContentKeyParts, 'videoDigest' | 'model' | 'provider'>,
 ): Map<string, string | null> {
   const repeatable = isRepeatable(job.generation);
-  const keyOf = (question: string) => (repeatable ? contentKey({ ...parts, question, job }) : null);
-  return new Map(job.questions.map((question) => [question, keyOf(question)]));
+  const keyOf = (question: Question) => (repeatable ? contentKey({ ...parts, question, job }) : null);
+  return new Map(job.questions.map((question) => [nameQuestion(question), keyOf(question)]));
 }
 
 /** The timings of a job for which nothing was computed. */

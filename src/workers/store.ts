@@ -6,7 +6,7 @@ import type { Keys } from '../../queues/options.js';
 import { type AskJob, answerSchema, resultSchema } from '../../queues/schemas.js';
 import { tolerant } from '../../queues/tolerant.js';
 import type { Provider } from '../models/providers.js';
-import type { Answer, AnswerOutcome, Generation } from '../pipeline/types.js';
+import type { Answer, AnswerOutcome, Generation, Question } from '../pipeline/types.js';
 
 /** Part of every content key: raised whenever the pipeline would answer differently than before. */
 export const pipelineVersion = 5;
@@ -18,7 +18,7 @@ export interface ContentKeyParts {
   readonly model: { readonly digest: string; readonly dtype: string };
   /** What computes: accelerators round differently. */
   readonly provider: Provider;
-  readonly question: string;
+  readonly question: Question;
   readonly job: Pick<AskJob, 'sampling' | 'compression' | 'overTime' | 'generation' | 'strict'>;
 }
 

@@ -90,7 +90,7 @@ function documentOf(id: string, job: AskJob, verdict: Exclude<Verdict, 'never'>)
       warnings: [],
     },
     answers: job.questions.map((question, i) => ({
-      question,
+      ...(typeof question === 'string' ? { question } : question),
       answer: verdict.answers[i]!,
       finishReason: 'stop',
       promptTokens: 300,

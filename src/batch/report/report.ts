@@ -1,0 +1,55 @@
+import { InputError } from '../../errors.js';
+import { type AnsweredRow, defaultFields, type FieldNames, readRow } from './answered-row.js';
+import { compareRuns } from './comparison.js';
+import { readJsonLines } from './read-lines.js';
+import { RunTally } from './run-tally.js';
+import type { Report } from './types.js';
+
+/**
+ * Reads a batch's output, and what it is compared with, and says what they come to. Memory does not grow with the rows, but for a
+ * comparison, which keeps the verdicts and the predictions of one run.
+ *
+ * @throws InputError where a file cannot be read or holds no answers, and where two have no row in common.
+ */
+export async function makeReport(
+  file: string,
+  { fields = defaultFields, before }: { readonly fields?: FieldNames; readonly before?: string } = {},
+): Promise<Report> {
+  const run = new RunTally(file);
+  if (before === undefined) {
+    for await (const row of readRows(file, fields, run)) run.add(row);
+    return run.report();
+  }
+  const runBefore = new RunTally(before);
+  const comparison = await compareRuns(counted(before, runBefore), counted(file, run));
+  if (comparison.shared === 0) {
+    throw new InputError(
+      `expected rows of ${before} in ${file}, found none: rows are known by their line in the questions' file; ` +
+        'name another field of theirs with `id`',
+      { fault: 'settings' },
+    );
+  }
+  return { ...run.report(), comparison: { ...comparison, before: runBefore.report() } };
+
+  async function* counted(path: string, tally: RunTally): AsyncGenerator<AnsweredRow> {
+    for await (const row of readRows(path, fields, tally)) {
+      tally.add(row);
+      yield row;
+    }
+  }
+}
+
+async function* readRows(file: string, names: FieldNames, tally: RunTally): AsyncGenerator<AnsweredRow> {
+  let isEmpty = true;
+  for await (const { line, fields } of readJsonLines(file)) {
+    const row = fields && readRow(line, fields, names);
+    if (row) yield row;
+    else tally.unreadable += 1;
+    if (row) isEmpty = false;
+  }
+  if (!isEmpty) return;
+  throw new InputError(
+    `expected rows with \`prediction\` and \`status\`, as \`visionzip batch\` writes them, found none in ${file}`,
+    { fault: 'settings' },
+  );
+}
