@@ -2,11 +2,11 @@ import { linkSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { groupByVideo } from '../src/cli/batch/groups.js';
-import { BatchOutput, isSameFile, type OutputOptions } from '../src/cli/batch/output.js';
-import { namesOfOptions, parseRows } from '../src/cli/batch/rows.js';
-import { Tally } from '../src/cli/batch/tally.js';
-import { readJsonl } from '../src/cli/batch/whole-file.js';
+import { groupByVideo } from '../src/batch/groups.js';
+import { BatchOutput, isSameFile, type OutputOptions } from '../src/batch/output.js';
+import { namesOfOptions, parseRows } from '../src/batch/rows.js';
+import { Tally } from '../src/batch/tally.js';
+import { readJsonl } from '../src/batch/whole-file.js';
 
 let folder: string;
 beforeEach(() => {

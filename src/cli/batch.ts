@@ -3,19 +3,28 @@ import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { QueueClient } from '../../queues/client.js';
 import type { AskJob, ResultDocument } from '../../queues/schemas.js';
+import type { RowOutcome } from '../batch/line.js';
+import { BatchOutput, digestSettings, isSameFile } from '../batch/output.js';
+import { namesOfOptions, parseRows, type Row } from '../batch/rows.js';
+import { type Ask, runBatch } from '../batch/run.js';
+import { isStandardOutput, isStream, type RowOutput, StreamOutput } from '../batch/stream.js';
+import { Tally } from '../batch/tally.js';
+import { readJsonl } from '../batch/whole-file.js';
+import { InputError } from '../errors.js';
 import { withLock } from '../workers/lock.js';
-import type { RowOutcome } from './batch/line.js';
-import { BatchOutput, digestSettings, isSameFile } from './batch/output.js';
-import { namesOfOptions, parseRows, type Row } from './batch/rows.js';
-import { type Ask, runBatch } from './batch/run.js';
-import { isStandardOutput, isStream, type RowOutput, StreamOutput } from './batch/stream.js';
-import { Tally } from './batch/tally.js';
-import { readJsonl } from './batch/whole-file.js';
 import { withQueue } from './connect.js';
 import { type ExitCode, exitCodes, usageError } from './exit.js';
 import { failureOf, withLocalModel } from './local-model.js';
 import { tellOfShippedModel } from './notice.js';
-import { addJobOptions, type JobOptions, type JobSettings, jobSettings, wholeNumber } from './options.js';
+import {
+  addJobOptions,
+  buildJob,
+  type JobOptions,
+  type JobSettings,
+  jobSettings,
+  wholeNumber,
+} from './options.js';
+import { startBar } from './progress.js';
 import { addCommonOptions, type Context, command } from './run.js';
 import { tellWhenNobodyWorks } from './wait.js';
 
@@ -63,7 +72,9 @@ export function addBatch(program: Command): void {
     'batch questions.jsonl --out answers.jsonl',
     'batch questions.jsonl --out answers.jsonl --local --compression none',
     'batch questions.jsonl --out - --local --limit 10 | jq -r .prediction',
-  ]).action(command(runBatchCommand));
+  ]).action(
+    command((...args: Parameters<typeof runBatchCommand>) => runBatchCommand(...args).catch(asUsageError)),
+  );
 }
 
 async function runBatchCommand(context: Context, file: string, options: BatchOptions) {
@@ -81,6 +92,11 @@ async function runBatchCommand(context: Context, file: string, options: BatchOpt
     const output = await BatchOutput.open(out, { rows, settings, keepFailed, replace, idField });
     return writeRows(rows, output, options, context);
   });
+}
+
+/** What the batch has against its files and options is a wrong command line. */
+function asUsageError(error: unknown): never {
+  throw error instanceof InputError ? usageError(error.message, error.fault) : error;
 }
 
 async function streamRows(rows: readonly Row[], options: BatchOptions, context: Context) {
@@ -106,7 +122,7 @@ async function writeRows(
   try {
     const wanted = rows.slice(0, options.limit);
     const waiting = wanted.filter((row) => !output.done.has(row.index));
-    const tally = new Tally(wanted.length, wanted.length - waiting.length);
+    const tally = new Tally(wanted.length, wanted.length - waiting.length, { startBar });
     const jobs = await answerRows(waiting, output, tally, options, context);
     context.document({ ...tally.counts(), jobs, out: resolve(options.out) });
     return tally.failed > 0 ? exitCodes.failed : exitCodes.ok;
@@ -139,7 +155,7 @@ async function answerRows(
       await output.append(row, outcome);
       tally.add(outcome);
     };
-    return (await runBatch({ rows: waiting, settings, ask, inFlight, signal, onRow })).jobs;
+    return (await runBatch({ rows: waiting, settings, build: buildJob, ask, inFlight, signal, onRow })).jobs;
   };
   tally.begin();
   try {

@@ -2,6 +2,7 @@ import { access, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import type { AskJob, Result, ResultDocument } from '../../queues/schemas.js';
 import { InputError } from '../errors.js';
+import { messageOf } from '../format.js';
 import { shippedModel } from '../models/shipped.js';
 import { FileDigests } from '../sources/digest.js';
 import { type AnswerJobOptions, answerJob } from '../workers/answer-job.js';
@@ -10,7 +11,6 @@ import { buildResult } from '../workers/document.js';
 import { ModelProcess } from '../workers/model-process.js';
 import { settings } from './connect.js';
 import { usageError } from './exit.js';
-import { messageOf } from './format.js';
 
 /** How a job is run here, and what its caller hears of it. */
 export interface LocalOptions extends Omit<AnswerJobOptions, 'questions'> {

@@ -1,8 +1,8 @@
 import pc from 'picocolors';
 import type { Result, ResultDocument } from '../../queues/schemas.js';
+import { formatMs, plural } from '../format.js';
 import { stageNames } from '../pipeline/timings.js';
 import { CliError, type ExitCode, exitCodes } from './exit.js';
-import { formatMs, plural } from './format.js';
 import { nameOptions } from './options.js';
 import type { Context } from './run.js';
 

@@ -1,13 +1,19 @@
-import type { SingleBar } from 'cli-progress';
 import { formatMs, plural } from '../format.js';
-import { startBar } from '../progress.js';
 import type { RowOutcome } from './line.js';
 
 /** How far apart the lines are that tell of progress where there is no terminal, in milliseconds. */
 const lineMs = 10_000;
 
+/** A bar on a terminal. */
+export interface Bar {
+  update(done: number, payload: { readonly label: string }): void;
+  stop(): void;
+}
+
 export interface TallyOptions {
-  /** Where lines go, and whether a bar can be drawn; default standard error. */
+  /** Draws a bar of so many rows, where standard error is a terminal; without, lines tell there, too. */
+  startBar?(rows: number): Bar;
+  /** Where lines go, and whether it is a terminal; default standard error. */
   readonly stderr?: Pick<NodeJS.WriteStream, 'write' | 'isTTY'>;
   /** Milliseconds that only grow. */
   now?(): number;
@@ -21,7 +27,8 @@ export class Tally {
   readonly #skipped: number;
   readonly #stderr: Pick<NodeJS.WriteStream, 'write' | 'isTTY'>;
   readonly #now: () => number;
-  #bar: SingleBar | null = null;
+  readonly #startBar: ((rows: number) => Bar) | undefined;
+  #bar: Bar | null = null;
   #startedAt = 0;
   #toldAt = 0;
 
@@ -30,13 +37,14 @@ export class Tally {
     this.#rows = rows;
     this.#skipped = skipped;
     this.#stderr = options.stderr ?? process.stderr;
+    this.#startBar = options.startBar;
     this.#now = options.now ?? (() => performance.now());
   }
 
   begin(): void {
     this.#startedAt = this.#now();
     this.#toldAt = this.#startedAt;
-    if (this.#stderr.isTTY && this.#skipped < this.#rows) this.#bar = startBar(this.#rows);
+    if (this.#stderr.isTTY && this.#skipped < this.#rows) this.#bar = this.#startBar?.(this.#rows) ?? null;
     this.#tell();
   }
 

@@ -1,7 +1,7 @@
-import type { AskJob, ResultDocument } from '../../../queues/schemas.js';
+import type { AskJob, ResultDocument } from '../../queues/schemas.js';
 import { messageOf } from '../format.js';
-import { buildJob, type JobSettings } from '../options.js';
 import { type Group, groupByVideo } from './groups.js';
+import type { BuildJob, JobSettings } from './job.js';
 import { outcomeOf, type RowOutcome } from './line.js';
 import type { Range, Row } from './rows.js';
 
@@ -19,6 +19,7 @@ export interface BatchRun {
   /** Rows to answer, in the order of the input. */
   readonly rows: readonly Row[];
   readonly settings: JobSettings;
+  readonly build: BuildJob;
   readonly ask: Ask;
   /** Jobs under way at once. */
   readonly inFlight: number;
@@ -31,7 +32,7 @@ export interface BatchRun {
 export async function runBatch(run: BatchRun): Promise<{ jobs: number }> {
   const sound: Row[] = [];
   for (const row of run.rows) {
-    const error = row.error ?? faultOf(row, run.settings);
+    const error = row.error ?? faultOf(row, run);
     if (error === undefined) sound.push(row);
     else await run.onRow(row, { status: 'failed', prediction: null, error });
   }
@@ -59,10 +60,10 @@ export async function runBatch(run: BatchRun): Promise<{ jobs: number }> {
 }
 
 /** What the contract has against a row together with the options, such as a start behind its end. */
-function faultOf(row: Row, settings: JobSettings): string | undefined {
+function faultOf(row: Row, { build, settings }: BatchRun): string | undefined {
   const { video, question, range } = row.ask!;
   try {
-    buildJob(video, [question], withRange(settings, range));
+    build(video, [question], withRange(settings, range));
     return undefined;
   } catch (error) {
     return messageOf(error);
@@ -90,7 +91,7 @@ async function answerGroup(group: Group, run: BatchRun, signal: AbortSignal): Pr
     written.catch(() => {}); // Told below, where it is awaited.
   };
   const questions = [...new Set(group.rows.map((row) => row.ask!.question))];
-  const job = buildJob(group.video, questions, withRange(run.settings, group.range));
+  const job = run.build(group.video, questions, withRange(run.settings, group.range));
   const document = await run.ask(job, signal, onAnswer).finally(() => written);
   const left = new Set([...waiting].map((row) => row.ask!.question));
   if (left.size > 1 && mayBeOneQuestion(document)) return halves({ ...group, rows: [...waiting] });

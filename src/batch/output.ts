@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open as openFile, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { usageError } from '../exit.js';
 import { plural } from '../format.js';
-import type { JobSettings } from '../options.js';
+import { settingsError } from './errors.js';
+import type { JobSettings } from './job.js';
 import { lineOf, type RowOutcome } from './line.js';
 import { parseJson, readMembers } from './members.js';
 import { keyOf, type Row } from './rows.js';
@@ -94,13 +94,13 @@ export async function isSameFile(a: string, b: string): Promise<boolean> {
 function refuseOtherSettings(path: string, lines: readonly Line[], settings: string): void {
   const other = lines.find((line) => line.settings !== settings);
   if (!other) return;
-  throw usageError(`${path} was made with other options (row ${other.row + 1}): choose another --out`);
+  throw settingsError(`${path} was made with other options (row ${other.row + 1}): choose another --out`);
 }
 
 function refuseStrangers(path: string, strangers: readonly Line[]): void {
   const [first] = strangers;
   if (!first) return;
-  throw usageError(
+  throw settingsError(
     `${path} holds ${plural(strangers.length, 'row')} that the input does not have ` +
       `(first: row ${first.row + 1}): choose another --out, or --replace to drop them`,
   );
@@ -115,7 +115,7 @@ function parseLines(text: string, path: string, idField?: string): Line[] {
   return lines.flatMap((line, i) => {
     const parsed = lineSchema.safeParse(parseJson(line));
     if (!parsed.success)
-      throw usageError(`line ${i + 1} of ${path} is not a row of a batch: choose another --out`);
+      throw settingsError(`line ${i + 1} of ${path} is not a row of a batch: choose another --out`);
     const { batch, status } = parsed.data;
     const members = idField === undefined ? [] : readMembers(line)!;
     const key = keyOf(members, batch.row, idField);
@@ -131,7 +131,7 @@ async function readIfThere(path: string): Promise<string> {
     return await readFile(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
-    throw usageError(`cannot read ${path}: ${(error as Error).message}`);
+    throw settingsError(`cannot read ${path}: ${(error as Error).message}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ResultDocument } from '../../../queues/schemas.js';
+import type { ResultDocument } from '../../queues/schemas.js';
 import type { Row } from './rows.js';
 
 /** How a row ended. */

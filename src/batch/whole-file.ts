@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { usageError } from '../exit.js';
 import { messageOf } from '../format.js';
+import { settingsError } from './errors.js';
 import { isObject, parseJson } from './members.js';
 
 /** How files begin that are no text. */
@@ -18,12 +18,12 @@ const signatures: readonly (readonly [bytes: string, what: string])[] = [
 /** Reads the text of a JSONL file. Throws one usage error, and no row, for a file that holds something else. */
 export async function readJsonl(file: string): Promise<string> {
   const bytes = await readFile(file).catch((error) => {
-    throw usageError(`cannot read the rows: ${messageOf(error)}`);
+    throw settingsError(`cannot read the rows: ${messageOf(error)}`);
   });
   const text = bytes.toString('utf8').replace(/^\uFEFF/, '');
   const other = recogniseBytes(bytes) ?? recogniseText(text);
   if (other === null) return text;
-  throw usageError(`expected a JSONL file, one JSON object a line; ${file} is ${other}`);
+  throw settingsError(`expected a JSONL file, one JSON object a line; ${file} is ${other}`);
 }
 
 function recogniseBytes(bytes: Buffer): string | null {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import { askJobSchema } from '../../../queues/schemas.js';
-import { usageError } from '../exit.js';
-import { parseTime } from '../options.js';
+import { askJobSchema } from '../../queues/schemas.js';
+import { parseTime } from '../format.js';
+import { settingsError } from './errors.js';
 import { type Member, readMembers, valueText } from './members.js';
 
 /** Part of a video, in seconds from its first frame. */
@@ -117,7 +117,7 @@ function refuseTwins(rows: readonly Row[], idField: string): void {
   for (const row of rows) {
     const twin = seen.get(row.key);
     if (twin) {
-      throw usageError(
+      throw settingsError(
         `--id-field ${idField}: rows ${twin.index + 1} and ${row.index + 1} are both named ${row.key}`,
       );
     }
