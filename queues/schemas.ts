@@ -62,6 +62,16 @@ const question = z
   .max(16_384)
   .refine((q) => q.trim().length > 0, { message: 'the question is empty' });
 
+/** What a producer notes about a job, such as the run of a dataset that it belongs to. It travels into the job's document. */
+export const tagsSchema = z
+  .record(
+    z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'a tag is named by up to 64 letters, digits, ". _ -"'),
+    z.string().max(256),
+  )
+  .refine((tags) => Object.keys(tags).length <= 16, { message: 'there are more than 16 tags' });
+
 /** What a producer enqueues. Unknown fields are refused. */
 export const askJobSchema = z.strictObject({
   /**
@@ -82,6 +92,11 @@ export const askJobSchema = z.strictObject({
     .default('nano'),
   /** Whether a truncated or damaged video is an error; else what can be decoded of it is used. */
   strict: z.boolean().optional(),
+  tags: tagsSchema.optional(),
+  /** Jobs of a lower number are taken before those of a higher one, and jobs without a number, or of 0, before them all. */
+  priority: z.int().min(0).max(2_097_152).optional(),
+  /** How long an attempt may take, in milliseconds, where that is less than what its worker allows. */
+  deadlineMs: z.int().min(1).optional(),
 });
 
 /** What a producer may write: one question or many, everything else optional. */
@@ -190,6 +205,7 @@ export const resultSchema = z.strictObject({
     compression: compressionSchema,
     generation: generationSchema,
   }),
+  tags: tagsSchema.optional(),
   finishedAt: z.iso.datetime(),
 });
 
@@ -227,6 +243,7 @@ export const failureSchema = z.strictObject({
   fault: faultSchema.nullable().default(null),
   /** How often it was started; older workers did not say. */
   attempts: z.int().default(0),
+  tags: tagsSchema.optional(),
   finishedAt: z.iso.datetime(),
 });
 
