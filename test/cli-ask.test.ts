@@ -212,20 +212,21 @@ describe('visionzip batch --local', () => {
 
   it('asks of each row the part of the video that it names, and writes the rows into a pipe', async () => {
     const file = join(folder, 'parts.jsonl');
-    const rows = [{ start: 0.5, end: '0:01' }, {}, { start: 3, end: 2 }, { frames: 3 }];
+    const rows = [{ start: 0.5, end: '0:01' }, {}, { start: 3, end: 2 }, { frames: 3 }, { fps: 3 }];
     writeFileSync(
       file,
       rows.map((row) => `${JSON.stringify({ video: clip, question: 'What?', ...row })}\n`).join(''),
     );
-    const run = await cli(['batch', file, '--out', '-', '--local', '--limit', '3']);
-    expect(run.stderr).toContain("the rows' `frames` is carried through and not read");
-    expect(run.stderr).toContain('3 rows: 2 answered, 1 failed in');
+    const run = await cli(['batch', file, '--out', '-', '--local', '--limit', '4']);
+    expect(run.stderr).toContain("the rows' `fps` is carried through and not read");
+    expect(run.stderr).toContain('4 rows: 3 answered, 1 failed (1 row) in');
     const written = run.stdout
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line));
     const of = (row: number) => written.find(({ batch }) => batch.row === row);
-    expect(written).toHaveLength(3);
+    expect(written).toHaveLength(4);
+    expect(of(3).run.frames).toBe(3);
     expect(of(2)).toMatchObject({ status: 'failed', error: '--start must be below --end' });
     const whole = await ask('What?');
     const part = await ask('What?', '--start', '0.5', '--end', '1');

@@ -205,6 +205,6 @@ function overTimeChoices(): string {
   return stages.map(([name, { def }]) => `${name}=${def.innerType.options.join('|')}`).join(', ');
 }
 
-function collect(text: string, previous: string[] = []): string[] {
+export function collect(text: string, previous: string[] = []): string[] {
   return [...previous, text];
 }
