@@ -50,7 +50,7 @@ function withoutLetters(options: readonly string[]): string[] {
   return bare.every((option) => option !== null) ? bare : [...options];
 }
 
-/** How a row gives its right option: by letter, by number from 0, or by its text. */
+/** How a row gives its right option: by letter, by number from 0 (by its text, too, where that is no number), or by its text. */
 export type AnswerForm = 'letter' | 'index' | 'text';
 
 /** The right answer as text; of a row with options its letter, where it can be told. */
@@ -62,7 +62,7 @@ export function readAnswer(
   if (value == null || value === '') return undefined;
   const text = typeof value === 'string' ? value.trim() : JSON.stringify(value);
   if (!options) return text;
-  if (form === 'index') return /^\d+$/.test(text) ? letters[Number(text)] : undefined;
+  if (form === 'index' && /^\d+$/.test(text)) return letters[Number(text)];
   const place = form === 'letter' ? -1 : options.indexOf(text);
   if (place >= 0) return letterOf(place);
   const letter = /^\(?([A-Z])[.):]?$/i.exec(text)?.[1]?.toUpperCase();

@@ -7,7 +7,7 @@ import { type Preset, shortAnswer } from './preset.js';
  *     {"answer": "yes", "type": 3, "question_id": "v_1QIUV7WYKXg_1"}
  *
  * joined by `question_id`, as the copies in Parquet on the hub have them, they are rows. The videos are ActivityNet's,
- * `v_1QIUV7WYKXg.mp4`. `type` is 0 motion, 1 spatial, 2 temporal, 3 yes or no, 4 colour, 5 object, 6 location, 7 number, 8 other (from memory).
+ * `v_1QIUV7WYKXg.mp4`. `type` is 0 motion, 1 spatial, 2 temporal, 3 yes or no, 4 colour, 5 object, 6 location, 7 number, 8 other.
  */
 export const activityNetQa: Preset = {
   title: 'ActivityNet-QA',

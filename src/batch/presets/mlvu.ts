@@ -12,7 +12,7 @@ import type { Preset } from './preset.js';
 export const mlvu: Preset = {
   title: 'MLVU',
   columns: {
-    video: 'video',
+    video: ['video', 'video_name'],
     question: 'question',
     options: 'candidates',
     answer: 'answer',
