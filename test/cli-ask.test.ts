@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -208,6 +208,25 @@ describe('visionzip batch --local', () => {
       status: 'completed',
     });
     expect(written.find(({ id }) => id === 1)).toMatchObject({ prediction: null, status: 'failed' });
+  });
+
+  it('answers the same whatever the format, in several processes, too', async () => {
+    const rows = [clip, 'other.mp4', clip].map((video, i) => [video, questions[i % 2]!.replaceAll(',', ' ')]);
+    copyFileSync(clip, join(folder, 'other.mp4'));
+    const objects = rows.map(([video, question]) => ({ video, question }));
+    writeFileSync(join(folder, 'same.json'), JSON.stringify({ rows: objects }));
+    writeFileSync(
+      join(folder, 'same.csv'),
+      `video,question\n${rows.map((row) => row.join(',')).join('\n')}\n`,
+    );
+    const answer = async (file: string, ...args: string[]) => {
+      const out = join(folder, `${file}.out`);
+      const run = await cli(['batch', join(folder, file), '--out', out, '--local', '--json', ...args]);
+      expect(documentOf(run)).toMatchObject({ completed: 3, jobs: 2 });
+      const lines = readFileSync(out, 'utf8').trimEnd().split('\n');
+      return lines.map((line) => ({ ...JSON.parse(line), run: undefined }));
+    };
+    expect(await answer('same.csv', '--in-flight', '2')).toEqual(await answer('same.json'));
   });
 
   it('asks of each row the part of the video that it names, and writes the rows into a pipe', async () => {

@@ -2,12 +2,12 @@ import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Fingerprints, fingerprintOf } from '../src/batch/fingerprints.js';
+import { type Fingerprint, Fingerprints, fingerprintOf } from '../src/batch/fingerprints.js';
 import { layoutOf } from '../src/batch/layout.js';
 import { BatchOutput, digestSettings, isSameFile, type OutputOptions } from '../src/batch/output.js';
 import { openRows } from '../src/batch/readers/index.js';
 import { namesOfOptions, parseRow, type Row } from '../src/batch/rows.js';
-import { surveyRows } from '../src/batch/survey.js';
+import { type Choice, rowsAgain, surveyRows } from '../src/batch/survey.js';
 import { Tally } from '../src/batch/tally.js';
 import { type Group, Window } from '../src/batch/window.js';
 
@@ -146,6 +146,61 @@ describe('a file of rows', () => {
       writeFileSync(file, text);
       expect(await readTexts(file)).toEqual(read);
     }
+  });
+});
+
+describe('a survey of a file', () => {
+  const file = () => join(folder, 'rows.jsonl');
+  const row = (id: number, video = 'a.mp4') => ({ id, video, question: `what is ${id}?` });
+  const write = (...rows: object[]) => writeFileSync(file(), lines(...rows));
+  const collect = async (rows: AsyncIterable<Row>) => {
+    const indices: number[] = [];
+    for await (const { index } of rows) indices.push(index);
+    return indices;
+  };
+
+  it('knows which rows are wanted', async () => {
+    write(...Array.from({ length: 3_000 }, (_, i) => row(i, `${i % 9}.mp4`)));
+    const wanted = async (choice: Choice, idField?: string) => {
+      const survey = await surveyRows(await openRows(file()), layout(idField), choice);
+      const indices = Array.from({ length: 3_000 }, (_, i) => i).filter(survey.isWanted);
+      expect(indices.length).toBe(survey.wanted);
+      return indices;
+    };
+    expect(await wanted({ limit: 2 })).toEqual([0, 1]);
+    expect(await wanted({ only: ['2500', '1'] })).toEqual([0, 2499]);
+    expect(await wanted({ only: ['2500'] }, 'id')).toEqual([2500]);
+    const parts = await Promise.all([1, 2, 3].map((part) => wanted({ shard: { part, count: 3 } })));
+    expect(parts.flat().sort((a, b) => a - b)).toEqual(await wanted({}));
+    // All rows about a video are in one part.
+    const videos = parts.map((indices) => [...new Set(indices.map((i) => i % 9))]);
+    expect(videos.flat().length).toBe(9);
+  });
+
+  it('gives the rows that wait, and notices that the file is another one', async () => {
+    write(row(0), row(1), row(2));
+    const rows = await openRows(file());
+    const survey = await surveyRows(rows, layout(), {});
+    const again = () => collect(rowsAgain(rows, layout(), survey, (index) => index !== 1));
+    expect(await again()).toEqual([0, 2]);
+    write(row(0), row(1), row(3));
+    await expect(again()).rejects.toThrow('changed while it was read: see row 3');
+    write(row(0));
+    await expect(again()).rejects.toThrow('changed while it was read: see row 2');
+  });
+});
+
+describe('fingerprints', () => {
+  it('find each of many rows, and rows that are alike in their order', () => {
+    const all = new Fingerprints();
+    const of = (i: number): Fingerprint => [(i * 2_654_435_761) >>> 0, (i * 40_503) >>> 0];
+    for (let i = 0; i < 20_000; i++) all.add(of(i % 15_000));
+    for (const i of [0, 1, 4_999, 5_000, 14_999]) {
+      expect(all.first(of(i))).toBe(i);
+      expect(all.next(i)).toBe(i < 5_000 ? 15_000 + i : -1);
+    }
+    expect(all.first(of(15_000))).toBe(-1);
+    expect(all.next(15_000)).toBe(-1);
   });
 });
 
@@ -299,7 +354,7 @@ describe('the output of a batch', () => {
     await write(path, 2, 0, 1);
     const text = readFileSync(path, 'utf8');
     const output = await BatchOutput.open(path, options);
-    mkdirSync(`${path}.${process.pid}.tmp`); // Where the ordered file would be written.
+    mkdirSync(`${path}.visionzip.tmp`); // Where the ordered file would be written.
     await expect(output.finish()).rejects.toThrow(`cannot write ${path}: EISDIR`);
     await output.close();
     expect(readFileSync(path, 'utf8')).toBe(text);

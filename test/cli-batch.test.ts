@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -10,6 +11,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AskJob } from '../queues/index.js';
@@ -18,6 +21,7 @@ import { FakeWorker, type Verdict } from './support/fake-worker.js';
 import { freshQueue, useRedis } from './support/redis.js';
 import { until } from './support/script.js';
 
+const main = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url));
 const redis = useRedis();
 let env: Record<string, string>;
 let worker: FakeWorker | null = null;
@@ -284,6 +288,23 @@ describe('a run of a batch', () => {
       196 + 3 * 4 * 5 + 1,
     );
     expect(new Set(again.map(({ tags }) => tags!.run))).toEqual(new Set([run]));
+  });
+
+  it('that finds the disk full says so, and goes on once there is room', async () => {
+    writeRows(...rows);
+    work(capitals);
+    await cli([...batch(), '--out', join(folder, 'whole.jsonl')], env);
+    // A limit on the size of files refuses a write as a full disk does: in the middle of it.
+    const limited = ['-c', 'ulimit -f 40; exec "$0" "$@"', process.execPath, main, ...batch()];
+    const options = { env: { ...process.env, ...env, NO_COLOR: '1' } };
+    await expect(promisify(execFile)('bash', limited, options)).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/cannot write .*out\.jsonl: EFBIG.*; run again, it goes on/),
+    });
+    const text = readFileSync(join(folder, 'out.jsonl'), 'utf8');
+    expect(text.length).toBe(40 * 1024); // It ends in the middle of a row.
+    expect((await cli(batch(), env)).code).toBe(1);
+    expect(stable()).toEqual(stable('whole.jsonl'));
   });
 
   it('gives the same output for each format, and from standard input', async () => {

@@ -3,9 +3,12 @@ import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 /** How much is read and written at once, in bytes. */
 const blockBytes = 256 * 1024;
 
-/** Puts a file that `write` fills into the place of another, whole or not at all. */
+/**
+ * Puts a file that `write` fills into the place of another, whole or not at all. What a killed process left of one is written over: whoever
+ * replaces a file holds its lock.
+ */
 export async function replaceFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = `${path}.visionzip.tmp`;
   try {
     const file = await open(temporary, 'w');
     try {
