@@ -65,6 +65,9 @@ function warnOfNoWorker(queue: string): void {
   process.emitWarning(`no worker listens to the queue "${queue}"; start one: visionzip worker`);
 }
 
+/** How many jobs are enqueued at once. */
+const bulkJobs = 1_000;
+
 /** How old a reading of the server's memory may be when a job is added, in milliseconds. */
 const healthAgeMs = 1_000;
 
@@ -106,18 +109,34 @@ export class QueueClient {
    *   job; RedisUnavailableError
    */
   async ask(input: AskJobInput, options: { readonly id?: string } = {}): Promise<string> {
-    const parsed = askJobSchema.safeParse(input);
-    if (!parsed.success) {
-      const message = `the job was refused: ${describeFaults(parsed.error)}`;
-      throw new JobRefusedError(message, faultOfJob(parsed.error));
-    }
-    checkSize(parsed.data);
+    const job = checkJob(input, 'the job');
     if (options.id !== undefined) defaults.checkJobId(options.id);
     return this.#talk(async (queue) => {
       await this.#checkHealth();
-      if (options.id === undefined) return this.#add(queue, randomUUID(), parsed.data);
-      return this.#addOnce(queue, options.id, parsed.data);
+      if (options.id === undefined) return this.#add(queue, randomUUID(), job);
+      return this.#addOnce(queue, options.id, job);
     });
+  }
+
+  /**
+   * Enqueues jobs, many at a time, and returns their ids in the same order. Where one of them breaks the schema, none is enqueued.
+   *
+   * @throws JobRefusedError that names the job by its place, from 0; RedisUnavailableError
+   */
+  async askMany(inputs: readonly AskJobInput[]): Promise<string[]> {
+    const jobs = inputs.map((input, i) => checkJob(input, `the job at ${i}`));
+    const ids = jobs.map(() => randomUUID());
+    for (let first = 0; first < jobs.length; first += bulkJobs) {
+      const bulk = jobs.slice(first, first + bulkJobs).map((data, i) => {
+        const opts = this.#jobOptions(ids[first + i]!, data);
+        return { name: defaults.jobName, data, opts };
+      });
+      await this.#talk(async (queue) => {
+        await this.#checkHealth();
+        await queue.addBulk(bulk);
+      });
+    }
+    return ids;
   }
 
   /**
@@ -172,7 +191,7 @@ export class QueueClient {
       const job = await queue.getJob(id);
       if (!job) return 'unknown';
       if (!(await job.isActive())) {
-        await this.#documents.writeOnce(failureDocument(id, defaults.cancelledReason));
+        await this.#documents.writeOnce(failureDocument(id, defaults.cancelledReason, { data: job.data }));
         if ((await queue.remove(id)) === 1) return 'cancelled';
         await this.#documents.dropFailure(id); // A worker took it meanwhile.
       }
@@ -230,9 +249,13 @@ export class QueueClient {
   }
 
   async #add(queue: Queue<AskJob>, id: string, job: AskJob): Promise<string> {
-    const { attempts, backoffMs } = this.#options;
-    await queue.add(defaults.jobName, job, defaults.jobOptions(id, attempts, backoffMs));
+    await queue.add(defaults.jobName, job, this.#jobOptions(id, job));
     return id;
+  }
+
+  #jobOptions(id: string, { priority }: AskJob) {
+    const { attempts, backoffMs } = this.#options;
+    return defaults.jobOptions(id, attempts, backoffMs, priority);
   }
 
   async #addOnce(queue: Queue<AskJob>, id: string, data: AskJob): Promise<string> {
@@ -269,6 +292,7 @@ export class QueueClient {
       failureDocument(id, job.failedReason ?? '', {
         finishedOn: job.finishedOn,
         attempts: job.attemptsStarted,
+        data: job.data,
       }),
     );
   }
@@ -310,10 +334,21 @@ export class QueueClient {
   }
 }
 
+/** @throws JobRefusedError */
+function checkJob(input: AskJobInput, what: string): AskJob {
+  const parsed = askJobSchema.safeParse(input);
+  if (!parsed.success) {
+    const message = `${what} was refused: ${describeFaults(parsed.error)}`;
+    throw new JobRefusedError(message, faultOfJob(parsed.error));
+  }
+  checkSize(parsed.data, what);
+  return parsed.data;
+}
+
 /** BullMQ would refuse it as well, but by an error that nothing tells from a fault of the machine. */
-function checkSize(job: AskJob): void {
+function checkSize(job: AskJob, what: string): void {
   const bytes = Buffer.byteLength(JSON.stringify(job));
   const limit = defaults.jobSizeLimitBytes;
   if (bytes <= limit) return;
-  throw new JobRefusedError(`the job was refused: it has ${bytes} bytes, the limit is ${limit}`, 'question');
+  throw new JobRefusedError(`${what} was refused: it has ${bytes} bytes, the limit is ${limit}`, 'question');
 }

@@ -2,7 +2,15 @@ import { z } from 'zod';
 import type { RedisClient } from './connection.js';
 import { writeOnce } from './once.js';
 import { cancelledReason, type Keys } from './options.js';
-import { type Failure, type FaultKind, failureSchema, type ResultDocument, resultSchema } from './schemas.js';
+import {
+  type AskJob,
+  type Failure,
+  type FaultKind,
+  failureSchema,
+  type ResultDocument,
+  resultSchema,
+  tagsSchema,
+} from './schemas.js';
 import { tolerant } from './tolerant.js';
 
 /**
@@ -92,9 +100,11 @@ export function failureDocument(
   {
     finishedOn = Date.now(),
     attempts = 0,
-  }: { readonly finishedOn?: number; readonly attempts?: number } = {},
+    data,
+  }: { readonly finishedOn?: number; readonly attempts?: number; readonly data?: Partial<AskJob> } = {},
 ): Failure {
   const isCancelled = failedReason === cancelledReason;
+  const tags = tagsSchema.safeParse(data?.tags).data;
   const [, fault = 'internal', error = failedReason] = marked.exec(failedReason) ?? [];
   return {
     id,
@@ -102,6 +112,7 @@ export function failureDocument(
     error,
     fault: isCancelled ? null : (fault as FaultKind),
     attempts,
+    ...(tags && { tags }),
     finishedAt: new Date(finishedOn).toISOString(),
   };
 }

@@ -42,8 +42,14 @@ export function checkJobId(id: string): void {
 }
 
 /** The options that go with a job into the queue. */
-export function jobOptions(jobId: string, attempts: number, backoffMs: number): JobsOptions {
+export function jobOptions(
+  jobId: string,
+  attempts: number,
+  backoffMs: number,
+  priority?: number,
+): JobsOptions {
   return {
+    ...(priority !== undefined && { priority }),
     jobId,
     attempts,
     backoff: { type: 'exponential', delay: backoffMs },

@@ -71,9 +71,21 @@ const option = z
 export const choiceQuestionSchema = z.strictObject({
   question,
   options: z.array(option).min(2).max(26).readonly(),
+  /** Whether the question shows the options already, in the words of a benchmark; else they are put behind it. */
+  showsOptions: z.boolean().optional(),
 });
 
 const asked = z.union([question, choiceQuestionSchema]);
+
+/** What a producer notes about a job, such as the run of a dataset that it belongs to. It travels into the job's document. */
+export const tagsSchema = z
+  .record(
+    z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'a tag is named by up to 64 letters, digits, ". _ -"'),
+    z.string().max(256),
+  )
+  .refine((tags) => Object.keys(tags).length <= 16, { message: 'there are more than 16 tags' });
 
 /** What a producer enqueues. Unknown fields are refused. */
 export const askJobSchema = z.strictObject({
@@ -96,6 +108,11 @@ export const askJobSchema = z.strictObject({
     .default('nano'),
   /** Whether a truncated or damaged video is an error; else what can be decoded of it is used. */
   strict: z.boolean().optional(),
+  tags: tagsSchema.optional(),
+  /** Jobs of a lower number are taken before those of a higher one, and jobs without a number, or of 0, before them all. */
+  priority: z.int().min(0).max(2_097_152).optional(),
+  /** How long an attempt may take, in milliseconds, where that is less than what its worker allows. */
+  deadlineMs: z.int().min(1).optional(),
 });
 
 /** What a producer may write: one question or many, everything else optional. */
@@ -213,6 +230,7 @@ export const resultSchema = z.strictObject({
     compression: compressionSchema,
     generation: generationSchema,
   }),
+  tags: tagsSchema.optional(),
   finishedAt: z.iso.datetime(),
 });
 
@@ -250,6 +268,7 @@ export const failureSchema = z.strictObject({
   fault: faultSchema.nullable().default(null),
   /** How often it was started; older workers did not say. */
   attempts: z.int().default(0),
+  tags: tagsSchema.optional(),
   finishedAt: z.iso.datetime(),
 });
 

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -210,22 +210,42 @@ describe('visionzip batch --local', () => {
     expect(written.find(({ id }) => id === 1)).toMatchObject({ prediction: null, status: 'failed' });
   });
 
+  it('answers the same whatever the format, in several processes, too', async () => {
+    const rows = [clip, 'other.mp4', clip].map((video, i) => [video, questions[i % 2]!.replaceAll(',', ' ')]);
+    copyFileSync(clip, join(folder, 'other.mp4'));
+    const objects = rows.map(([video, question]) => ({ video, question }));
+    writeFileSync(join(folder, 'same.json'), JSON.stringify({ rows: objects }));
+    writeFileSync(
+      join(folder, 'same.csv'),
+      `video,question\n${rows.map((row) => row.join(',')).join('\n')}\n`,
+    );
+    const answer = async (file: string, ...args: string[]) => {
+      const out = join(folder, `${file}.out`);
+      const run = await cli(['batch', join(folder, file), '--out', out, '--local', '--json', ...args]);
+      expect(documentOf(run)).toMatchObject({ completed: 3, jobs: 2 });
+      const lines = readFileSync(out, 'utf8').trimEnd().split('\n');
+      return lines.map((line) => ({ ...JSON.parse(line), run: undefined }));
+    };
+    expect(await answer('same.csv', '--in-flight', '2')).toEqual(await answer('same.json'));
+  });
+
   it('asks of each row the part of the video that it names, and writes the rows into a pipe', async () => {
     const file = join(folder, 'parts.jsonl');
-    const rows = [{ start: 0.5, end: '0:01' }, {}, { start: 3, end: 2 }, { frames: 3 }];
+    const rows = [{ start: 0.5, end: '0:01' }, {}, { start: 3, end: 2 }, { frames: 3 }, { fps: 3 }];
     writeFileSync(
       file,
       rows.map((row) => `${JSON.stringify({ video: clip, question: 'What?', ...row })}\n`).join(''),
     );
-    const run = await cli(['batch', file, '--out', '-', '--local', '--limit', '3']);
-    expect(run.stderr).toContain("the rows' `frames` is carried through and not read");
-    expect(run.stderr).toContain('3 rows: 2 answered, 1 failed in');
+    const run = await cli(['batch', file, '--out', '-', '--local', '--limit', '4']);
+    expect(run.stderr).toContain("the rows' `fps` is carried through and not read");
+    expect(run.stderr).toContain('4 rows: 3 answered, 1 failed (1 row) in');
     const written = run.stdout
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line));
     const of = (row: number) => written.find(({ batch }) => batch.row === row);
-    expect(written).toHaveLength(3);
+    expect(written).toHaveLength(4);
+    expect(of(3).run.frames).toBe(3);
     expect(of(2)).toMatchObject({ status: 'failed', error: '--start must be below --end' });
     const whole = await ask('What?');
     const part = await ask('What?', '--start', '0.5', '--end', '1');

@@ -1,6 +1,19 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AskJob } from '../queues/index.js';
 import { textOf } from '../src/pipeline/questions.js';
@@ -9,6 +22,7 @@ import { FakeWorker, type Verdict } from './support/fake-worker.js';
 import { freshQueue, useRedis } from './support/redis.js';
 import { until } from './support/script.js';
 
+const main = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url));
 const redis = useRedis();
 let env: Record<string, string>;
 let worker: FakeWorker | null = null;
@@ -71,8 +85,11 @@ describe('visionzip batch', () => {
       skipped: 0,
       completed: 4,
       failed: 0,
+      failures: {},
       waiting: 0,
+      accuracy: null,
       jobs: 2,
+      run: expect.stringMatching(/^[\da-f]{8}$/),
       out: join(folder, 'out.jsonl'),
     });
     expect(taken.jobs.map(({ video, questions }) => [video, questions])).toEqual([
@@ -220,11 +237,162 @@ describe('visionzip batch', () => {
     writeRows(['a.mp4', 'one'], ['b.mp4', 'two'], ['c.mp4', 'three']);
     const { child, ended, stderrHas } = startCli(batch('--in-flight', '2'), env);
     await stderrHas('no worker listens');
-    const counts = async () => documentOf(await cli(['status', '--json'], env)).counts as { waiting: number };
-    while ((await counts()).waiting < 2);
-    expect((await counts()).waiting).toBe(2);
+    const counts = async () =>
+      documentOf(await cli(['status', '--json'], env)).counts as { prioritized: number };
+    while ((await counts()).prioritized < 2);
+    expect((await counts()).prioritized).toBe(2);
     child.kill('SIGINT');
     expect((await ended).code).toBe(130);
-    expect((await counts()).waiting).toBe(0); // They were cancelled.
+    expect((await counts()).prioritized).toBe(0); // They were cancelled.
+  });
+});
+
+describe('a run of a batch', () => {
+  const rows = Array.from({ length: 200 }, (_, id): [string, string] => [
+    `${(id * 7) % 40}.mp4`,
+    id % 50 === 3 ? ' ' : `what is ${id}?`,
+  ]);
+
+  /** The output but for what differs from run to run. */
+  function stable(out = 'out.jsonl'): unknown[] {
+    const lines = readFileSync(join(folder, out), 'utf8').trimEnd().split('\n');
+    return lines.map((line) => ({ ...JSON.parse(line), run: undefined }));
+  }
+
+  it('that is killed three times ends in the file of one that is not', async () => {
+    writeRows(...rows);
+    const undisturbed = join(folder, 'whole.jsonl');
+    const taken = work(capitals);
+    const inFlight = ['--in-flight', '4'];
+    expect((await cli([...batch(...inFlight), '--out', undisturbed], env)).code).toBe(1);
+    const jobs = taken.jobs.length;
+    const out = join(folder, 'out.jsonl');
+    const count = () => (existsSync(out) ? readFileSync(out, 'utf8').split('\n').length - 1 : 0);
+    for (const [i, upTo] of [20, 70, 120].entries()) {
+      const moment = upTo + Math.floor(Math.random() * 40);
+      const { child, ended } = startCli(batch(...inFlight), env);
+      while (count() < moment && child.exitCode === null) await pause(1);
+      child.kill('SIGKILL');
+      await ended;
+      if (i === 1) truncateSync(out, readFileSync(out).length - 30); // As a crash of the machine may leave it.
+    }
+    expect((await cli(batch(...inFlight), env)).code).toBe(1);
+    expect(stable()).toEqual(stable('whole.jsonl'));
+    expect(stable()).toHaveLength(200);
+    const [run, whole] = [out, undisturbed].map(
+      (path) => JSON.parse(readFileSync(`${path}.run.json`, 'utf8')).run,
+    );
+    expect(run).not.toBe(whole);
+    // At most what was in flight was asked again: each time four jobs, of which one may have been written in part, and the torn row.
+    const again = taken.jobs.slice(jobs);
+    expect(again.reduce((sum, { questions }) => sum + questions.length, 0)).toBeLessThanOrEqual(
+      196 + 3 * 4 * 5 + 1,
+    );
+    expect(new Set(again.map(({ tags }) => tags!.run))).toEqual(new Set([run]));
+  });
+
+  it('that finds the disk full says so, and goes on once there is room', async () => {
+    writeRows(...rows);
+    work(capitals);
+    await cli([...batch(), '--out', join(folder, 'whole.jsonl')], env);
+    // A limit on the size of files refuses a write as a full disk does: in the middle of it.
+    const limited = ['-c', 'ulimit -f 40; exec "$0" "$@"', process.execPath, main, ...batch()];
+    const options = { env: { ...process.env, ...env, NO_COLOR: '1' } };
+    await expect(promisify(execFile)('bash', limited, options)).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/cannot write .*out\.jsonl: EFBIG.*; run again, it goes on/),
+    });
+    const text = readFileSync(join(folder, 'out.jsonl'), 'utf8');
+    expect(text.length).toBe(40 * 1024); // It ends in the middle of a row.
+    expect((await cli(batch(), env)).code).toBe(1);
+    expect(stable()).toEqual(stable('whole.jsonl'));
+  });
+
+  it('gives the same output for each format, and from standard input', async () => {
+    work(capitals);
+    const data = [0, 1, 2].map((id) => ({
+      id: `r${id}`,
+      video: `${id % 2}.mp4`,
+      question: `what is ${id}?`,
+    }));
+    const cells = (delimiter: string) =>
+      [Object.keys(data[0]!), ...data.map((row) => Object.values(row))]
+        .map((values) => values.join(delimiter))
+        .join('\n');
+    const columnData = (['id', 'video', 'question'] as const).map((name) => ({
+      name,
+      data: data.map((row) => row[name]),
+    }));
+    const files = {
+      'rows.jsonl': data.map((row) => JSON.stringify(row)).join('\n'),
+      'rows.json': JSON.stringify({ data }, null, 2),
+      'rows.csv': cells(','),
+      'rows.tsv': cells('\t'),
+      'rows.parquet': Buffer.from(parquetWriteBuffer({ columnData })),
+    };
+    const outputs = [];
+    for (const [name, bytes] of Object.entries(files)) {
+      writeFileSync(join(folder, name), bytes);
+      await cli(['batch', join(folder, name), '--out', join(folder, `${name}.out`)], env);
+      outputs.push(stable(`${name}.out`));
+    }
+    const piped = ['batch', '-', '--format', 'csv', '--out', join(folder, 'piped.out')];
+    await cli(piped, env, folder, files['rows.csv']);
+    outputs.push(stable('piped.out'));
+    expect(outputs[0]).toMatchObject(data.map((row) => ({ ...row, prediction: row.question.toUpperCase() })));
+    for (const output of outputs) expect(output).toEqual(outputs[0]);
+  });
+
+  it('asks the rows that it is told to, with the tags, the priority and the deadline that it is told', async () => {
+    writeRows(['a.mp4', 'one'], ['b.mp4', 'two'], ['a.mp4', 'three'], ['c.mp4', 'four']);
+    const taken = work((job) => (job.video.endsWith('c.mp4') ? { error: 'it is broken' } : capitals(job)));
+    const asked = () => taken.jobs.splice(0).flatMap(({ questions }) => questions.map(textOf));
+    const one = await cli(
+      batch('--only', '3', '--id-field', 'id', '--debug', '--deadline', '1.5', '--tag', 'a=b'),
+      env,
+    );
+    expect(taken.jobs).toMatchObject([
+      { priority: 100, deadlineMs: 1500, tags: { a: 'b', run: expect.any(String) } },
+    ]);
+    expect([one.code, asked()]).toEqual([1, ['four']]);
+    expect(one.stderr).toContain('"error": "it is broken"');
+    const parts = ['1/2', '2/2'].map((part) => ['--shard', part, '--keep-failed', '--id-field', 'id']);
+    const shards: string[][] = [];
+    for (const part of parts) {
+      await cli(batch(...part, '--priority', '7'), env);
+      expect(taken.jobs.every(({ priority }) => priority === 7)).toBe(true);
+      shards.push(asked());
+    }
+    expect(shards.flat().sort()).toEqual(['one', 'three', 'two']);
+    expect(shards.some((shard) => shard.includes('one') && shard.includes('three'))).toBe(true);
+    await cli(batch('--retry-failed', '--id-field', 'id'), env);
+    expect(asked()).toEqual(['four']);
+    expect(output().map(({ id, status }) => [id, status])).toEqual([
+      [0, 'completed'],
+      [1, 'completed'],
+      [2, 'completed'],
+      [3, 'failed'],
+    ]);
+    const nobody = await cli(batch('--only', '9', '--id-field', 'id'), env);
+    expect([nobody.code, nobody.stderr]).toEqual([
+      2,
+      expect.stringContaining('--only 9: no row has this `id`'),
+    ]);
+  });
+
+  it('finds videos by name in a folder, and says of a row what it looked for', async () => {
+    mkdirSync(join(folder, 'videos', 'deep'), { recursive: true });
+    for (const name of ['a.mp4', 'a.mkv', 'b.avi', 'c', 'deep/d.webm', 'deep/e.mp4', 'e.mp4.mp4'])
+      writeFileSync(join(folder, 'videos', name), '');
+    writeRows(['a', '1'], ['a.mkv', '2'], ['b', '3'], ['c', '4'], ['d', '5'], ['e.mp4', '6'], ['f', '7']);
+    const taken = work(capitals);
+    await cli(batch('--videos', join(folder, 'videos')), env);
+    expect(taken.jobs.map(({ video }) => video.slice(folder.length + 8))).toEqual([
+      ...['a.mp4', 'a.mkv', 'b.avi', 'c', 'deep/d.webm', 'e.mp4.mp4'],
+    ]);
+    expect(output()[6]).toMatchObject({
+      fault: 'row',
+      error: `no video "f" in ${join(folder, 'videos')} or a folder below it: looked for that name, and for it with .mp4, .mkv, .webm, .avi, .mov …`,
+    });
   });
 });

@@ -17,13 +17,13 @@ async function packagesOf(...args: string[]): Promise<Set<string>> {
 }
 
 describe('a command line that only tells', () => {
-  test.each(['--version', '--help', 'ask --help', 'worker --help'])(
+  test.each(['--version', '--help', 'ask --help', 'worker --help', 'batch --help'])(
     '(%s) loads nothing large',
     async (line) => {
       const packages = await packagesOf(...line.split(' '));
       expect(packages).toContain('commander');
       const large =
-        /^(sharp|@img|onnxruntime|bullmq|ioredis|express|fluent-ffmpeg|pino$|@(bull-board|huggingface)\/)/;
+        /^(sharp|@img|onnxruntime|bullmq|ioredis|express|fluent-ffmpeg|csv-parse|hyparquet|pino$|@(bull-board|huggingface)\/)/;
       expect([...packages].filter((name) => large.test(name))).toEqual([]);
     },
   );

@@ -73,6 +73,11 @@ describe('asking', () => {
     ],
     [{ ...job, sampling: { frames: 1, fps: 1 } }, '`sampling`: give `frames` or `fps`, not both', 'settings'],
     [{ ...job, questions: '  ' }, '`questions`: the question is empty', 'question'],
+    [
+      { ...job, tags: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`t${i}`, 'x'])) },
+      '`tags`: there are more than 16 tags',
+      'settings',
+    ],
     [{ ...job, questions: ['what?', ''] }, '`questions[1]`: the question is empty', 'question'],
     [
       { ...job, questions: 7 },
@@ -96,6 +101,22 @@ describe('asking', () => {
 
   it.each(['', '12', 'a:b', 'a b', 'meta', 'result', 'x'.repeat(129)])('refuses the id %j', async (id) => {
     await expect(client.ask(job, { id })).rejects.toThrow(TypeError);
+  });
+
+  it('of many jobs gives their ids in order, or enqueues none where one is at fault', async () => {
+    const jobs = Array.from({ length: 1_100 }, (_, i) => ({
+      ...job,
+      questions: `what is ${i}?`,
+      priority: 5,
+    }));
+    const ids = await client.askMany(jobs);
+    expect(new Set(ids).size).toBe(1_100);
+    const data = await redis.hget(`visionzip:${queue}:${ids[1_050]}`, 'data');
+    expect(JSON.parse(data!)).toMatchObject({ questions: ['what is 1050?'], priority: 5 });
+    await expect(client.askMany([job, { ...job, questions: ' ' }])).rejects.toThrow(
+      'the job at 1 was refused: `questions`: the question is empty',
+    );
+    expect((await client.status()).counts).toMatchObject({ prioritized: 1_100, waiting: 0 });
   });
 
   it('refuses a job that is too large for a queue', async () => {

@@ -306,6 +306,48 @@ describe('a job that cannot be answered', () => {
     await until(() => !isAlive(call!.pid) && !isAlive(call!.spawned!));
     await answered(bench.video('b.mp4', { text: 'red' }));
   });
+
+  it('is stopped at a deadline of its own, and says its tags', async () => {
+    open();
+    await bench.worker();
+    const own = { deadlineMs: 400, tags: { run: 'r1' } };
+    expect(await failure(bench.video('a.mp4', { hang: true }), own)).toMatchObject({
+      error: 'the job was stopped at its deadline of 400 ms',
+      tags: { run: 'r1' },
+    });
+  });
+});
+
+describe('jobs with a priority', () => {
+  it('are taken by it, behind those without one', async () => {
+    open();
+    const video = (name: string) => bench.video(name, { text: 'red' });
+    const later = ['a.mp4', 'b.mp4'].map((name) => ({
+      video: video(name),
+      questions: 'what?',
+      priority: 100,
+    }));
+    const ids = await bench.client.askMany([
+      ...later,
+      { video: video('c.mp4'), questions: 'what?', priority: 7 },
+    ]);
+    const single = await ask(video('d.mp4'));
+    await bench.worker();
+    const order = [single, ids[2]!, ids[0]!, ids[1]!];
+    await Promise.all(order.map((id) => bench.client.wait(id)));
+    const answered = bench.log.filter(({ msg }) => msg === 'job answered').map(({ job }) => job);
+    expect(answered).toEqual(order);
+  });
+
+  it('leave their tags in the document, and answers are the same without', async () => {
+    open();
+    await bench.worker();
+    const path = bench.video('a.mp4', { text: 'red' });
+    const tags = { run: 'r1', part: 'dev' };
+    const first = await answered(path, 'what?', { tags, priority: 3, deadlineMs: 60_000 });
+    const second = await answered(path);
+    expect([first.tags, second.tags, second.cached]).toEqual([tags, undefined, true]);
+  });
 });
 
 describe('cancelling', () => {

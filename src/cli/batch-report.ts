@@ -7,8 +7,8 @@ import { duration, number, percent, plural, points, probability } from '../batch
 import { interval } from '../batch/report/parts.js';
 import type { NamedShare, Report } from '../batch/report/types.js';
 import { InputError } from '../errors.js';
+import { messageOf } from '../format.js';
 import { usageError } from './exit.js';
-import { messageOf } from './format.js';
 import { addCommonOptions, type Context, command } from './run.js';
 
 interface ReportOptions {

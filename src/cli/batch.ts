@@ -3,31 +3,29 @@ import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { QueueClient } from '../../queues/client.js';
 import type { AskJob, ResultDocument } from '../../queues/schemas.js';
+import { type AnswerRows, answerRows, countWaiting } from '../batch/answer-rows.js';
+import { layoutOf } from '../batch/layout.js';
+import { BatchOutput, digestSettings, isSameFile } from '../batch/output.js';
+import { presetOf } from '../batch/presets/index.js';
+import { openRows } from '../batch/readers/index.js';
+import { withStandardInput } from '../batch/readers/standard-input.js';
+import type { Ask } from '../batch/run.js';
+import { keepRunId, newRunId } from '../batch/run-file.js';
+import { isStandardOutput, isStream, type RowOutput, StreamOutput } from '../batch/stream.js';
+import { surveyRows } from '../batch/survey.js';
+import { Tally } from '../batch/tally.js';
+import { VideoFolder } from '../batch/videos.js';
+import { InputError } from '../errors.js';
 import { withLock } from '../workers/lock.js';
-import type { RowOutcome } from './batch/line.js';
-import { BatchOutput, digestSettings, isSameFile } from './batch/output.js';
-import { namesOfOptions, parseRows, type Row } from './batch/rows.js';
-import { type Ask, runBatch } from './batch/run.js';
-import { isStandardOutput, isStream, type RowOutput, StreamOutput } from './batch/stream.js';
-import { Tally } from './batch/tally.js';
-import { readJsonl } from './batch/whole-file.js';
+import { addBatchOptions, type BatchOptions, defaultPriority } from './batch-options.js';
 import { withQueue } from './connect.js';
 import { type ExitCode, exitCodes, usageError } from './exit.js';
-import { failureOf, withLocalModel } from './local-model.js';
+import { failureOf, type LocalModel, withLocalModel } from './local-model.js';
 import { tellOfShippedModel } from './notice.js';
-import { addJobOptions, type JobOptions, type JobSettings, jobSettings, wholeNumber } from './options.js';
+import { addJobOptions, buildJob, type JobSettings, jobSettings } from './options.js';
+import { startBar } from './progress.js';
 import { addCommonOptions, type Context, command } from './run.js';
 import { tellWhenNobodyWorks } from './wait.js';
-
-interface BatchOptions extends JobOptions {
-  readonly out: string;
-  readonly local?: boolean;
-  readonly inFlight?: number;
-  readonly idField?: string;
-  readonly limit?: number;
-  readonly keepFailed?: boolean;
-  readonly replace?: boolean;
-}
 
 /** How long the lock of another batch on the same output is waited for. */
 const lockWaitMs = 1_000;
@@ -35,127 +33,182 @@ const lockWaitMs = 1_000;
 export function addBatch(program: Command): void {
   const batch = program
     .command('batch')
-    .summary('answer every row of a JSONL file')
+    .summary('answer every row of a file of questions')
     .description(
-      'Answers the rows of a JSONL file, each with `video` (relative to the folder of the file) and `question`, and, if it is about a part of the video, ' +
-        '`start` and `end` (or `startSeconds` and `endSeconds`), as --start and --end take them. No other option is read from rows. ' +
+      'Answers the rows of a JSONL, JSON, CSV, TSV or Parquet file, each with `video` (relative to the folder of the file) and `question`, and, where it ' +
+        'has them, `start` and `end` (or `startSeconds` and `endSeconds`), as --start and --end take them, `frames`, and `options` to choose from. No other option is read from rows. ' +
         'Each row is written to --out as its answer comes, with its other fields as they stand in the file, and `prediction`, `status`, `run` (job, model, frames, tokens, timings …), `batch` ' +
-        'and, where it failed, `error`, which replace fields of these names. ' +
+        'and, where it failed, `error` and `fault`, which replace fields of these names. At the end there is one line a row in the order of the file. ' +
         'Run again, it goes on where it stopped and tries failed rows again. Rows about one part of a video share a job; ' +
         'a worker that has answered them before takes no time for them.',
     )
-    .argument('<file>', 'the rows: one JSON object a line')
-    .requiredOption(
-      '--out <file>',
-      'where the answered rows go; "-" for standard output, which like a pipe cannot be gone on with',
-    )
-    .option('--local', 'answer here, without Redis and a worker')
-    .option('--in-flight <n>', 'jobs in the queue at once (default: 4)', wholeNumber)
-    .option(
-      '--id-field <name>',
-      'know rows by this field and not by their number: they may be moved, and more added',
-    )
-    .option('--limit <n>', 'answer only the first n rows of the file', wholeNumber)
-    .option('--keep-failed', 'leave rows alone that failed before')
-    .option('--replace', 'drop rows of --out that are not in the file any more');
+    .argument('<file>', 'the rows; "-" for standard input');
+  addBatchOptions(batch);
   addJobOptions(batch, "a model's name; with --local also the path of its folder");
   addCommonOptions(batch, [
     'batch questions.jsonl --out answers.jsonl',
     'batch questions.jsonl --out answers.jsonl --local --compression none',
     'batch questions.jsonl --out - --local --limit 10 | jq -r .prediction',
-  ]).action(command(runBatchCommand));
+    'batch test.parquet --preset video-mme --videos data --out answers.jsonl --in-flight 16',
+    'batch rows.csv --map video=clip_name,question=q --videos clips --out answers.jsonl',
+  ]).action(
+    command((...args: Parameters<typeof runBatchCommand>) => runBatchCommand(...args).catch(asUsageError)),
+  );
+}
+
+/** What the batch has against its files and options is a wrong command line. */
+function asUsageError(error: unknown): never {
+  throw error instanceof InputError ? usageError(error.message, error.fault) : error;
 }
 
 async function runBatchCommand(context: Context, file: string, options: BatchOptions) {
   if (options.inFlight === 0) throw usageError('--in-flight must be at least 1');
-  const rows = parseRows(await readJsonl(file), file, options.idField);
-  tellOfUnreadOptions(rows);
-  if (await isStream(options.out)) return streamRows(rows, options, context);
+  if (options.deadline === 0) throw usageError('--deadline must be above 0');
+  if (options.keepFailed && options.retryFailed)
+    throw usageError('--keep-failed leaves alone what --retry-failed asks: give one of them');
+  const rowsOf = (path: string) => batchOf(path, file, options, context);
+  const batch = file === '-' ? withStandardInput(context.signal, rowsOf) : rowsOf(file);
+  return batch;
+}
+
+/** What a batch is made of before it is known where its rows go. */
+type Asked = Pick<AnswerRows, 'file' | 'layout' | 'survey' | 'again' | 'locate'>;
+
+/** @param path where the rows are; @param named what the user called it */
+async function batchOf(
+  path: string,
+  named: string,
+  options: BatchOptions,
+  context: Context,
+): Promise<ExitCode> {
+  const preset = options.preset === undefined ? undefined : presetOf(options.preset);
+  const folder = named === '-' ? process.cwd() : dirname(resolve(path));
+  const videos = options.videos ?? (preset ? folder : undefined);
+  if (videos !== undefined && !existsSync(videos)) throw usageError(`--videos: there is no folder ${videos}`);
+  const { map, idField, limit, shard, only } = options;
+  const layout = layoutOf({
+    file: named,
+    folder: videos === undefined ? folder : null,
+    preset,
+    map,
+    idField,
+  });
+  const file = await openRows(path, options.format);
+  const survey = await surveyRows(file, layout, { limit, shard, only }, context.signal);
+  tellOfUnreadOptions(survey.unreadOptions);
+  const finder = videos === undefined ? undefined : new VideoFolder(videos);
+  const again = options.retryFailed ? 'failed' : options.keepFailed ? 'absent' : 'open';
+  const asked: Asked = { file, layout, survey, again, locate: finder && ((name) => finder.find(name)) };
+  return (await isStream(options.out))
+    ? streamRows(asked, options, context)
+    : fileRows(asked, options, context);
+}
+
+async function fileRows(asked: Asked, options: BatchOptions, context: Context): Promise<ExitCode> {
   const out = resolve(options.out);
-  if (await isSameFile(file, out)) throw usageError(`--out must not be the input file ${file}`);
+  const { file, layout, survey } = asked;
+  if (await isSameFile(file.file, out)) throw usageError(`--out must not be the input file ${file.file}`);
   if (!existsSync(dirname(out))) throw usageError(`--out: there is no folder ${dirname(out)}`);
   // Two batches that append to one file would lose each other's rows.
   return withLock(`${out}.lock`, lockWaitMs, async () => {
-    const { keepFailed = false, replace = false, idField } = options;
-    const settings = jobSettings(options);
-    const output = await BatchOutput.open(out, { rows, settings, keepFailed, replace, idField });
-    return writeRows(rows, output, options, context);
+    const { replace = false } = options;
+    const { idField } = layout;
+    const settings = digestOf(options);
+    const output = await BatchOutput.open(out, { rows: survey.rows, settings, replace, idField });
+    return writeRows(asked, output, () => keepRunId(out, options.runId, output.isEmpty), options, context);
   });
 }
 
-async function streamRows(rows: readonly Row[], options: BatchOptions, context: Context) {
+async function streamRows(asked: Asked, options: BatchOptions, context: Context): Promise<ExitCode> {
   if (context.json && isStandardOutput(options.out))
     throw usageError(
       '--json prints a document on standard output, where --out writes the rows: give one of them',
     );
-  if (options.replace || options.keepFailed)
+  if (options.replace || options.keepFailed || options.retryFailed)
     throw usageError(
-      `--replace and --keep-failed are for an --out that can be read again, ${options.out} cannot`,
+      `--replace, --keep-failed and --retry-failed are for an --out that can be read again, ${options.out} cannot`,
     );
   process.stderr.write(`visionzip: ${options.out} cannot be gone on with: all rows are answered\n`);
-  const settings = digestSettings(jobSettings(options));
-  return writeRows(rows, await StreamOutput.open(options.out, settings, context.signal), options, context);
+  const output = await StreamOutput.open(options.out, digestOf(options), context.signal);
+  return writeRows(asked, output, async () => options.runId ?? newRunId(), options, context);
+}
+
+function digestOf(options: BatchOptions): string {
+  return digestSettings(jobSettings(options), { preset: options.preset, map: options.map });
 }
 
 async function writeRows(
-  rows: readonly Row[],
+  asked: Asked,
   output: RowOutput,
+  runIdOf: () => Promise<string>,
   options: BatchOptions,
   context: Context,
 ): Promise<ExitCode> {
   try {
-    const wanted = rows.slice(0, options.limit);
-    const waiting = wanted.filter((row) => !output.done.has(row.index));
-    const tally = new Tally(wanted.length, wanted.length - waiting.length);
-    const jobs = await answerRows(waiting, output, tally, options, context);
-    context.document({ ...tally.counts(), jobs, out: resolve(options.out) });
+    const run = await runIdOf();
+    const waiting = countWaiting({ ...asked, output });
+    const rows = asked.again === 'failed' ? waiting : asked.survey.wanted;
+    const tally = new Tally(rows, rows - waiting, { startBar });
+    const jobs = await askRows({ ...asked, output, tally }, waiting, run, options, context);
+    await output.finish();
+    context.document({ ...tally.counts(), jobs, run, out: resolve(options.out) });
     return tally.failed > 0 ? exitCodes.failed : exitCodes.ok;
   } finally {
     await output.close();
   }
 }
 
-/** A row that says `frames` looks as if it were asked so. */
-function tellOfUnreadOptions(rows: readonly Row[]): void {
-  const names = namesOfOptions(rows);
+/** A row that says `fps` looks as if it were asked so. */
+function tellOfUnreadOptions(names: readonly string[]): void {
   if (names.length === 0) return;
   process.stderr.write(
     `visionzip: the rows' \`${names.join('`, `')}\` ${names.length === 1 ? 'is' : 'are'} carried through and not read: ` +
-      'a row sets `start` and `end` only, the options hold for all rows\n',
+      'a row sets `start`, `end` and `frames` only, the options hold for all rows\n',
   );
 }
 
 /** Returns how many jobs it took. */
-async function answerRows(
-  waiting: readonly Row[],
-  output: RowOutput,
-  tally: Tally,
+async function askRows(
+  parts: Asked & Pick<AnswerRows, 'output' | 'tally'>,
+  waiting: number,
+  run: string,
   options: BatchOptions,
   context: Context,
 ): Promise<number> {
-  const run: Run = async (ask, settings, inFlight) => {
-    const { signal } = context;
-    const onRow = async (row: Row, outcome: RowOutcome) => {
-      await output.append(row, outcome);
-      tally.add(outcome);
-    };
-    return (await runBatch({ rows: waiting, settings, ask, inFlight, signal, onRow })).jobs;
+  const { deadline } = options;
+  const extras = {
+    tags: { ...options.tag, run },
+    priority: options.priority ?? defaultPriority,
+    ...(deadline !== undefined && { deadlineMs: Math.ceil(deadline * 1000) }),
   };
-  tally.begin();
+  const { signal } = context;
+  const onDocument = options.debug && options.only ? tellDocument : undefined;
+  const answer: Answer = (ask, settings, inFlight) =>
+    answerRows({
+      ...parts,
+      ...{ ask, inFlight, signal, onDocument },
+      settings: { ...settings, ...extras },
+      build: buildJob,
+    });
+  parts.tally.begin();
   try {
-    if (waiting.length === 0) return 0;
-    return await (options.local ? locally(options, run) : throughTheQueue(options, run));
+    if (waiting === 0) return 0;
+    return await (options.local ? locally(options, answer) : throughTheQueue(options, answer));
   } finally {
-    tally.end();
+    parts.tally.end();
   }
 }
 
-type Run = (ask: Ask, settings: JobSettings, inFlight: number) => Promise<number>;
+function tellDocument(job: AskJob, document: ResultDocument): void {
+  process.stderr.write(`${JSON.stringify({ job, document }, null, 2)}\n`);
+}
 
-async function throughTheQueue(options: BatchOptions, run: Run): Promise<number> {
+type Answer = (ask: Ask, settings: JobSettings, inFlight: number) => Promise<number>;
+
+async function throughTheQueue(options: BatchOptions, answer: Answer): Promise<number> {
   return withQueue(async (client) => {
     await tellWhenNobodyWorks(client);
-    return run((...asked) => askQueue(client, ...asked), jobSettings(options), options.inFlight ?? 4);
+    return answer((...asked) => askQueue(client, ...asked), jobSettings(options), options.inFlight ?? 4);
   });
 }
 
@@ -176,12 +229,14 @@ async function askQueue(
   }
 }
 
-async function locally(options: BatchOptions, run: Run): Promise<number> {
+async function locally(options: BatchOptions, answer: Answer): Promise<number> {
   const { model: wanted, ...settings } = jobSettings(options);
-  return withLocalModel(wanted, (model) => {
+  const { inFlight = 1 } = options;
+  const lend = (model: LocalModel) => {
     tellOfShippedModel(model);
     const ask: Ask = (job, signal, onAnswer) =>
       model.document({ ...job, model: model.name }, { signal, onAnswer });
-    return run(ask, settings, 1);
-  });
+    return answer(ask, settings, inFlight);
+  };
+  return withLocalModel(wanted, lend, inFlight);
 }

@@ -2,6 +2,7 @@ import { access, realpath } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve, sep } from 'node:path';
 import type { AskJob, Result, ResultDocument } from '../../queues/schemas.js';
 import { InputError } from '../errors.js';
+import { messageOf } from '../format.js';
 import { shippedModel } from '../models/shipped.js';
 import { FileDigests } from '../sources/digest.js';
 import { type AnswerJobOptions, answerJob } from '../workers/answer-job.js';
@@ -10,7 +11,6 @@ import { buildResult } from '../workers/document.js';
 import { ModelProcess } from '../workers/model-process.js';
 import { settings } from './connect.js';
 import { usageError } from './exit.js';
-import { messageOf } from './format.js';
 
 /** How a job is run here, and what its caller hears of it. */
 export interface LocalOptions extends Omit<AnswerJobOptions, 'questions'> {
@@ -23,16 +23,25 @@ export interface LocalModel {
   readonly name: string;
   /** Whether it is the one that comes with the package, which knows nothing of real video. */
   readonly isShipped: boolean;
-  /** Answers one job; one at a time. Throws the signal's reason when aborted. */
+  /** Answers one job; as many at a time as there are processes. Throws the signal's reason when aborted. */
   document(job: AskJob, options: LocalOptions): Promise<ResultDocument>;
 }
 
-/** Lends a model, by its name below the models folders or by the path of its folder, and ends its process afterwards. */
-export async function withLocalModel<T>(model: string, use: (model: LocalModel) => Promise<T>): Promise<T> {
-  const current = settings();
+/**
+ * Lends a model, by its name below the models folders or by the path of its folder, and ends its processes afterwards: one, or so
+ * many as are wanted, which share the threads.
+ */
+export async function withLocalModel<T>(
+  model: string,
+  use: (model: LocalModel) => Promise<T>,
+  processes = 1,
+): Promise<T> {
+  const configured = settings();
+  const current = { ...configured, threads: Math.max(1, Math.floor(configured.threads / processes)) };
   const modelDir = await modelFolder(model, current.modelDirs);
-  const modelProcess = new ModelProcess(current);
-  modelProcess.start();
+  const all = Array.from({ length: processes }, () => new ModelProcess(current));
+  all[0]!.start();
+  const idle = [...all];
   const catalog = new Catalog([dirname(modelDir)]);
   const parts = { settings: current, digests: new FileDigests() };
   const compute = async (job: AskJob, options: LocalOptions): Promise<Result> => {
@@ -40,23 +49,34 @@ export async function withLocalModel<T>(model: string, use: (model: LocalModel) 
     const videoDigest = await parts.digests.of(path, current.limits.maxBytes, options.signal);
     const model = await catalog.find(basename(modelDir));
     const ready = { id: 'local', job, path, videoDigest, model };
-    return buildResult({ ...ready, outcome: await answerJob(modelProcess, ready, parts, options) });
+    const modelProcess = idle.shift()!;
+    try {
+      return buildResult({ ...ready, outcome: await answerJob(modelProcess, ready, parts, options) });
+    } finally {
+      idle.unshift(modelProcess);
+    }
   };
   try {
     return await use({
       name: basename(modelDir),
       isShipped: modelDir === shippedModel,
       async document(job, options) {
+        const { deadlineMs } = job;
+        const deadline = deadlineMs === undefined ? [] : [AbortSignal.timeout(deadlineMs)];
         try {
-          return await compute(job, options);
+          return await compute(job, { ...options, signal: AbortSignal.any([options.signal, ...deadline]) });
         } catch (error) {
           options.signal.throwIfAborted();
-          return failureOf(error, 'local');
+          const isLate = deadline.some(({ aborted }) => aborted);
+          const failure = isLate
+            ? new Error(`the job was stopped at its deadline of ${deadlineMs} ms`)
+            : error;
+          return { ...failureOf(failure, 'local'), ...(job.tags && { tags: job.tags }) };
         }
       },
     });
   } finally {
-    await modelProcess.close();
+    await Promise.all(all.map((modelProcess) => modelProcess.close()));
   }
 }
 

@@ -1,13 +1,13 @@
 import { mkdir, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { plural } from '../format.js';
 import { type DtypeWish, tellDtypes } from '../models/layout.js';
 import type { Pulled } from '../models/pull.js';
 import type { PullPlan } from '../models/pull-plan.js';
 import type { Hub } from '../settings.js';
 import { settings } from './connect.js';
 import { usageError } from './exit.js';
-import { plural } from './format.js';
 import { alone, dtypeOption, mib, tellRows } from './model-folder.js';
 import { createDownloadBar } from './progress.js';
 import { addCommonOptions, type Context, command } from './run.js';

@@ -11,6 +11,7 @@ import {
   overTimeSchema,
   samplingSchema,
 } from '../../queues/schemas.js';
+import { parseTime } from '../format.js';
 import { noOverTime } from '../pipeline/over-time/stages.js';
 import { settings } from './connect.js';
 import { usageError } from './exit.js';
@@ -200,14 +201,6 @@ function time(text: string): number {
   throw new InvalidArgumentError(`expected seconds, m:ss or h:mm:ss, got "${text}"`);
 }
 
-/** Seconds, m:ss or h:mm:ss, in seconds; null for anything else. */
-export function parseTime(text: string): number | null {
-  const match = /^(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d+)?)$/.exec(text);
-  if (!match) return null;
-  const [, hours = '0', minutes = '0', seconds] = match;
-  return Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
-}
-
 function compression(text: string): AskJob['compression'] {
   if (text === 'auto' || text === 'none') return text;
   const match = /^([1-9]\d*)\+(\d+)$/.exec(text);
@@ -229,6 +222,6 @@ function overTimeChoices(): string {
   return stages.map(([name, { def }]) => `${name}=${def.innerType.options.join('|')}`).join(', ');
 }
 
-function collect(text: string, previous: string[] = []): string[] {
+export function collect(text: string, previous: string[] = []): string[] {
   return [...previous, text];
 }

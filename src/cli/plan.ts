@@ -1,8 +1,8 @@
 import Table from 'cli-table3';
 import type { Command } from 'commander';
+import { formatTime } from '../format.js';
 import type { OtherSetting, VideoPlan } from '../pipeline/plan-video.js';
 import { settings } from './connect.js';
-import { formatTime } from './format.js';
 import { modelFolder } from './local-model.js';
 import { addJobOptions, buildJob, type JobOptions, jobSettings } from './options.js';
 import { createProgressBar } from './progress.js';

@@ -1,10 +1,10 @@
 import pc from 'picocolors';
 import type { Result, ResultDocument } from '../../queues/schemas.js';
+import { formatMs, plural } from '../format.js';
 import { bareOptions, letterOf, textOf } from '../pipeline/questions.js';
 import { stageNames } from '../pipeline/timings.js';
 import type { Question } from '../pipeline/types.js';
 import { CliError, type ExitCode, exitCodes } from './exit.js';
-import { formatMs, plural } from './format.js';
 import { nameOptions } from './options.js';
 import type { Context } from './run.js';
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
+import { messageOf } from '../format.js';
 import { CliError, type ExitCode, exitCodes, exitHelp } from './exit.js';
-import { messageOf } from './format.js';
 
 /** What every command gets besides its own arguments. */
 export interface Context {

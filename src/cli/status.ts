@@ -2,8 +2,8 @@ import Table from 'cli-table3';
 import type { Command } from 'commander';
 import type { WorkerAbout } from '../../queues/about.js';
 import type { QueueStatus } from '../../queues/client.js';
+import { plural } from '../format.js';
 import { withQueue } from './connect.js';
-import { plural } from './format.js';
 import { addCommonOptions, type Context, command } from './run.js';
 
 export function addStatus(program: Command): void {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import { plural } from '../format.js';
 import { TokenStore } from '../sources/token-store.js';
 import { settings } from './connect.js';
-import { plural } from './format.js';
 import { addCommonOptions, type Context, command } from './run.js';
 
 export function addStore(program: Command): void {

@@ -28,6 +28,7 @@ export function nameQuestion(question: string | Partial<ChoiceQuestion>): string
 export function renderQuestion(question: Question): string {
   if (typeof question === 'string') return question;
   refuseOptions(question.options);
+  if (question.showsOptions) return question.question;
   const lines = bareOptions(question.options).map((option, i) => `${letterOf(i)}. ${option}`);
   const order = "Answer with the option's letter from the given choices directly.";
   return [question.question.trim(), ...lines, order].join('\n');

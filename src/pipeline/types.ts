@@ -237,6 +237,8 @@ export interface ChoiceQuestion {
   readonly question: string;
   /** 2 to 26, A first; with letters of their own (`B. red`) or without. */
   readonly options: readonly string[];
+  /** Whether the question shows the options already; else they are put behind it. */
+  readonly showsOptions?: boolean;
 }
 
 /** A question that is answered in the model's own words, or one with options. */

@@ -3,7 +3,7 @@ import type { AnswerOutcome } from '../pipeline/types.js';
 
 export interface ResultParts {
   readonly id: string;
-  readonly job: Pick<AskJob, 'sampling' | 'compression' | 'generation'>;
+  readonly job: Pick<AskJob, 'sampling' | 'compression' | 'generation' | 'tags'>;
   readonly outcome: AnswerOutcome;
   /** sha256 of the video file, hex: see FileDigests. */
   readonly videoDigest: string;
@@ -32,6 +32,7 @@ export function buildResult(parts: ResultParts): Result {
     timings: { ...outcome.timings, queueMs },
     model: { name: model.name, digest: model.digest, dtype: model.dtype },
     settings: { sampling: job.sampling, compression: job.compression, generation: job.generation },
+    ...(job.tags && { tags: job.tags }),
     finishedAt: new Date().toISOString(),
   });
 }

@@ -67,7 +67,7 @@ export class Processor {
 
   readonly process = async (job: Job<unknown, JobSummary>, token?: string): Promise<JobSummary> => {
     const id = job.id!;
-    const { deadlineMs } = this.#parts.settings;
+    const deadlineMs = deadlineOf(job, this.#parts.settings);
     const controller = new AbortController();
     this.#running.set(id, controller);
     const late = new Stop('deadline', `the job was stopped at its deadline of ${deadlineMs} ms`);
@@ -137,6 +137,12 @@ export class Processor {
   async #isCancelled(id: string): Promise<boolean> {
     return (await this.#parts.redis.exists(this.#parts.keys.cancel(id))) === 1;
   }
+}
+
+/** A job may allow itself less time than the worker does. */
+function deadlineOf({ data }: Job<unknown>, { deadlineMs }: Pick<Settings, 'deadlineMs'>): number {
+  const own = askJobSchema.safeParse(data).data?.deadlineMs;
+  return Math.min(deadlineMs, own ?? deadlineMs);
 }
 
 export function cancelled(): Stop {

@@ -224,6 +224,7 @@ export class AskWorker {
     const document = failureDocument(job.id, job.failedReason, {
       finishedOn: job.finishedOn,
       attempts: job.attemptsStarted,
+      data: job.data,
     });
     const written = this.#documents
       .writeOnce(document)

@@ -90,7 +90,9 @@ function documentOf(id: string, job: AskJob, verdict: Exclude<Verdict, 'never'>)
       warnings: [],
     },
     answers: job.questions.map((question, i) => ({
-      ...(typeof question === 'string' ? { question } : question),
+      ...(typeof question === 'string'
+        ? { question }
+        : { question: question.question, options: question.options }),
       answer: verdict.answers[i]!,
       finishReason: 'stop',
       promptTokens: 300,

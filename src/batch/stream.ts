@@ -4,11 +4,15 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { lineOf, type RowOutcome } from './line.js';
 import type { Row } from './rows.js';
 
+export type RowStatus = 'absent' | 'completed' | 'failed';
+
 /** Where the rows of a batch go. */
 export interface RowOutput {
-  /** Rows that were there already, by their index. */
-  readonly done: ReadonlySet<number>;
+  /** What was there already of a row, by its index. */
+  statusOf(index: number): RowStatus;
   append(row: Row, outcome: RowOutcome): Promise<void>;
+  /** Called once no more rows come, unless the batch was stopped. */
+  finish(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -28,7 +32,6 @@ export async function isStream(out: string): Promise<boolean> {
 
 /** Rows on standard output, or in a pipe: written as they come, and never gone on with. */
 export class StreamOutput implements RowOutput {
-  readonly done: ReadonlySet<number> = new Set();
   readonly #settings: string;
   readonly #file: FileHandle | null;
 
@@ -41,6 +44,12 @@ export class StreamOutput implements RowOutput {
   static async open(out: string, settings: string, signal: AbortSignal): Promise<StreamOutput> {
     return new StreamOutput(isStandardOutput(out) ? null : await openPipe(out, signal), settings);
   }
+
+  statusOf(): RowStatus {
+    return 'absent';
+  }
+
+  async finish(): Promise<void> {}
 
   async append(row: Row, outcome: RowOutcome): Promise<void> {
     const line = lineOf(row, outcome, this.#settings);

@@ -1,4 +1,7 @@
-import type { ResultDocument } from '../../../queues/schemas.js';
+import type { ResultDocument } from '../../queues/schemas.js';
+import { nameQuestion } from '../pipeline/questions.js';
+import type { Question } from '../pipeline/types.js';
+import type { RowFault } from './layout.js';
 import type { Row } from './rows.js';
 
 /** How a row ended. */
@@ -7,18 +10,28 @@ export interface RowOutcome {
   /** The answer, null where there is none. */
   readonly prediction: string | null;
   readonly error?: string;
+  /** Whose fault it is: of what the job says, or of the row itself. */
+  readonly fault?: RowFault;
   /** What the job was and what it took; absent for a row that was not asked. */
   readonly run?: object;
 }
 
+const none = { status: 'failed', prediction: null } as const;
+
 /** What a document says of one question of its job. */
-export function outcomeOf(document: ResultDocument, question: string): RowOutcome {
+export function outcomeOf(document: ResultDocument, question: Question): RowOutcome {
   const { id: job, status } = document;
   if (document.status !== 'completed')
-    return { status, prediction: null, error: document.error, run: { job } };
-  const answer = document.answers.find((candidate) => candidate.question === question);
-  if (!answer)
-    return { status: 'failed', prediction: null, error: 'the result has no answer to this question' };
+    return {
+      status,
+      prediction: null,
+      error: document.error,
+      fault: document.fault ?? undefined,
+      run: { job },
+    };
+  const name = nameQuestion(question);
+  const answer = document.answers.find((candidate) => nameQuestion(candidate) === name);
+  if (!answer) return { ...none, error: 'the result has no answer to this question', fault: 'internal' };
   const { answer: prediction, question: _, ...own } = answer;
   const { model, plan, tokens, timings, video } = document;
   const warnings = video.warnings.length > 0 ? { warnings: video.warnings } : {};
@@ -31,9 +44,10 @@ export function outcomeOf(document: ResultDocument, question: string): RowOutcom
 
 /** A row of the output: the row's own fields as they were written, and ours, which replace those of the same name. */
 export function lineOf(row: Row, outcome: RowOutcome, settings: string): string {
-  const { prediction, status, error, run } = outcome;
-  const batch = { row: row.index, hash: row.hash, settings };
-  const ours = Object.entries({ prediction, status, error, run, batch }).filter(
+  const { prediction, status, error, fault, run } = outcome;
+  const { options, answer, category } = row.given ?? {};
+  const batch = { row: row.index, hash: row.hash, settings, options, answer, category };
+  const ours = Object.entries({ prediction, status, error, fault, run, batch }).filter(
     ([, value]) => value !== undefined,
   );
   const names = new Set(ours.map(([name]) => name));

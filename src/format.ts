@@ -17,6 +17,14 @@ export function formatTime(seconds: number): string {
   return `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, '0')}:${padded}`;
 }
 
+/** Seconds, m:ss or h:mm:ss, in seconds; null for anything else. */
+export function parseTime(text: string): number | null {
+  const match = /^(?:(?:(\d+):)?(\d{1,2}):)?(\d+(?:\.\d+)?)$/.exec(text);
+  if (!match) return null;
+  const [, hours = '0', minutes = '0', seconds] = match;
+  return Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds);
+}
+
 /** "1 row", "3 rows". */
 export function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;

@@ -1,0 +1,16 @@
+import { type Preset, shortAnswer } from './preset.js';
+
+/**
+ * MSVD-QA (Xu et al., 2017): `train_qa.json`, `val_qa.json` and `test_qa.json` are arrays of
+ *
+ *     {"answer": "someone", "id": 0, "question": "who is peeling a potato?", "video_id": 1451}
+ *
+ * The clips are those of MSVD, `-4wsuPCjDBc_5_15.avi`; `youtube_mapping.txt` of the data set says which one is `vid1451`. They are looked
+ * for by the latter name (from memory: the numbers of `video_id` are those of that file).
+ */
+export const msvdQa: Preset = {
+  title: 'MSVD-QA',
+  columns: { video: 'video_id', question: 'question', answer: 'answer', id: 'id' },
+  videoName: (id) => `vid${id}`,
+  wording: { behind: shortAnswer },
+};

@@ -1,0 +1,15 @@
+import { letterOf } from './choices.js';
+import type { Wording } from './presets/preset.js';
+
+const plainWording: Wording = { behind: 'Answer with the letter of the right option.' };
+
+/** What is asked, with the options that there are in lines of their own. */
+export function wordQuestion(
+  question: string,
+  options?: readonly string[],
+  wording: Wording = options ? plainWording : {},
+): string {
+  const { before, option = (letter: string, text: string) => `${letter}. ${text}`, behind } = wording;
+  const lines = (options ?? []).map((text, place) => option(letterOf(place), text));
+  return [before, question, ...lines, behind].filter((line) => line !== undefined).join('\n');
+}

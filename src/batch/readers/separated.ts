@@ -1,0 +1,39 @@
+import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream';
+import { settingsError } from '../errors.js';
+import type { SourceRow } from './index.js';
+
+/** The records of a CSV or TSV file, whose first one names the columns. All values are text, as they stand there. */
+export async function* readSeparated(file: string, delimiter: ',' | '\t'): AsyncGenerator<SourceRow> {
+  const { parse } = await import('csv-parse');
+  const parser = parse({
+    delimiter,
+    bom: true,
+    skip_empty_lines: true,
+    relax_column_count: true,
+    relax_quotes: delimiter === '\t',
+  });
+  pipeline(createReadStream(file), parser, () => {}); // An error ends the loop below.
+  let names: readonly string[] | null = null;
+  for await (const record of parser as AsyncIterable<string[]>) {
+    if (names) yield rowOf(names, record);
+    else names = checkNames(file, record);
+  }
+}
+
+function checkNames(file: string, names: readonly string[]): readonly string[] {
+  const nameless = names.findIndex((name) => name.trim() === '');
+  // What pandas writes for its index, in front of all others.
+  if (nameless > 0) throw settingsError(`${file}: column ${nameless + 1} has no name in the first line`);
+  const twin = names.find((name, i) => names.indexOf(name) < i);
+  if (twin !== undefined) throw settingsError(`${file}: two columns are named ${JSON.stringify(twin)}`);
+  return names.map((name) => JSON.stringify(name.trim()));
+}
+
+function rowOf(names: readonly string[], values: readonly string[]): SourceRow {
+  if (values.length !== names.length) {
+    const error = `expected ${names.length} values as in the first line, got ${values.length}`;
+    return { text: JSON.stringify(values), error };
+  }
+  return { text: `{${names.map((name, i) => `${name}:${JSON.stringify(values[i])}`).join(',')}}` };
+}
