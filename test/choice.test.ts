@@ -138,6 +138,12 @@ describe('chooseOption', () => {
     expect(calls.map(({ rows }) => rows)).toEqual([[1000], [63], [58]]);
   });
 
+  it('blames a model whose logits are no numbers', async () => {
+    await expect(choose({ A: Number.NaN }, ['red', 'blue'])).rejects.toThrow(
+      new InputError('expected a likelihood of each option from the model, got NaN, NaN', { fault: 'model' }),
+    );
+  });
+
   it('stops when aborted, with the reason', async () => {
     const signal = AbortSignal.abort(new Error('enough'));
     await expect(choose('A', ['red', 'blue'], undefined, signal)).rejects.toThrow('enough');

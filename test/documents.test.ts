@@ -2,10 +2,10 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest';
 import { Documents, failedReasonOf, failureDocument, UnreadableDocumentError } from '../queues/documents.js';
 import { cancelledReason, keysOf } from '../queues/options.js';
-import type { FaultKind, JobProgress, Result } from '../queues/schemas.js';
+import type { AskedQuestion, FaultKind, JobProgress, Result } from '../queues/schemas.js';
 import type { Fault } from '../src/errors.js';
 import type { VideoWarning } from '../src/media/types.js';
-import type { Answer, AnswerOutcome, Plan, Progress, Timings } from '../src/pipeline/types.js';
+import type { Answer, AnswerOutcome, Plan, Progress, Question, Timings } from '../src/pipeline/types.js';
 import { freshQueue, useRedis } from './support/redis.js';
 
 const server = useRedis();
@@ -148,5 +148,7 @@ it('the schemas of the contract are the types of the pipeline', () => {
   expectTypeOf<AnswerOutcome['tokens']>().toExtend<Result['tokens']>();
   expectTypeOf<Progress>().toExtend<JobProgress>();
   expectTypeOf<JobProgress>().toExtend<Progress>();
+  expectTypeOf<AskedQuestion>().toExtend<Question>();
+  expectTypeOf<Question>().toExtend<AskedQuestion>();
   expectTypeOf<Fault | 'internal'>().toEqualTypeOf<FaultKind>();
 });

@@ -1,3 +1,4 @@
+import { InputError } from '../errors.js';
 import type { KvCache, Model } from '../models/types.js';
 import type { AskedQuestion, GenerateEvent } from './generate.js';
 import { letterOf } from './questions.js';
@@ -26,7 +27,9 @@ interface State {
  * is its probability as the next text, shared out among the letters. Where letters are single tokens that takes one forward run, of
  * the suffix. Settings of generation have no say: nothing is sampled, and no token is penalised for standing among the options.
  *
- * The cache of the video is not changed. Stops before and behind the prefill when aborted, with the signal's reason.
+ * The cache of the video is not changed. Stops between runs of the decoder when aborted, with the signal's reason.
+ *
+ * @throws InputError (fault `model`) where the model gives no likelihoods, since its logits are no numbers.
  */
 export async function* chooseOption(
   { language, chat }: Chooser,
@@ -109,10 +112,11 @@ export async function scoreTexts(
   return logs;
 }
 
-/** log Σ exp, without overflow. */
+/** log Σ exp, without overflow; NaN where one of them is. */
 export function logSumExp(values: ArrayLike<number>): number {
   let highest = -Infinity;
-  for (let i = 0; i < values.length; i++) if (values[i]! > highest) highest = values[i]!;
+  for (let i = 0; i < values.length; i++)
+    if (values[i]! > highest || Number.isNaN(values[i])) highest = values[i]!;
   if (highest === -Infinity) return -Infinity;
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += Math.exp(values[i]! - highest);
@@ -122,5 +126,10 @@ export function logSumExp(values: ArrayLike<number>): number {
 /** Probabilities from log probabilities, whatever these add up to. */
 function softmax(logs: readonly number[]): Float64Array {
   const total = logSumExp(logs);
+  if (!Number.isFinite(total)) {
+    throw new InputError(`expected a likelihood of each option from the model, got ${logs.join(', ')}`, {
+      fault: 'model',
+    });
+  }
   return Float64Array.from(logs, (log) => Math.exp(log - total));
 }

@@ -59,7 +59,8 @@ export function readRow(line: number, fields: Fields, names: FieldNames = defaul
   if (!isKnown && prediction === null) return null;
   const run = objectOf(fields.run);
   const batch = objectOf(fields.batch);
-  const [answer, given] = [pick(fields, names.answer), pick(fields, names.options)];
+  const answer = pick(fields, names.answer);
+  const given = pick(fields, names.options) ?? run.options;
   const options = readOptions(given);
   return {
     ...{ line, key: keyOf(fields, names, options), options: options?.map(cut) ?? null },

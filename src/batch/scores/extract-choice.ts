@@ -1,6 +1,9 @@
 import { bareOptions, letterOf } from '../../pipeline/questions.js';
 import { normaliseAnswer } from './normalise-answer.js';
 
+/** Characters that are read: more than an answer of 4,096 tokens has. */
+const longest = 20_000;
+
 /**
  * Which option a free answer chooses, as its index; null where it chooses none, or more than one. In this order: the whole answer is a
  * letter or an option; a letter is stated ("the answer is B"); it begins with a letter ("B) red"); one letter stands in brackets; the
@@ -8,6 +11,7 @@ import { normaliseAnswer } from './normalise-answer.js';
  */
 export function extractChoice(text: string, options: readonly string[]): number | null {
   const answer = text
+    .slice(0, longest)
     .replace(/[*`]+/g, '')
     .replace(/\\boxed\{([^{}]*)\}/g, '($1)')
     .trim();
