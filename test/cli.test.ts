@@ -76,6 +76,24 @@ describe('a wrong command line', () => {
     [['enqueue', 'clip.mp4', 'What?', '--model', './nano'], '--model: a model is named by its folder'],
     [['enqueue', 'clip.mp4', 'What?', '--timeout', '5'], '--timeout goes with --wait'],
     [['batch', 'rows.jsonl'], "required option '--out <file>' not specified"],
+    [['batch', 'rows.jsonl', '--out', 'out.jsonl', '--frames', '0'], '--frames: '],
+    [
+      ['batch', 'rows.jsonl', '--out', 'out.jsonl', '--shard', '3/2'],
+      'expected a part and the number of parts',
+    ],
+    [
+      ['batch', 'rows.jsonl', '--out', 'out.jsonl', '--map', 'clip=x'],
+      'expected pairs such as video=clip_name',
+    ],
+    [['batch', 'rows.jsonl', '--out', 'out.jsonl', '--tag', 'run=x'], '--run-id sets the tag `run`'],
+    [
+      ['batch', 'rows.jsonl', '--out', 'out.jsonl', '--only', '2'],
+      '--only 2: no row has this number (from 1)',
+    ],
+    [
+      ['batch', 'rows.jsonl', '--out', 'out.jsonl', '--videos', 'nowhere'],
+      '--videos: there is no folder nowhere',
+    ],
     [['batch', 'nowhere.jsonl', '--out', 'out.jsonl'], 'cannot read the rows: ENOENT'],
     [['batch', 'rows.jsonl', '--out', 'nowhere/out.jsonl'], '--out: there is no folder'],
     [['redis', '--stop', '--status'], 'give --stop or --status, not both'],

@@ -8,7 +8,7 @@ import { layoutOf } from '../batch/layout.js';
 import { BatchOutput, digestSettings, isSameFile } from '../batch/output.js';
 import { presetOf } from '../batch/presets/index.js';
 import { openRows } from '../batch/readers/index.js';
-import { withStandardInput } from '../batch/readers/standard-input.js';
+import { isReadOnce, withSpooled } from '../batch/readers/spool.js';
 import type { Ask } from '../batch/run.js';
 import { keepRunId, newRunId } from '../batch/run-file.js';
 import { isStandardOutput, isStream, type RowOutput, StreamOutput } from '../batch/stream.js';
@@ -66,28 +66,36 @@ async function runBatchCommand(context: Context, file: string, options: BatchOpt
   if (options.deadline === 0) throw usageError('--deadline must be above 0');
   if (options.keepFailed && options.retryFailed)
     throw usageError('--keep-failed leaves alone what --retry-failed asks: give one of them');
-  const rowsOf = (path: string) => batchOf(path, file, options, context);
-  const batch = file === '-' ? withStandardInput(context.signal, rowsOf) : rowsOf(file);
-  return batch;
+  await checkOut(file, resolve(options.out));
+  const { model, ...settings } = jobSettings(options);
+  // What is wrong with the options is not the rows' fault. A model here may be a path.
+  buildJob('any', ['any'], options.local ? settings : { ...settings, model });
+  if (!(await isReadOnce(file))) return batchOf(file, dirname(resolve(file)), options, context);
+  return withSpooled(file, context.signal, (path) => batchOf(path, process.cwd(), options, context));
+}
+
+/** Before anything is read: that may take a while. */
+async function checkOut(file: string, out: string): Promise<void> {
+  if (await isSameFile(file, out)) throw usageError(`--out must not be the input file ${file}`);
+  if (!existsSync(dirname(out))) throw usageError(`--out: there is no folder ${dirname(out)}`);
 }
 
 /** What a batch is made of before it is known where its rows go. */
 type Asked = Pick<AnswerRows, 'file' | 'layout' | 'survey' | 'again' | 'locate'>;
 
-/** @param path where the rows are; @param named what the user called it */
+/** @param folder paths of videos are relative to it */
 async function batchOf(
   path: string,
-  named: string,
+  folder: string,
   options: BatchOptions,
   context: Context,
 ): Promise<ExitCode> {
   const preset = options.preset === undefined ? undefined : presetOf(options.preset);
-  const folder = named === '-' ? process.cwd() : dirname(resolve(path));
   const videos = options.videos ?? (preset ? folder : undefined);
   if (videos !== undefined && !existsSync(videos)) throw usageError(`--videos: there is no folder ${videos}`);
   const { map, idField, limit, shard, only } = options;
   const layout = layoutOf({
-    file: named,
+    file: path,
     folder: videos === undefined ? folder : null,
     preset,
     map,
@@ -106,9 +114,7 @@ async function batchOf(
 
 async function fileRows(asked: Asked, options: BatchOptions, context: Context): Promise<ExitCode> {
   const out = resolve(options.out);
-  const { file, layout, survey } = asked;
-  if (await isSameFile(file.file, out)) throw usageError(`--out must not be the input file ${file.file}`);
-  if (!existsSync(dirname(out))) throw usageError(`--out: there is no folder ${dirname(out)}`);
+  const { layout, survey } = asked;
   // Two batches that append to one file would lose each other's rows.
   return withLock(`${out}.lock`, lockWaitMs, async () => {
     const { replace = false } = options;

@@ -1,4 +1,5 @@
 import { extname } from 'node:path';
+import { InputError } from '../../errors.js';
 import { settingsError } from '../errors.js';
 import { readArray } from './json.js';
 import { readJsonl } from './jsonl.js';
@@ -58,7 +59,7 @@ async function* named(file: string, rows: AsyncIterable<SourceRow>): AsyncGenera
   try {
     yield* rows;
   } catch (error) {
-    if ((error as Error).name === 'InputError') throw error;
+    if (error instanceof InputError) throw error;
     throw settingsError(`cannot read the rows of ${file}: ${(error as Error).message}`);
   }
 }
