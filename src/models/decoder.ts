@@ -1,6 +1,12 @@
 import { InputError } from '../errors.js';
+import { KvBuffer } from './kv-buffer.js';
 import { type Session, Tensor } from './session.js';
 import type { KvCache } from './types.js';
+
+/** A cache of a decoder that gives what is new alone. */
+interface GrowingCache extends KvCache {
+  readonly buffer?: KvBuffer;
+}
 
 /** The decoder with its KV cache as inputs and outputs, driven by the names and shapes the graph declares. */
 export class Decoder {
@@ -29,7 +35,7 @@ export class Decoder {
   }
 
   /** embeds (S, H) after `past` → logits (V) of the last position and the longer cache. */
-  async decode(embeds: Float32Array, S: number, past: KvCache | null) {
+  async decode(embeds: Float32Array, S: number, past: GrowingCache | null) {
     const before = past?.length ?? 0;
     const feeds: Record<string, Tensor> = {
       inputs_embeds: new Tensor('float32', embeds, [1, S, embeds.length / S]),
@@ -43,19 +49,28 @@ export class Decoder {
     // Of exports that hold two decoders, one for the first pass, and of those that can be told how much to give.
     if (this.#takes('use_cache_branch')) feeds.use_cache_branch = new Tensor('bool', [past !== null], [1]);
     if (this.#takes('num_logits_to_keep')) feeds.num_logits_to_keep = new Tensor('int64', [1n], []);
-    const { logits, ...present } = await this.session.run(feeds);
+    const { logits, ...outputs } = await this.session.run(feeds);
     const V = logits!.dims[logits!.dims.length - 1]!;
-    const tensors = Object.fromEntries(
-      Object.entries(present).map(([name, tensor]) => [
-        name.replace(/^present\./, 'past_key_values.'),
-        tensor,
-      ]),
-    );
+    const appended = renamed(outputs, 'appended.');
+    const grows = Object.keys(appended).length > 0;
+    const buffer = grows
+      ? (past?.buffer ?? new KvBuffer(this.#empty)).append(before, S, appended)
+      : undefined;
+    const tensors = { ...renamed(outputs, 'present.'), ...buffer?.tensors };
     const all = logits!.data as Float32Array;
-    return { logits: all.subarray(all.length - V), cache: { length: before + S, tensors } };
+    const cache: GrowingCache = { length: before + S, tensors, buffer };
+    return { logits: all.subarray(all.length - V), cache };
   }
 
   #takes(input: string): boolean {
     return this.session.inner.inputNames.includes(input);
   }
+}
+
+/** Outputs of a kind under the names of the inputs that they are for. */
+function renamed(outputs: Record<string, Tensor>, kind: string): Record<string, Tensor> {
+  const names = Object.keys(outputs).filter((name) => name.startsWith(kind));
+  return Object.fromEntries(
+    names.map((name) => [`past_key_values.${name.slice(kind.length)}`, outputs[name]!]),
+  );
 }
