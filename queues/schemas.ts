@@ -45,10 +45,14 @@ export const overTimeSchema = z.strictObject({
 });
 
 export const generationSchema = z.strictObject({
+  /** Where what is not given comes from; see `Generation` of the pipeline. Default greedy. */
+  defaults: z.enum(['greedy', 'model']).optional(),
   maxNewTokens: z.int().min(1).max(4096).optional(),
   temperature: z.number().min(0).max(10).optional(),
   topK: z.int().min(1).optional(),
   topP: z.number().gt(0).max(1).optional(),
+  /** Default the model's own. */
+  repetitionPenalty: z.number().positive().max(10).optional(),
   seed: z.int().min(0).optional(),
   stop: z.array(z.string().min(1)).max(16).optional(),
 });
@@ -150,6 +154,8 @@ export const resultSchema = z.strictObject({
     /** Older workers did not say. */
     crops: z.int().default(1),
     tokensPerFrame: z.int(),
+    /** Frames that the tower takes together; older workers did not say. */
+    framesTogether: z.int().default(1),
     budget: z.strictObject({ dominant: z.int(), contextual: z.int() }).nullable(),
     tokensPerFrameBefore: z.int(),
     contextLength: z.int(),
@@ -159,11 +165,15 @@ export const resultSchema = z.strictObject({
   }),
   /** Visual tokens of the whole video, without and with compression. */
   tokens: z.strictObject({ before: z.int(), after: z.int() }),
-  /** Older workers did not say how many tokens were made of each; 0 of one that shows what the one before shows. */
+  /**
+   * Older workers did not say how many tokens were made of each; 0 of one that shows what the one before shows, or that the tower
+   * took together with one before.
+   */
   frames: z.array(
     z.strictObject({
       index: z.int(),
       ptsSeconds: z.number(),
+      takenWith: z.int().optional(),
       tokens: z.int().nullable().default(null),
       /** How many of them stand for merged patches, and for later frames; patches that an earlier frame's tokens stand for. */
       merged: z.int().optional(),

@@ -9,9 +9,7 @@ const request: PlanRequest = {
   contextLength: 2048,
   maxNewTokens: 64,
   compression: 'auto',
-  N: 145,
-  P: 144,
-  defaultBudget: { dominant: 14, contextual: 3 },
+  costOf: () => ({ N: 145, P: 144, defaultBudget: { dominant: 14, contextual: 3 } }),
   frames: 8,
   framesAreExplicit: false,
   textTokens: (frames) => 20 + 5 * frames,
@@ -90,10 +88,8 @@ describe('planTokens', () => {
     const picture: PlanRequest = {
       ...request,
       contextLength: 4096,
-      N: 577,
-      P: 2340,
+      costOf: () => ({ N: 577, P: 2340, defaultBudget: { dominant: 54, contextual: 10 } }),
       crops: 5,
-      defaultBudget: { dominant: 54, contextual: 10 },
       frames: 1,
       textTokens: () => 32,
     };

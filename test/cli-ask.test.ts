@@ -56,6 +56,10 @@ describe('visionzip ask', () => {
       '9',
       '--top-p',
       '0.8',
+      '--generation',
+      'model',
+      '--repetition-penalty',
+      '1.2',
       '--seed',
       '4',
     ];
@@ -71,7 +75,10 @@ describe('visionzip ask', () => {
     expect(document.settings).toEqual({
       sampling: { frames: 3, startSeconds: 0.5, endSeconds: 1.5 },
       compression: { dominant: 9, contextual: 2 },
-      generation: { maxNewTokens: 2, temperature: 0.7, topK: 9, topP: 0.8, seed: 4, stop: ['.'] },
+      generation: {
+        ...{ defaults: 'model', maxNewTokens: 2, temperature: 0.7, topK: 9, topP: 0.8 },
+        ...{ repetitionPenalty: 1.2, seed: 4, stop: ['.'] },
+      },
     });
     expect(document.frames).toHaveLength(3);
     expect(document.tokens.after).toBe(33);

@@ -23,7 +23,9 @@ function filesBelow(root: string): Record<string, Buffer> {
 }
 
 beforeAll(async () => {
-  hub = await HubServer.start('tiny/onevision', filesBelow(published));
+  hub = await HubServer.start('tiny/onevision', filesBelow(published), {
+    cardData: { license: 'apple-amlr' },
+  });
   await ffmpeg(...testPattern(320, 180, 10, 2), ...h264(), clip);
 });
 
@@ -34,8 +36,19 @@ const run = (...args: string[]) =>
 
 describe('visionzip model', () => {
   it('pulls, prepares, inspects and lists a model, and asks it; the hub is not needed for the last', async () => {
+    const dry = await run('model', 'pull', 'tiny/onevision', '--dtype', 'fp32', '--dry-run', '--json');
+    expect(dry.code).toBe(0);
+    expect(documentOf(dry)).toMatchObject({
+      ...{ dryRun: true, family: 'llava_onevision', license: { name: 'apple-amlr' }, dir },
+      dtypes: { vision: 'fp32', embed: 'fp32', decoder: 'fp32' },
+      partBytes: { vision: 251_746, embed: 48_391, decoder: 214_333 },
+    });
+    expect(readdirSync(join(dir, 'onnx'))).toEqual(['image_newline.npy']);
     const pulled = await run('model', 'pull', 'tiny/onevision', '--dtype', 'fp32');
     expect([pulled.code, pulled.stdout]).toEqual([0, `${dir}\n`]);
+    expect(pulled.stderr).toMatch(
+      /^tiny\/onevision at c0ffee00: llava_onevision\nlicence {4}apple-amlr\ndownload {3}0\.\d MiB: vision fp32 0\.2, embed fp32 0\.0, decoder fp32 0\.2, the rest 0\.0\nmemory {5}about \d+ MiB: weights 0\.5, .*\nvisionzip: the licence apple-amlr forbids/,
+    );
     expect(pulled.stderr).toContain(`next: visionzip model prepare ${dir}`);
 
     const prepared = await run('model', 'prepare', dir, '--json');

@@ -38,7 +38,8 @@ describe('visionzip enqueue', () => {
   it('puts the whole job into the queue, with an absolute path', async () => {
     const taken = work({ answers: ['red', 'left'] });
     const options = '--fps 2 --max-frames 8 --start 0:01 --end 2.5 --compression 14+3 --max-new-tokens 9';
-    const generation = '--temperature 0.5 --top-k 5 --top-p 0.9 --seed 3 --stop . --stop ; --model nano';
+    const sampled = '--generation model --temperature 0.5 --top-k 5 --top-p 0.9 --repetition-penalty 1.2';
+    const generation = `${sampled} --seed 3 --stop . --stop ; --model nano`;
     await enqueued('clip.mp4', 'What colour?', 'Which way?', ...options.split(' '), ...generation.split(' '));
     await taken.took(1);
     expect(taken.jobs).toEqual([
@@ -47,7 +48,10 @@ describe('visionzip enqueue', () => {
         questions: ['What colour?', 'Which way?'],
         sampling: { fps: 2, maxFrames: 8, startSeconds: 1, endSeconds: 2.5 },
         compression: { dominant: 14, contextual: 3 },
-        generation: { maxNewTokens: 9, temperature: 0.5, topK: 5, topP: 0.9, seed: 3, stop: ['.', ';'] },
+        generation: {
+          ...{ defaults: 'model', maxNewTokens: 9, temperature: 0.5, topK: 5, topP: 0.9 },
+          ...{ repetitionPenalty: 1.2, seed: 3, stop: ['.', ';'] },
+        },
         model: 'nano',
       },
     ]);

@@ -51,6 +51,7 @@ describe('a document that another version wrote', () => {
           frames: 1,
           events: 0,
           crops: 1,
+          framesTogether: 1,
           tokensPerFrame: 1,
           budget: null,
           tokensPerFrameBefore: 1,

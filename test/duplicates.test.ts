@@ -4,6 +4,7 @@ import { defaultLimits, openVideo } from '../src/media/open.js';
 import type { Frame } from '../src/media/types.js';
 import { answerVideo } from '../src/pipeline/answer.js';
 import { dropDuplicates } from '../src/pipeline/duplicates.js';
+import { batches } from '../src/pipeline/encode.js';
 import { fakeModel } from './fake-model.js';
 import { ffmpeg, h264, publishedClip, temporaryFolder } from './media.js';
 
@@ -16,14 +17,14 @@ function frame(index: number, grey: number, { square = grey, side = 2, width = 3
   return { index, ptsSeconds: index, width, height: 32, rgb };
 }
 
-async function pass(frames: readonly Frame[]): Promise<{ kept: number[]; dropped: number[] }> {
+async function pass(frames: readonly Frame[], together = 1): Promise<{ kept: number[]; dropped: number[] }> {
   async function* all() {
     yield* frames;
   }
   const dropped: number[] = [];
   const kept: number[] = [];
-  for await (const { index } of dropDuplicates(all(), (one) => void dropped.push(one.index)))
-    kept.push(index);
+  for await (const group of dropDuplicates(batches(all(), together), (one) => void dropped.push(one.index)))
+    kept.push(...group.map(({ index }) => index));
   return { kept, dropped };
 }
 
@@ -95,7 +96,7 @@ describe('a published clip', () => {
     const indices = [behind - 2, behind - 1, behind + 1, behind + 2];
     const kept: number[] = [];
     const frames = decodeFrames(video, indices, { timeoutMs: 60_000 });
-    for await (const { index } of dropDuplicates(frames, () => {})) kept.push(index);
+    for await (const [frame] of dropDuplicates(batches(frames, 1), () => {})) kept.push(frame!.index);
     expect(kept).toContain(2);
   });
 });

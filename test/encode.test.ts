@@ -7,7 +7,7 @@ import type { Preprocessor } from '../src/models/preprocess.js';
 import { Session, Tensor } from '../src/models/session.js';
 import type { PreparedFrame } from '../src/models/types.js';
 import { createVision } from '../src/models/vision.js';
-import { encodeFrames } from '../src/pipeline/encode.js';
+import { batches, encodeFrames } from '../src/pipeline/encode.js';
 import { StageClock } from '../src/pipeline/timings.js';
 import { fakeModel } from './fake-model.js';
 
@@ -33,7 +33,7 @@ describe('frames on their way through the tower', () => {
     const { asked, decode } = clip(frames);
     let used = 0;
     let most = 0;
-    for await (const _ of encodeFrames(fakeModel([]), decode(), { clock: new StageClock() })) {
+    for await (const _ of encodeFrames(fakeModel([]), batches(decode(), 1), { clock: new StageClock() })) {
       await settled();
       most = Math.max(most, asked.count - used);
       used += 1;
@@ -53,7 +53,7 @@ describe('frames on their way through the tower', () => {
       return fake.vision.encode(batch);
     };
     const model = { ...fake, vision: { ...fake.vision, encode } };
-    for await (const _ of encodeFrames(model, decode(), { clock: new StageClock() }));
+    for await (const _ of encodeFrames(model, batches(decode(), 1), { clock: new StageClock() }));
     // Behind the last batch there is nothing more to decode.
     expect(whileEncoding).toHaveLength(frames / framesAtOnce);
     expect(Math.min(...whileEncoding.slice(0, -1))).toBeGreaterThan(0);
@@ -73,7 +73,7 @@ describe('a tower of int8, or of convolutions', () => {
     const vision = createVision(
       manifest as Manifest,
       { tower: { run } as unknown as Session, projector: undefined, projectorTuned: undefined },
-      { width: 1, height: 1 } as Preprocessor,
+      { preprocessor: { width: 1, height: 1 } as Preprocessor },
     );
     const prepared = [0, 1, 2].map((index) => ({
       index,

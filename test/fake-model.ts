@@ -5,6 +5,7 @@ export interface FakeModelOptions extends Partial<Pick<ChatParts, 'frameTimes' |
   readonly contextLength?: number;
   readonly vision?: Partial<Vision>;
   readonly onnxMs?: () => number;
+  readonly generationDefaults?: Partial<Model['generationDefaults']>;
 }
 
 /** What the fake decoder was asked, in order. */
@@ -38,8 +39,14 @@ export function fakeModel(
     digest: 'fake',
     dtype: 'fp32',
     defaults: { frames: 4, compression: { dominant: 2, contextual: 1 } },
+    generationDefaults: {
+      ...{ samples: false, temperature: 1, topK: 50, topP: 1, repetitionPenalty: 1 },
+      ...options.generationDefaults,
+    },
     vision: {
       ...{ cls: true, keepsCls: false, compressible: true, P: 4, grid: { rows: 2, columns: 2 } },
+      inRasterOrder: false,
+      show: async (frame) => frame,
       prepare: async ({ index, ptsSeconds, rgb }) => ({
         index,
         ptsSeconds,
@@ -68,7 +75,10 @@ export function fakeModel(
         const video = calls.findLast((call) => call.before === 0)!;
         // A question comes right after the video; anything later is one of its decode steps.
         if (before === video.S) current = [...(queue.shift() ?? [0])];
-        return { logits: logitsOf(current.shift() ?? 0), cache: { length: before + S, tensors: {} } };
+        return {
+          logits: logitsOf(current.shift() ?? 0),
+          cache: { length: before + S, nextPosition: before + S, tensors: {} },
+        };
       },
     },
     chat: createChat({

@@ -1,15 +1,27 @@
 import { describe, expect, it } from 'vitest';
 import { generate, prefillVideo } from '../src/pipeline/generate.js';
-import type { Answer, Generation } from '../src/pipeline/types.js';
+import { settleGeneration } from '../src/pipeline/generation.js';
+import type { Answer, Generation, VideoTokens } from '../src/pipeline/types.js';
 import { fakeModel } from './fake-model.js';
 
-function block(...embeds: number[]) {
-  return { T: embeds.length, embeds: Float32Array.from(embeds) };
+/** A video of these visual tokens, a block each. */
+function shown(...blocks: number[][]): Pick<VideoTokens, 'blocks' | 'grid' | 'framesTogether'> {
+  return {
+    grid: { rows: 1, columns: 1 },
+    framesTogether: 1,
+    blocks: blocks.map((embeds, first) => ({
+      span: { first, last: first, startSeconds: first, endSeconds: first },
+      ptsSeconds: first,
+      T: embeds.length,
+      embeds: Float32Array.from(embeds),
+      origins: embeds.map((_, row) => ({ kind: 'dominant', crop: 0, rows: [row] })),
+    })),
+  };
 }
 
 async function ask(reply: string, generation: Generation, signal?: AbortSignal) {
   const model = fakeModel([reply]);
-  const cache = await prefillVideo(model, [72, 256], [block(1000, 1001)]);
+  const cache = await prefillVideo(model, [72, 256], shown([1000, 1001]));
   const heard: string[] = [];
   const texts: string[] = [];
   let answer: Answer | undefined;
@@ -52,7 +64,7 @@ describe('laying out', () => {
 describe('prefillVideo', () => {
   it('puts the visual tokens of each frame where its image token stands', async () => {
     const model = fakeModel([]);
-    const cache = await prefillVideo(model, [72, 256, 73, 256], [block(1000, 1001), block(2000)]);
+    const cache = await prefillVideo(model, [72, 256, 73, 256], shown([1000, 1001], [2000]));
     expect(model.calls).toEqual([{ S: 5, before: 0, rows: [72, 1000, 1001, 73, 2000] }]);
     expect(cache.length).toBe(5);
   });
@@ -104,5 +116,47 @@ describe('generating', () => {
     const controller = new AbortController();
     controller.abort(new Error('enough'));
     await expect(ask('abc', {}, controller.signal)).rejects.toThrow('enough');
+  });
+});
+
+describe('what is not asked for of an answer', () => {
+  const model = { samples: true, temperature: 0.7, topK: 20, topP: 0.8, repetitionPenalty: 1.1 };
+
+  it("is greedy, with the model's own penalty for repetition", () => {
+    expect(settleGeneration({}, model)).toEqual({ repetitionPenalty: 1.1 });
+    expect(settleGeneration({ temperature: 0.5, topK: undefined }, model)).toEqual({
+      ...{ temperature: 0.5, repetitionPenalty: 1.1 },
+    });
+    expect(settleGeneration({ repetitionPenalty: 1 }, model)).toEqual({ repetitionPenalty: 1 });
+  });
+
+  it("is the model's own where that is asked for, and sampled only if it samples", () => {
+    const own = { temperature: 0.7, topK: 20, topP: 0.8, repetitionPenalty: 1.1 };
+    expect(settleGeneration({ defaults: 'model', seed: 3 }, model)).toEqual({ ...own, seed: 3 });
+    expect(settleGeneration({ defaults: 'model', temperature: 0 }, model)).toMatchObject({ temperature: 0 });
+    expect(settleGeneration({ defaults: 'model' }, { ...model, samples: false })).toEqual({
+      repetitionPenalty: 1.1,
+    });
+    // Its own length is not taken: the plan keeps room for the answer.
+    expect(settleGeneration({ defaults: 'model' }, { ...model, maxNewTokens: 2048 })).toEqual(own);
+  });
+
+  it('counts the whole prompt and the answer as there before', async () => {
+    const answered = async (prefix: number[]) => {
+      const fake = fakeModel(['ab'], { generationDefaults: { repetitionPenalty: 2 } });
+      const forward: typeof fake.language.forward = async (...args) => {
+        const step = await fake.language.forward(...args);
+        return { ...step, logits: step.logits.map((logit) => logit - 2) };
+      };
+      const model = { ...fake, language: { ...fake.language, forward } };
+      const cache = await prefillVideo(model, prefix, shown([1000]));
+      const question = { question: 'why?', prefix, suffix: [63] };
+      for await (const event of generate(model, question, cache, { generation: { maxNewTokens: 2 } }))
+        if (event.type === 'answer') return event.answer.answer;
+    };
+    // The next byte has −1, all others −2. One that was there before falls to −2 as well, and the tie goes to byte 0, the end.
+    expect(await answered([256])).toBe('ab');
+    expect(await answered([97, 256])).toBe('');
+    expect(await answered([98, 256])).toBe('a');
   });
 });

@@ -34,13 +34,19 @@ export class HubServer {
   private constructor(
     readonly id: string,
     readonly files: ReadonlyMap<string, Buffer>,
+    /** What the hub says of the model beside its files, such as `cardData` and `tags`. */
+    readonly info: Readonly<Record<string, unknown>>,
   ) {
     this.#server = createServer((request, response) => this.#answer(request, response));
   }
 
-  static async start(id: string, files: Readonly<Record<string, Buffer | string>>): Promise<HubServer> {
+  static async start(
+    id: string,
+    files: Readonly<Record<string, Buffer | string>>,
+    info: Readonly<Record<string, unknown>> = {},
+  ): Promise<HubServer> {
     const content = Object.entries(files).map(([path, data]) => [path, Buffer.from(data)] as const);
-    const hub = new HubServer(id, new Map(content));
+    const hub = new HubServer(id, new Map(content), info);
     await new Promise<void>((resolve) => hub.#server.listen(0, '127.0.0.1', resolve));
     hub.#port = (hub.#server.address() as AddressInfo).port;
     return hub;
@@ -56,7 +62,8 @@ export class HubServer {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): ServerResponse {
-    const url = decodeURIComponent(new URL(request.url!, this.endpoint).pathname);
+    const { pathname, searchParams } = new URL(request.url!, this.endpoint);
+    const url = decodeURIComponent(pathname);
     this.requests.push(url);
     this.authorizations.push(request.headers.authorization);
     const store = '/store/';
@@ -74,7 +81,8 @@ export class HubServer {
       return fail(response, 401, 'Invalid credentials');
     const tree = `/api/models/${this.id}/tree/${this.commit}`;
     const resolve = `/${this.id}/resolve/${this.commit}/`;
-    if (url === `/api/models/${this.id}/revision/main`) return json(response, this.#info());
+    if (url === `/api/models/${this.id}/revision/main`)
+      return json(response, this.#info(searchParams.getAll('expand')));
     if (url === tree)
       return json(
         response,
@@ -84,8 +92,18 @@ export class HubServer {
     return fail(response, 404, 'Repository not found');
   }
 
-  #info() {
-    return { _id: '1', id: this.id, sha: this.commit, private: false, lastModified: '2026-01-01T00:00:00Z' };
+  /** As the real one, it says nothing that is not asked for. */
+  #info(expand: readonly string[]) {
+    const all = { ...this.info, sha: this.commit, private: false, lastModified: '2026-01-01T00:00:00Z' };
+    const asked = Object.entries(all).filter(([name]) => expand.includes(name));
+    return { _id: '1', id: this.id, ...Object.fromEntries(asked) };
+  }
+
+  /** Files whose content was asked for, each once, in order of name. */
+  get filesAsked(): string[] {
+    const resolve = `/${this.id}/resolve/${this.commit}/`;
+    const paths = this.requests.filter((url) => url.startsWith(resolve));
+    return [...new Set(paths.map((url) => url.slice(resolve.length)))].sort();
   }
 
   #entry(path: string, data: Buffer) {

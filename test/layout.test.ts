@@ -37,6 +37,28 @@ describe('the graphs of a published model', () => {
     expect(choose(graphs(''), { mix })).toBe('fp32');
   });
 
+  it('are of a more precise type where that is smaller, unless a type was asked for', () => {
+    // As in LLaVA-OneVision-0.5B, whose embedding is float32 in the file for 4 bits.
+    const MB: Record<string, number> = {
+      ...{ 'embed_tokens.onnx': 545, 'embed_tokens_q4.onnx': 545, 'embed_tokens_bnb4.onnx': 545 },
+      ...{ 'embed_tokens_fp16.onnx': 272, 'embed_tokens_quantized.onnx': 136 },
+      ...{ 'vision_encoder.onnx': 1600, 'vision_encoder_fp16.onnx': 797, 'vision_encoder_q4.onnx': 255 },
+    };
+    const bytesOf = (path: string) => MB[path.replace('onnx/', '')] ?? 300;
+    expect(choose(all, { bytesOf })).toBe('vision=q4,embed=fp16,decoder=q4');
+    expect(choose(all, { bytesOf, mix: { embed: 'q4' } })).toBe('q4');
+    expect(choose(all, { bytesOf, wish: 'q4' })).toBe('q4');
+    expect(choose(all, { bytesOf, wish: { decoder: 'q4' } })).toBe('q4');
+    // Weights beside the graph count as well: of Qwen2-VL's tower those for 4 bits are float32.
+    const data = ['onnx/vision_encoder.onnx_data', 'onnx/vision_encoder_q4.onnx_data'];
+    const heavy = (path: string) => {
+      if (data.includes(path)) return 2660;
+      return path.startsWith('onnx/vision') ? 1 : bytesOf(path);
+    };
+    const paths = [...all, ...data];
+    expect(choose(paths, { bytesOf: heavy })).toBe('vision=fp16,embed=fp16,decoder=q4');
+  });
+
   it('have their weights beside them, by any of the names in use', () => {
     const data = [
       'onnx/decoder_model_merged.onnx_data',

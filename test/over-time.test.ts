@@ -7,7 +7,7 @@ import { shippedModel } from '../src/models/shipped.js';
 import type { EncodedFrame } from '../src/models/types.js';
 import { answerVideo } from '../src/pipeline/answer.js';
 import { compressFrame } from '../src/pipeline/compress.js';
-import { encodeFrames } from '../src/pipeline/encode.js';
+import { batches, encodeFrames } from '../src/pipeline/encode.js';
 import { mergeClipWide } from '../src/pipeline/over-time/clip-wide.js';
 import { compressFrames, framesTogether } from '../src/pipeline/over-time/compress-frames.js';
 import { roundTogether, shareByNovelty } from '../src/pipeline/over-time/novelty.js';
@@ -307,7 +307,7 @@ describe('a published clip', () => {
     const indices = [-6, -4, -2, -1, 1, 2, 4, 6].map((offset) => cut + offset);
     const frames: EncodedFrame[] = [];
     const decoded = decodeFrames(video, indices, { timeoutMs: 60_000 });
-    for await (const { encoded } of encodeFrames(model, decoded, { clock: new StageClock() }))
+    for await (const { encoded } of encodeFrames(model, batches(decoded, 1), { clock: new StageClock() }))
       frames.push(...encoded);
     await model.release();
     const budget = { dominant: 13, contextual: 2 };

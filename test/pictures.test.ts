@@ -9,7 +9,7 @@ import { prepareModel } from '../src/models/prepare/prepare.js';
 import type { Model } from '../src/models/types.js';
 import { allow } from '../src/pipeline/allow.js';
 import { answerVideo } from '../src/pipeline/answer.js';
-import { encodeFrames } from '../src/pipeline/encode.js';
+import { batches, encodeFrames } from '../src/pipeline/encode.js';
 import { StageClock } from '../src/pipeline/timings.js';
 import { makeTokens } from '../src/pipeline/tokens.js';
 import type { Progress, TokenBlock } from '../src/pipeline/types.js';
@@ -110,7 +110,10 @@ describe.each(pictures)('picture %s', (name) => {
     const given = { ...model, vision: { ...model.vision, project, crops } };
     const clock = new StageClock();
     const visual: TokenBlock[] = [];
-    for await (const pair of encodeFrames(given, pictureOf(file), { clock, inCrops: allowance.inCrops })) {
+    for await (const pair of encodeFrames(given, batches(pictureOf(file), 1), {
+      clock,
+      inCrops: allowance.inCrops,
+    })) {
       visual.push(await makeTokens(given, pair, allowance.budget, clock));
     }
     const [block] = visual as [TokenBlock];

@@ -16,7 +16,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { describeModel, readModelFolder } from '../src/models/folder.js';
+import {
+  describeModel,
+  readGenerationDefaults,
+  readModelFolder,
+  readPreprocessor,
+} from '../src/models/folder.js';
 import { elementTypes, Graph, intAttribute, intsAttribute, valueInfo } from '../src/models/graph/graph.js';
 import { GraphProtoSchema, ModelProtoSchema } from '../src/models/graph/onnx_pb.js';
 import { readGraph } from '../src/models/graph/read.js';
@@ -25,6 +30,7 @@ import { measureModel } from '../src/models/inspect.js';
 import type { Dtype } from '../src/models/layout.js';
 import { listModels } from '../src/models/list.js';
 import { loadModel } from '../src/models/load.js';
+import { outlineModel } from '../src/models/outline.js';
 import { castEdges } from '../src/models/prepare/edges.js';
 import { prepareModel } from '../src/models/prepare/prepare.js';
 import type { PreparedFrame } from '../src/models/types.js';
@@ -208,14 +214,14 @@ describe('preparing a model', () => {
     const video_processor = { do_sample_frames: true, fps: 2, num_frames: 24 };
     const write = (processor: object) =>
       writeFileSync(join(copy, 'processor_config.json'), JSON.stringify(processor));
-    const before = (await readModelFolder(copy)).preprocessor;
+    const before = await readPreprocessor(copy);
     write({ image_processor: settings, video_processor });
     for (const leave of [
       () => writeFileSync(own, '{"processor_class":"LlavaProcessor"}'),
       () => rmSync(own),
     ]) {
       leave();
-      expect((await readModelFolder(copy)).preprocessor).toEqual({
+      expect(await readPreprocessor(copy)).toEqual({
         ...before,
         video_sampling: { fps: 2, max_frames: 24 },
       });
@@ -314,6 +320,39 @@ describe('preparing a model', () => {
     writeFileSync(file('tokenizer_config.json'), older);
     await prepareModel(copy, { dtype: 'fp32' });
     await expect(describeModel(copy)).resolves.toMatchObject({ name: 'llava' });
+  });
+
+  it('asks a model that may think before it answers not to', async () => {
+    const copy = copyOf('llava_interleave');
+    const file = join(copy, 'chat_template.jinja');
+    const thinks =
+      '{%- if enable_thinking is defined and not enable_thinking %}<none>{%- else %}<think>{%- endif %}';
+    writeFileSync(file, readFileSync(file, 'utf8') + thinks);
+    await prepareModel(copy, { dtype: 'fp32' });
+    const { chat } = await outlineModel(copy);
+    expect(chat.render([{ type: 'text', text: 'What is this?' }])).toMatch(/<none>$/);
+  });
+
+  it("knows the model's own way of answering, and transformers' where it says nothing", async () => {
+    const copy = copyOf('llava');
+    const file = join(copy, 'generation_config.json');
+    const none = { samples: false, temperature: 1, topK: 50, topP: 1, repetitionPenalty: 1 };
+    expect(await readGenerationDefaults(copy)).toEqual(none);
+    const write = (config: object) =>
+      writeFileSync(file, JSON.stringify({ eos_token_id: [2, 7], ...config }));
+    // As Qwen3-VL has it.
+    write({ do_sample: true, temperature: 0.7, top_k: 20, top_p: 0.8, repetition_penalty: 1.05 });
+    const own = { samples: true, temperature: 0.7, topK: 20, topP: 0.8, repetitionPenalty: 1.05 };
+    expect(await readModelFolder(copy)).toMatchObject({ generationDefaults: own, eosTokenIds: [2, 7] });
+    write({ do_sample: true, temperature: 0, top_k: 0, max_new_tokens: 512 });
+    const { topK: _, ...others } = none;
+    expect(await readGenerationDefaults(copy)).toEqual({ ...others, temperature: 0, maxNewTokens: 512 });
+    write({ repetition_penalty: 0 });
+    await expect(readModelFolder(copy)).rejects.toThrow(
+      /generation_config.json is not as expected: `repetition_penalty`: /,
+    );
+    rmSync(file);
+    expect(await readGenerationDefaults(copy)).toEqual(none);
   });
 
   it('takes `<image>` for the image token where config.json names none', async () => {

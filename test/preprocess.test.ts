@@ -49,7 +49,7 @@ describe.each(cases)('$name', ({ name, input, output, config, samples }) => {
   });
 
   test("gives transformers' pixels, within 1 of 255 levels on average", async () => {
-    const [ours, theirs] = [await preprocessor.pixels(frame), stored(name)];
+    const [ours, theirs] = [(await preprocessor.show(frame)).rgb, stored(name)];
     expect(ours).toHaveLength(theirs.length);
     const differences = theirs.map((level, i) => Math.abs(level - ours[i]!));
     expect(differences.reduce((sum, d) => sum + d, 0) / theirs.length).toBeLessThan(0.3);
@@ -106,7 +106,7 @@ describe('a configuration', () => {
     const other = createPreprocessor(parse({ size: 2, image_processor_type: 'ViTImageProcessor' }));
     for (const preprocessor of [clip, other]) {
       expect(preprocessor).toMatchObject({ width: 2, height: 2 });
-      expect(await preprocessor.pixels(frame)).toHaveLength(2 * 2 * 3);
+      expect((await preprocessor.show(frame)).rgb).toHaveLength(2 * 2 * 3);
     }
   });
 
@@ -117,6 +117,15 @@ describe('a configuration', () => {
     );
     // Channels first: both reds, both greens, both blues.
     expect([...pixelValues]).toEqual([1, 4, 2, 5, 3, 6]);
+  });
+
+  test('of SmolVLM takes a frame of one row, whose height in proportion is none', async () => {
+    const sizes = { size: { longest_edge: 8 }, max_image_size: { longest_edge: 4 } };
+    const config = parse({ ...sizes, image_processor_type: 'SmolVLMImageProcessor', resample: 1 });
+    const frame = frameOf(new Uint8Array(100 * 3).fill(255), 100, 1);
+    const { pixelValues } = await createPreprocessor(config).preprocess(frame);
+    // White, 1, with mean and standard deviation 0.5.
+    expect([...pixelValues]).toEqual(new Array(4 * 4 * 3).fill(1));
   });
 
   test.each([

@@ -6,13 +6,16 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Manifest } from '../src/models/manifest.js';
 import { readNewline } from '../src/models/newline.js';
 import { pullModel } from '../src/models/pull.js';
+import type { PullPlan } from '../src/models/pull-plan.js';
 import { HubServer } from './hub-server.js';
 
 const weights = randomBytes(300_000);
+// Small files of less than 100 bytes, which the stand-in does not keep apart.
 const files = {
-  'config.json': '{"model_type":"llava"}',
-  'preprocessor_config.json': '{}',
-  'tokenizer.json': '{}',
+  'config.json': '{"model_type":"llava","max_position_embeddings":64}',
+  'preprocessor_config.json': '{"size":{"height":4,"width":4},"image_mean":[0,0,0],"image_std":[1,1,1]}',
+  'tokenizer.json': '{"added_tokens":[{"id":3,"content":"<image>"}]}',
+  'tokenizer_config.json': '{"eos_token":"<image>","chat_template":""}',
   'README.md': 'not needed',
   'onnx/vision_encoder.onnx': randomBytes(5_000),
   'onnx/embed_tokens.onnx': randomBytes(5_000),
@@ -37,6 +40,10 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
+/** What takes files out. */
+const without = (gone: RegExp) =>
+  Object.fromEntries(Object.keys(files).flatMap((path) => (gone.test(path) ? [[path, undefined]] : [])));
+
 const access = (token: string | null = null) => ({ endpoint: hub.endpoint, token, id: hub.id });
 const read = (path: string) => readFileSync(join(dir, path));
 
@@ -48,7 +55,7 @@ describe('pulling a model', () => {
     expect(pulled).toMatchObject({
       dtypes: { decoder: 'fp32' },
       commit: hub.commit,
-      files: 7,
+      files: 8,
       fetched: pulled.bytes,
     });
     expect(read('onnx/decoder_model_merged.onnx_data').equals(weights)).toBe(true);
@@ -82,6 +89,61 @@ describe('pulling a model', () => {
     expect(readdirSync(dir)).toEqual(['config.json']);
   });
 
+  it.each<[string, Record<string, string | undefined>, RegExp, number]>([
+    [
+      'no graphs',
+      without(/^onnx/),
+      /must hold onnx\/vision_encoder; its graphs are none: .* often have a repository of their own, whose name ends in -ONNX/,
+      1,
+    ],
+    [
+      'text alone',
+      { ...without(/vision_encoder/), 'onnx/model_q4.onnx': 'x' },
+      /must hold onnx\/vision_encoder; its graphs are .*: it has no vision encoder, and seems to read text alone/,
+      1,
+    ],
+    [
+      'another layout',
+      { ...without(/^onnx/), 'onnxruntime/vision.onnx': 'x' },
+      /its graphs are onnxruntime\/vision.onnx: this is not the layout of transformers.js/,
+      1,
+    ],
+    [
+      'two decoders in place of a merged one',
+      { ...without(/decoder/), 'onnx/decoder_model.onnx': 'x', 'onnx/decoder_with_past_model.onnx': 'x' },
+      /must hold onnx\/decoder_model_merged; .*: of decoders it needs the merged one, which runs with a cache/,
+      1,
+    ],
+    ['no tokenizer', without(/^tokenizer/), /must hold tokenizer.json and tokenizer_config.json, which/, 1],
+    ['no config.json', without(/^config/), /must hold config.json, which says what model it is/, 0],
+    [
+      'no picture token',
+      { 'tokenizer.json': '{"added_tokens":[]}' },
+      /tokenizer.json must name the image token <image>/,
+      4,
+    ],
+    ['no template', { 'tokenizer_config.json': '{"eos_token":"<image>"}' }, /must hold a chat template/, 4],
+    [
+      'no preprocessing',
+      { 'preprocessor_config.json': '{"processor_class":"LlavaProcessor"}' },
+      /preprocessor_config.json is not as expected: `size`/,
+      4,
+    ],
+    [
+      'no context length',
+      { 'config.json': '{"model_type":"llava","text_config":{"model_type":"phi"}}' },
+      /must say `max_position_embeddings`/,
+      4,
+    ],
+  ])('refuses a repository with %s before its weights', async (_, changed, message, asked) => {
+    await hub.stop();
+    const all = Object.entries({ ...files, ...changed }).filter(([, content]) => content !== undefined);
+    hub = await HubServer.start('maker/other', Object.fromEntries(all) as Record<string, string>);
+    await expect(pullModel({ access: access(), dir })).rejects.toThrow(message);
+    expect(hub.filesAsked.filter((path) => path.startsWith('onnx'))).toEqual([]);
+    expect(hub.filesAsked).toHaveLength(asked);
+  });
+
   it.each(['one file', 'several files'])(
     'takes the newline out of the original weights in %s',
     async (how) => {
@@ -105,7 +167,7 @@ describe('pulling a model', () => {
       const index = JSON.stringify({ weight_map: { 'model.image_newline': name, other: 'none' } });
       hub = await HubServer.start('maker/onevision', {
         ...files,
-        'config.json': '{"model_type":"llava_onevision"}',
+        'config.json': '{"model_type":"llava_onevision","max_position_embeddings":64}',
         [name]: safetensors,
         ...(how === 'one file' ? {} : { 'model.safetensors.index.json': index }),
       });
@@ -119,6 +181,49 @@ describe('pulling a model', () => {
       expect((await pullModel({ access: access(), dtype: 'fp32', dir })).fetched).toBe(0);
     },
   );
+
+  it('says before the weights what they are and under which licence, and asks for nothing that is not needed', async () => {
+    await hub.stop();
+    const info = { cardData: { license: 'other', license_name: 'maker-research', license_link: 'LICENSE' } };
+    hub = await HubServer.start('maker/model', { ...files, 'chat_template.jinja': 'x' }, info);
+    const told: [PullPlan, string[]][] = [];
+    const onPlan = (plan: PullPlan) => void told.push([plan, hub.filesAsked]);
+    const dry = await pullModel({ access: access(), dtype: 'fp32', dir, onPlan, dryRun: true });
+    const small = Object.keys({ ...files, 'chat_template.jinja': '' }).filter((path) =>
+      /^[a-z_]+\.j/.test(path),
+    );
+    expect(told.map(([, asked]) => asked)).toEqual([small.sort()]);
+    expect(dry).toMatchObject({ ...told[0]![0], dir });
+    const others = small.reduce((sum, path) => sum + hub.files.get(path)!.length, 0);
+    expect(dry).toMatchObject({
+      ...{ id: 'maker/model', family: 'llava', files: 9, bytes: others + 315_000, fetched: others },
+      license: { name: 'maker-research', link: 'LICENSE' },
+      licenseWarning: expect.stringMatching(/maker-research forbids commercial use or allows research alone/),
+      partBytes: { vision: 5_000, embed: 5_000, decoder: 305_000, others },
+      memory: { weightBytes: 315_000 },
+    });
+    expect(dry.memory.totalBytes).toBe(
+      dry.memory.weightBytes + dry.memory.cacheBytes + dry.memory.towerBytes,
+    );
+
+    hub.requests.length = 0;
+    const { fetched } = await pullModel({ access: access(), dtype: 'fp32', dir });
+    expect(fetched).toBe(315_000);
+    const weights = ['decoder_model_merged.onnx', 'decoder_model_merged.onnx_data', 'embed_tokens.onnx'];
+    expect(hub.filesAsked).toEqual([...weights, 'vision_encoder.onnx'].map((name) => `onnx/${name}`));
+    expect(hub.requests.filter((url) => url.startsWith('/api/'))).toEqual([
+      `/api/models/maker/model/revision/main`,
+      `/api/models/maker/model/tree/${hub.commit}`,
+    ]);
+  });
+
+  it('reads one of two chat templates, the one that counts', async () => {
+    await hub.stop();
+    const both = { 'chat_template.jinja': 'x', 'chat_template.json': '{"chat_template":"x"}' };
+    hub = await HubServer.start('maker/model', { ...files, ...both });
+    await pullModel({ access: access(), dir, dryRun: true });
+    expect(hub.filesAsked.filter((path) => path.startsWith('chat'))).toEqual(['chat_template.jinja']);
+  });
 
   it('fetches nothing twice, and again what was changed on the disk', async () => {
     await pullModel({ access: access(), dtype: 'fp32', dir });
@@ -209,8 +314,8 @@ describe('pulling a model', () => {
         dtype: 'q4',
         dir,
       });
-      expect(pulled.files).toBe(6);
-      expect(readdirSync(dir, { recursive: true }).length).toBe(7);
+      expect(pulled.files).toBe(7);
+      expect(readdirSync(dir, { recursive: true }).length).toBe(8);
     } finally {
       await evil.stop();
     }

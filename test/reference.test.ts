@@ -13,6 +13,7 @@ import { generate, prefillVideo } from '../src/pipeline/generate.js';
 import { StageClock } from '../src/pipeline/timings.js';
 import { makeTokens } from '../src/pipeline/tokens.js';
 import type { CompressedFrame, TokenBlock } from '../src/pipeline/types.js';
+import { asVideo } from './support/published.js';
 
 /*
  * The shipped model against transformers' LlavaForConditionalGeneration in float32, from the pixels to the answer.
@@ -159,7 +160,7 @@ describe.each(index.clips.map((clip, c) => ({ ...clip, c })))('clip $c', ({ c, .
       for (const [s, side] of sides.entries()) {
         const budget = side === 'none' ? null : index.budget;
         const visual = await Promise.all(encoded.map((frame) => visualTokens(frame, budget)));
-        const video = await prefillVideo(model, prompt.prefix, visual);
+        const video = await prefillVideo(model, prompt.prefix, asVideo(model, visual));
         const embeds = await model.language.embed(prompt.suffix);
         const { logits } = await model.language.forward({ embeds, S: prompt.suffix.length }, video);
         const expected = part(part(part(stored.logits, c, count), q, clip.questions.length), s, sides.length);

@@ -46,6 +46,21 @@ describe('createSampler', () => {
     expect(new Set(draw({ temperature: 0.01, seed: 1 }, 500))).toEqual(new Set([0]));
   });
 
+  it('makes tokens less likely that were there before, whether it samples or not', () => {
+    const generation = { repetitionPenalty: 2 };
+    const seen = Float32Array.of(3, 2, -1, -1.5);
+    // 3 / 2 = 1.5 falls behind 2; of the answer's own 2 / 2 = 1 falls behind it again.
+    const pick = createSampler(generation, [0, -1, 99]);
+    expect([pick(seen), pick(seen)]).toEqual([1, 0]);
+    // Negative ones fall as well: −1 × 2 = −2 behind −1.5.
+    expect(createSampler(generation, [2])(Float32Array.of(-9, -9, -1, -1.5))).toBe(3);
+    expect(createSampler({ repetitionPenalty: 1 }, [0])(seen)).toBe(0);
+    expect([...seen]).toEqual([3, 2, -1, -1.5]);
+    const sampled = createSampler({ temperature: 1, seed: 1, repetitionPenalty: 1e6 }, [0, 1, 2]);
+    // Positive logits next to nothing: what was not there before is drawn.
+    expect(sampled(Float32Array.of(100, 100, 100, 50))).toBe(3);
+  });
+
   it('picks what sorting the vocabulary would, seed by seed', () => {
     // Whole numbers repeat themselves, so that ties lie at every cut; a masked word has −∞.
     const logit = fc.oneof(

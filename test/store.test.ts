@@ -54,6 +54,7 @@ describe('the content key', () => {
       { ...parts, job: { ...job, sampling: { frames: 4 } } },
       { ...parts, job: { ...job, compression: { dominant: 54, contextual: 10 } } },
       { ...parts, job: { ...job, generation: { temperature: 1, seed: 3 } } },
+      { ...parts, job: { ...job, generation: { temperature: 1, seed: 2, defaults: 'model' as const } } },
     ].map(contentKey);
     expect(new Set(keys).size).toBe(keys.length);
   });
@@ -65,6 +66,12 @@ describe('the content key', () => {
       true,
     ]);
     expect(isRepeatable({ temperature: 0.1 })).toBe(false);
+    // A model's own way of answering may be to sample.
+    expect(isRepeatable({ defaults: 'model' })).toBe(false);
+    expect(isRepeatable({ defaults: 'greedy' })).toBe(true);
+    expect(
+      [{ temperature: 0 }, { seed: 0 }].map((one) => isRepeatable({ defaults: 'model', ...one })),
+    ).toEqual([true, true]);
   });
 });
 
@@ -99,6 +106,7 @@ describe('the stored answers', () => {
           events: 0,
           crops: 1,
           tokensPerFrame: 1,
+          framesTogether: 1,
           budget: null,
           tokensPerFrameBefore: 1,
           contextLength: 2048,

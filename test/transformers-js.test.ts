@@ -20,7 +20,7 @@ import { loadModel } from '../src/models/load.js';
 import { prepareModel } from '../src/models/prepare/prepare.js';
 import type { Model, PromptPart } from '../src/models/types.js';
 import { generate, prefillVideo } from '../src/pipeline/generate.js';
-import { copyFixture, fixtures, readFloats, tokensOf, videoOf } from './support/published.js';
+import { asVideo, copyFixture, fixtures, readFloats, tokensOf, videoOf } from './support/published.js';
 
 /*
  * A second judge beside published.test.ts: transformers.js, the other implementation by Hugging Face, answers from the
@@ -41,7 +41,7 @@ import { copyFixture, fixtures, readFloats, tokensOf, videoOf } from './support/
  */
 
 /** Families whose chat shows a video as one. */
-const asVideo = ['video_llava', 'llava_onevision', 'smolvlm'];
+const shownAsVideo = ['video_llava', 'llava_onevision', 'smolvlm'];
 const families = [
   { family: 'llava', pictures: true, LanguageModel: LlavaForConditionalGeneration },
   { family: 'llava_interleave', pictures: true, LanguageModel: LlavaForConditionalGeneration },
@@ -89,7 +89,7 @@ describe.each(families)('$family', ({ family, pictures, LanguageModel }) => {
   });
 
   it('gives the same prompt', () => {
-    const type = asVideo.includes(family) ? 'video' : 'image';
+    const type = shownAsVideo.includes(family) ? 'video' : 'image';
     const shown = Array.from(
       { length: type === 'video' ? 1 : reference.frames },
       (): PromptPart => ({ type }),
@@ -203,7 +203,7 @@ describe.each(families)('$family', ({ family, pictures, LanguageModel }) => {
     const encoded = await ours.vision.encode(prepared);
     const visual = encoded.map((frame) => tokensOf(ours, frame, null));
     const { prefix, suffix } = ours.chat.layOut(videoOf(frames), question);
-    const video = await prefillVideo(ours, prefix, await Promise.all(visual));
+    const video = await prefillVideo(ours, prefix, asVideo(ours, await Promise.all(visual)));
     let tokens: readonly number[] = [];
     const detokenize = (all: readonly number[]) => {
       tokens = all;

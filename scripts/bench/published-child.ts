@@ -72,7 +72,7 @@ async function firstTokens(model: Model, setting: FirstTokenSetting) {
     }
     const { compressMs } = clock.record({ decodeSteps: 0, onnxMs: 0 });
     const projected = performance.now();
-    const cache = await prefillVideo(model, prefix, blocks);
+    const cache = await prefillVideo(model, prefix, { blocks, grid: model.vision.grid, framesTogether: 1 });
     const generation = { maxNewTokens: 1 };
     for await (const event of generate(model, { question, suffix }, cache, { generation })) {
       if (event.type !== 'answer') continue;

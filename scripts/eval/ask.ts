@@ -1,7 +1,7 @@
 import { decodeFrames } from '../../src/media/decode.js';
 import { defaultLimits, type OpenedVideo, openVideo } from '../../src/media/open.js';
 import type { EncodedFrame, Model, Prompt } from '../../src/models/types.js';
-import { encodeFrames } from '../../src/pipeline/encode.js';
+import { batches, encodeFrames } from '../../src/pipeline/encode.js';
 import { defaultMaxNewTokens, generate, prefillVideo } from '../../src/pipeline/generate.js';
 import { sampleFrames } from '../../src/pipeline/sample.js';
 import { StageClock } from '../../src/pipeline/timings.js';
@@ -24,7 +24,7 @@ export async function encodeAt(
   const frames = decodeFrames(video, indices, { timeoutMs: defaultLimits.decodeTimeoutMs });
   const encoded: EncodedFrame[] = [];
   const clock = new StageClock();
-  for await (const pair of encodeFrames(model, frames, { clock })) encoded.push(...pair.encoded);
+  for await (const pair of encodeFrames(model, batches(frames, 1), { clock })) encoded.push(...pair.encoded);
   return encoded;
 }
 
@@ -40,7 +40,11 @@ export async function ask(
   const ptsSeconds = visual.map(({ span }) => span.startSeconds);
   const video = { ptsSeconds, durationSeconds: ptsSeconds.at(-1) ?? 0 };
   const prompts = rows.map(({ question }) => startedPrompt(model.chat.layOut(video, question)));
-  const cache = await prefillVideo(model, prompts[0]!.prefix, visual);
+  const cache = await prefillVideo(model, prompts[0]!.prefix, {
+    blocks: visual,
+    grid: model.vision.grid,
+    framesTogether: 1,
+  });
   const predictions: string[] = [];
   for (const [i, { suffix }] of prompts.entries()) {
     requireRoom(model, cache.length + suffix.length, setting.id);

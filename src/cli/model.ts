@@ -1,42 +1,16 @@
-import { constants, existsSync, statSync } from 'node:fs';
-import { access, mkdir, rmdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { InputError } from '../errors.js';
-import { type DtypeWish, dtypes, parseDtypes, tellDtypes } from '../models/layout.js';
+import type { Command } from 'commander';
+import { type DtypeWish, tellDtypes } from '../models/layout.js';
+import { limitOfLicense } from '../models/license.js';
 import { dtypesOf, type Manifest } from '../models/manifest.js';
-import { withLock } from '../workers/lock.js';
+import type { PublishedModel } from '../models/published.js';
+import type { GenerationDefaults } from '../models/types.js';
 import { settings } from './connect.js';
-import { usageError } from './exit.js';
-import { plural } from './format.js';
-import { startBar } from './progress.js';
+import { alone, dtypeOption, mib, tellRows } from './model-folder.js';
+import { addPull } from './model-pull.js';
 import { addCommonOptions, type Context, command } from './run.js';
-
-interface PullOptions {
-  readonly revision: string;
-  readonly dtype?: DtypeWish;
-  readonly dir?: string;
-}
 
 interface PrepareOptions {
   readonly dtype?: DtypeWish;
-}
-
-const LOCK_WAIT_MS = 1000;
-
-const dtypeOption = () =>
-  new Option(
-    '--dtype <types>',
-    `type of the weights: one of ${dtypes.join(', ')}, and the nearest for parts that are not there in it; or one for each part, such as ` +
-      'vision=fp16,embed=fp16,decoder=q4 (default: what the makers of the family recommend, else the first there is)',
-  ).argParser(dtypeArgument);
-
-function dtypeArgument(text: string): DtypeWish {
-  try {
-    return parseDtypes(text);
-  } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
-  }
 }
 
 export function addModel(program: Command): void {
@@ -48,77 +22,6 @@ export function addModel(program: Command): void {
   addPrepare(model);
   addInspect(model);
   addList(model);
-}
-
-function addPull(model: Command): void {
-  const pull = model
-    .command('pull')
-    .summary('download a published model')
-    .description(
-      'Downloads what the worker needs of a model in the layout of transformers.js. A download that broke off goes on; ' +
-        'what is there is checked and stays. HF_ENDPOINT, HF_TOKEN and HF_HOME are honoured.',
-    )
-    .argument('<hub-id>', 'owner/name on the hub')
-    .option('--revision <name>', 'branch, tag or commit', 'main')
-    .addOption(dtypeOption())
-    .option('--dir <dir>', 'folder of the model (default: $HF_HOME/visionzip/OWNER--NAME)');
-  addCommonOptions(pull, [
-    'model pull llava-hf/llava-onevision-qwen2-0.5b-ov-hf',
-    'model pull llava-hf/llava-onevision-qwen2-0.5b-ov-hf --dtype fp32 --dir models/onevision',
-  ]).action(command(runPull));
-}
-
-async function runPull(context: Context, id: string, options: PullOptions): Promise<void> {
-  if (!/^[\w.-]+\/[\w.-]+$/.test(id))
-    throw usageError(`expected a model as owner/name, got ${JSON.stringify(id)}`);
-  const { hub } = settings();
-  if (!/^https?:$/.test(URL.parse(hub.endpoint)?.protocol ?? ''))
-    throw usageError(`HF_ENDPOINT: expected a URL such as https://huggingface.co, got "${hub.endpoint}"`);
-  if (hub.token !== null && !/^hf_\S+$/.test(hub.token))
-    throw usageError('HF_TOKEN: expected a token that begins with hf_ and holds no white space');
-  const dir = resolve(options.dir ?? join(hub.modelsDir, id.replace('/', '--')));
-  const { pullModel } = await import('../models/pull.js');
-  await mkdir(dir, { recursive: true });
-  const bar = process.stderr.isTTY ? startBar() : null;
-  try {
-    const pulled = await alone(dir, () =>
-      pullModel({
-        access: { endpoint: hub.endpoint, token: hub.token, id },
-        revision: options.revision,
-        ...(options.dtype && { dtype: options.dtype }),
-        dir,
-        signal: context.signal,
-        onProgress: (done, total, path) => {
-          bar?.setTotal(total);
-          bar?.update(done, { label: `${mib(done)} of ${mib(total)} MiB  ${path}` });
-        },
-      }),
-    );
-    bar?.stop();
-    context.document(pulled);
-    if (!context.json) {
-      const { files, bytes, dtypes: types, fetched } = pulled;
-      const news = fetched === 0 ? 'all there already' : `${mib(fetched)} MiB fetched`;
-      process.stdout.write(`${dir}\n`);
-      process.stderr.write(
-        `${plural(files, 'file')}, ${mib(bytes)} MiB, ${tellDtypes(types)}; ${news}\nnext: visionzip model prepare ${dir}\n`,
-      );
-    }
-  } finally {
-    bar?.stop();
-    // Of a model that is not there nothing stays, not even its folder.
-    await rmdir(dir).catch(() => {});
-  }
-}
-
-/** Two processes that write into one folder would spoil each other's files. */
-async function alone<T>(dir: string, work: () => Promise<T>): Promise<T> {
-  if (!existsSync(dir)) return work();
-  await access(dir, constants.W_OK).catch((cause: NodeJS.ErrnoException) => {
-    throw new InputError(`${dir} must be a folder that can be written to: ${cause.code}`, { cause });
-  });
-  if (!statSync(dir).isDirectory()) throw new InputError(`${dir} must be a folder, it is a file`);
-  return withLock(join(dir, '.visionzip.lock'), LOCK_WAIT_MS, work);
 }
 
 function addPrepare(model: Command): void {
@@ -151,14 +54,26 @@ async function runPrepare(context: Context, dir: string, options: PrepareOptions
   const { tower, family, order } = manifest;
   const lines = [
     `${manifest.name}: ${family}, ${tellDtypes(dtypesOf(manifest))}`,
-    `tower      ${tower.grid.rows} × ${tower.grid.columns} patches${tower.cls ? ' and CLS' : ''}, ${order}`,
+    `tower      ${patchesOf(tower)}, ${order}`,
     `VisionZip  ${usedOf(manifest)}`,
-    `default    ${keptOf(manifest)} a frame`,
+    `default    ${keptOf(manifest)} ${unitOf(tower)}`,
     ...differences.map(
       ({ what, largest }) => `${what}: at most ${largest.toExponential(1)} from the untouched graph's`,
     ),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** Towers that take pictures in their own proportions are told by a usual video. */
+function patchesOf({ grid, native, cls }: Manifest['tower']): string {
+  if (!native) return `${grid.rows} × ${grid.columns} patches${cls ? ' and CLS' : ''}`;
+  const { patchSize, mergeSize } = native;
+  const [rows, columns] = [grid.rows * mergeSize, grid.columns * mergeSize];
+  return `${rows} × ${columns} patches of ${patchSize} pixels for 640 × 360, and other sizes in proportion`;
+}
+
+function unitOf({ native }: Manifest['tower']): string {
+  return native && native.framesTogether > 1 ? `${native.framesTogether} frames` : 'a frame';
 }
 
 /** What is kept of a frame by default. */
@@ -181,42 +96,42 @@ function addInspect(model: Command): void {
 }
 
 async function runInspect(context: Context, dir: string): Promise<void> {
-  const { describeModel } = await import('../models/folder.js');
+  const { describeModel, readGenerationDefaults } = await import('../models/folder.js');
   const { measureModel } = await import('../models/inspect.js');
   const description = await describeModel(dir);
   const size = await measureModel(description.dir, description.manifest);
-  context.document({ ...description, size });
+  const generationDefaults = await readGenerationDefaults(description.dir);
+  context.document({ ...description, size, generationDefaults });
   if (context.json) return;
   const { manifest } = description;
   const { tower } = manifest;
   const grid = tower.pooled ?? tower.grid;
   const { decoder, weightBytes, cacheBytes, memoryBytes } = size;
-  const rows = [
+  const rows: [string, string][] = [
     ['family', `${manifest.family}, ${tellDtypes(dtypesOf(manifest))}`],
-    [
-      'tower',
-      `${tower.grid.rows} × ${tower.grid.columns} patches${tower.cls ? ' and CLS' : ''}, ${tower.width} wide`,
-    ],
-    ['a frame', `${grid.rows * grid.columns} tokens; by default ${keptOf(manifest)}`],
-    ...(manifest.pictureResolutions
-      ? [
-          [
-            'a picture',
-            `the whole and its crops, as many tokens each; cut from ${sizes(manifest.pictureResolutions)}`,
-          ],
-        ]
-      : []),
+    ['tower', `${patchesOf(tower)}, ${tower.width} wide`],
+    [unitOf(tower), `${grid.rows * grid.columns} tokens; by default ${keptOf(manifest)}`],
+    ...pictureRow(manifest),
     ['a video', framesOf(manifest)],
     ['VisionZip', usedOf(manifest)],
+    ['answers', answersOf(generationDefaults)],
     ['decoder', `${decoder.layers} blocks, ${decoder.kvHeads} × ${decoder.headWidth} keys and values`],
     ['context', `${manifest.contextLength} tokens`],
     ['weights', `vision ${mib(weightBytes.vision)} MiB, language ${mib(weightBytes.language)} MiB`],
     ['cache', `${mib(cacheBytes)} MiB for a whole context`],
     ['memory', `about ${mib(memoryBytes)} MiB`],
   ];
-  process.stdout.write(
-    `${manifest.name}\n${rows.map(([name, what]) => `${name!.padEnd(11)}${what}`).join('\n')}\n`,
-  );
+  process.stdout.write(`${manifest.name}\n${tellRows(rows)}`);
+}
+
+/** How it answers by default, and what of its own settings there is to ask for. */
+function answersOf({ samples, repetitionPenalty, maxNewTokens, ...own }: GenerationDefaults): string {
+  const { temperature, topK, topP } = own;
+  const sampling = samples
+    ? `; with \`--generation model\` at temperature ${temperature}, top k ${topK ?? 'all'}, top p ${topP}`
+    : '';
+  const length = maxNewTokens ? `; its own length is ${maxNewTokens} tokens` : '';
+  return `greedy${repetitionPenalty === 1 ? '' : `, repetition penalty ${repetitionPenalty}`}${sampling}${length}`;
 }
 
 function framesOf({ defaults: { frames, mostFrames = frames, framesPerSecond = 1 } }: Manifest): string {
@@ -224,33 +139,51 @@ function framesOf({ defaults: { frames, mostFrames = frames, framesPerSecond = 1
   return `${frames} to ${mostFrames} frames by default, ${framesPerSecond} a second`;
 }
 
+function pictureRow({ pictureResolutions, splitsPictures }: Manifest): [string, string][] {
+  if (splitsPictures) return [['a picture', 'the whole and its crops, as many tokens each']];
+  if (!pictureResolutions) return [];
+  return [
+    ['a picture', `the whole and its crops, as many tokens each; cut from ${sizes(pictureResolutions)}`],
+  ];
+}
+
 function sizes(resolutions: readonly (readonly [height: number, width: number])[]): string {
   return resolutions.map(([height, width]) => `${width} × ${height}`).join(', ');
 }
 
+const whenOf: Record<Manifest['order'], string> = {
+  'compress-project': 'before projecting',
+  'project-pool-compress': 'after projecting and pooling',
+  'project-compress': 'behind the connector',
+};
+
 function usedOf({ tower, order }: Manifest): string {
-  if (order === 'project') return 'nothing: frames go in whole';
   if (tower.scores === 'similarity')
     return "likeness to the mean token (ours, not the paper's), keys are the features";
   const scores =
     tower.cls || tower.scores === 'cls-attention'
       ? "CLS's attention"
       : 'the attention that each token receives';
-  const when = order === 'compress-project' ? 'before projecting' : 'after projecting and pooling';
-  return `${scores} in block ${tower.selectedLayer}, keys of ${tower.keyWidth}, ${when}`;
+  const block = tower.selectedLayer > 0 ? `block ${tower.selectedLayer}` : 'the last block';
+  return `${scores} in ${block}, keys of ${tower.keyWidth}, ${whenOf[order]}`;
 }
 
 function addList(model: Command): void {
   const list = model
     .command('list')
-    .summary('list the models that jobs may name')
+    .summary('list the models that jobs may name, or that can be pulled')
     .description(
-      'Lists the models below the models folders: prepared ones, and those that were pulled alone.',
-    );
-  addCommonOptions(list, ['model list', 'model list --json']).action(command(runList));
+      'Lists the models below the models folders: prepared ones, and those that were pulled alone. With --published it lists repositories of ' +
+        'the hub that are known to be of use, with size, licence and what VisionZip does there; others in the same layout may be pulled, too.',
+    )
+    .option('--published', 'what can be pulled instead');
+  addCommonOptions(list, ['model list', 'model list --json', 'model list --published']).action(
+    command(runList),
+  );
 }
 
-async function runList(context: Context): Promise<void> {
+async function runList(context: Context, options: { readonly published?: boolean }): Promise<void> {
+  if (options.published) return listPublished(context);
   const { listModels } = await import('../models/list.js');
   const models = await listModels(settings().modelDirs);
   context.document({ models });
@@ -259,6 +192,37 @@ async function runList(context: Context): Promise<void> {
   process.stdout.write(lines.join('') || 'no models\n');
 }
 
-function mib(bytes: number): string {
-  return (bytes / 2 ** 20).toFixed(bytes < 10 * 2 ** 20 ? 1 : 0);
+async function listPublished(context: Context): Promise<void> {
+  const { publishedModels } = await import('../models/published.js');
+  context.document({ published: publishedModels });
+  if (context.json) return;
+  const told = publishedModels.map(tellPublished);
+  process.stdout.write(
+    `${told.join('\n')}\nSizes are about: \`model pull\` reads them, and the licence, again.\n`,
+  );
+}
+
+function tellPublished({
+  id,
+  family,
+  parameters,
+  license,
+  tower,
+  visionZip,
+  downloads,
+}: PublishedModel): string {
+  const limit = limitOfLicense(license);
+  const sizes = Object.entries(downloads).map(([dtype, bytes]) => `${decimal(bytes)} (${dtype})`);
+  const lines = [
+    `${(parameters / 1e9).toPrecision(2)} B parameters, ${family}, ${tower}`,
+    `VisionZip ${visionZip}`,
+    sizes.length > 0 ? `about ${sizes.join(', ')}` : 'size unknown: `model pull --dry-run` says',
+    `licence ${license}${limit ? `: ${limit}` : ''}`,
+  ];
+  return `${id}\n${lines.map((line) => `  ${line}\n`).join('')}`;
+}
+
+/** "208 MB" or "1.05 GB", as the hub counts. */
+function decimal(bytes: number): string {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 }

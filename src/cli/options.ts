@@ -24,10 +24,12 @@ export interface JobOptions {
   readonly start?: number;
   readonly end?: number;
   readonly compression?: AskJob['compression'];
+  readonly generation?: 'greedy' | 'model';
   readonly maxNewTokens?: number;
   readonly temperature?: number;
   readonly topK?: number;
   readonly topP?: number;
+  readonly repetitionPenalty?: number;
   readonly seed?: number;
   readonly stop?: string[];
   readonly model?: string;
@@ -66,10 +68,21 @@ export function addJobOptions(command: Command, modelHelp: string): Command {
       `what is done about what repeats: none, or stages such as windows=keep,budget=even (${overTimeChoices()}; default: what was measured to be best, none with --compression none)`,
       overTime,
     )
+    .addOption(
+      new Option(
+        '--generation <whose>',
+        "greedy (the likeliest token: the same answer each time) or model (sample as the model's generation_config.json says, unless an option below says otherwise) (default: greedy)",
+      ).choices(['greedy', 'model']),
+    )
     .option('--max-new-tokens <n>', 'upper bound of an answer in tokens (default: 64)', wholeNumber)
     .option('--temperature <n>', 'above 0 samples the answer (default: 0, greedy)', decimal)
     .option('--top-k <n>', 'sample among the k likeliest tokens', wholeNumber)
     .option('--top-p <n>', 'sample among the likeliest tokens that reach this share', decimal)
+    .option(
+      '--repetition-penalty <n>',
+      "above 1 makes tokens less likely that were there before, 1 does not (default: the model's own)",
+      decimal,
+    )
     .option('--seed <n>', 'makes sampling repeatable', wholeNumber)
     .option('--stop <text>', 'end the answer before this text; may be repeated', collect)
     .option('--strict', 'fail on a truncated or damaged video instead of using what can be decoded')
@@ -87,10 +100,12 @@ export function jobSettings(options: JobOptions): OptionSettings {
     endSeconds: options.end,
   };
   const generation = {
+    defaults: options.generation,
     maxNewTokens: options.maxNewTokens,
     temperature: options.temperature,
     topK: options.topK,
     topP: options.topP,
+    repetitionPenalty: options.repetitionPenalty,
     seed: options.seed,
     stop: options.stop,
   };
@@ -117,6 +132,7 @@ const optionNames: Record<string, string> = {
   startSeconds: '--start',
   endSeconds: '--end',
   method: '--sampling',
+  defaults: '--generation',
 };
 
 /** Fields that are options. The faults of others, such as `questions`, speak for themselves. */

@@ -62,6 +62,11 @@ async function runPlan(
   }
 }
 
+/** What tokens are counted of. */
+function unitOf({ frames, framesTogether }: VideoPlan['plan']): string {
+  return framesTogether > 1 && frames > 1 ? `of ${framesTogether} frames` : 'a frame';
+}
+
 function describe(planned: VideoPlan): string {
   const { video, plan, tokens, frames, framesReason, others } = planned;
   const { durationSeconds, width, height, codec } = video;
@@ -70,7 +75,7 @@ function describe(planned: VideoPlan): string {
     `frames  ${plan.frames}${plan.events > 0 ? `, ${plan.events} where something changes` : ''}: ` +
       frames.map(({ ptsSeconds, isEvent }) => `${formatTime(ptsSeconds)}${isEvent ? '*' : ''}`).join(' '),
     `        ${framesReason}`,
-    `tokens  ${tokens.before} → ${plan.budget ? 'at most ' : ''}${tokens.after}, ${plan.tokensPerFrame} of ${plan.tokensPerFrameBefore} a frame; ` +
+    `tokens  ${tokens.before} → ${plan.budget ? 'at most ' : ''}${tokens.after}, ${plan.tokensPerFrame} of ${plan.tokensPerFrameBefore} ${unitOf(plan)}; ` +
       `prompt ${plan.promptTokens}, answer up to ${plan.maxNewTokens}, context ${plan.contextLength}`,
     `why     ${plan.reason}`,
     `        ${describeStages(planned)}`,

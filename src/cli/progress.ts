@@ -36,6 +36,23 @@ export function createProgressBar(isWanted = process.stderr.isTTY === true): Pro
   };
 }
 
+/** The same of a download, in bytes. */
+export function createDownloadBar(isWanted = process.stderr.isTTY === true) {
+  let bar: SingleBar | null = null;
+  return {
+    update(done: number, total: number, label: string): void {
+      if (!isWanted) return;
+      bar ??= startBar();
+      bar.setTotal(total);
+      bar.update(done, { label });
+    },
+    clear(): void {
+      bar?.stop();
+      bar = null;
+    },
+  };
+}
+
 /** A bar on standard error that leaves nothing behind; `label` in the payload of an update is shown beside it. */
 export function startBar(total = 1): SingleBar {
   const bar = new SingleBar({

@@ -103,10 +103,14 @@ export function summaryLines(result: Result, wallMs?: number): string[] {
   const kept = plan.budget
     ? `${plan.budget.dominant} dominant + ${plan.budget.contextual} contextual${of} ${counts.size > 1 ? 'on average, or fewer' : 'each'}`
     : `all ${plan.tokensPerFrame}${plan.crops > 1 ? '' : ' each'}`;
+  const together = plan.framesTogether > 1 && plan.frames > 1 ? `, ${plan.framesTogether} at a time` : '';
   const shown = plan.events > 0 ? `, ${plan.events} where something changes` : '';
-  const dropped = result.frames.filter(({ tokens }) => tokens === 0).length;
+  const dropped = result.frames.filter(
+    ({ tokens, takenWith }) => tokens === 0 && takenWith === undefined,
+  ).length;
   const repeated = dropped > 0 ? `, ${dropped} as the one before` : '';
-  const what = plan.crops > 1 ? plural(plan.crops, 'crop') : plural(plan.frames, 'frame') + shown + repeated;
+  const what =
+    plan.crops > 1 ? plural(plan.crops, 'crop') : plural(plan.frames, 'frame') + together + shown + repeated;
   const ratio = tokens.after < tokens.before ? `, ${(tokens.before / tokens.after).toFixed(1)}× fewer` : '';
   return [
     `tokens  ${tokens.before} → ${tokens.after}${ratio} (${what}, ${kept})`,

@@ -3,6 +3,7 @@ import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { InputError } from '../errors.js';
 import type { ChatParts } from './chat.js';
+import type { VideoMarks } from './families/qwen-vl.js';
 import { blameModel, faultOfModel } from './fault.js';
 import type { ModelFolder } from './folder.js';
 import type { Manifest } from './manifest.js';
@@ -13,7 +14,7 @@ import type { PromptPart } from './types.js';
 export async function readChat(
   dir: string,
   folder: ModelFolder,
-  { frames, frameTimes }: Manifest,
+  { frames, still, frameTimes }: Manifest,
   newline: Newline | undefined,
 ): Promise<ChatParts> {
   const { config, imageToken, chatTemplate, tokenizerConfig } = folder;
@@ -22,13 +23,15 @@ export async function readChat(
     () => new Tokenizer(folder.tokenizer, tokenizerConfig),
   );
   const template = await blameModel(chatTemplate.file, () => new Template(chatTemplate.text));
-  if (frames === 'video' && config.videoTokenId == null)
+  const asVideo = frames === 'video' || frames === 'timed';
+  if (asVideo && config.videoTokenId == null)
     throw new InputError(
-      'config.json must have a `video_token_index`: this family shows frames as one video',
+      'config.json must have a `video_token_id` or `video_token_index`: this family shows frames as one video',
     );
   return {
-    ...{ frames, frameTimes, imageTokenId: imageToken.id, newline: newline?.after },
-    ...(frames === 'video' && { videoTokenId: config.videoTokenId! }),
+    ...{ frames, still, frameTimes, imageTokenId: imageToken.id, newline: newline?.after },
+    ...(asVideo && { videoTokenId: config.videoTokenId! }),
+    ...(frames === 'timed' && { videoMarks: readVideoMarks(folder) }),
     specialTokens: folder.tokenizer.added_tokens.map(({ content }) => content),
     render: (parts) => {
       try {
@@ -46,6 +49,20 @@ export async function readChat(
   };
 }
 
+/** Throws an InputError where config.json or tokenizer.json does not name one of them. */
+function readVideoMarks({ config, tokenizer }: ModelFolder): VideoMarks {
+  const textOf = (key: string, id: number | undefined): string => {
+    const token = tokenizer.added_tokens.find((one) => one.id === id);
+    if (token) return token.content;
+    throw new InputError(`config.json must have a \`${key}\` that tokenizer.json names, it has ${id}`);
+  };
+  return {
+    start: textOf('vision_start_token_id', config.visionStartTokenId),
+    video: textOf('video_token_id', config.videoTokenId),
+    end: textOf('vision_end_token_id', config.visionEndTokenId),
+  };
+}
+
 /** One user message. Older templates want its content as a string, with the image tokens written out. */
 function render(
   template: Template,
@@ -55,7 +72,9 @@ function render(
 ): string {
   const write = (content: unknown): string => {
     const messages = [{ role: 'user', content }];
-    return template.render({ messages, add_generation_prompt: true, bos_token: bosToken ?? '' });
+    // Templates of models that may think before they answer ask whether they shall: an answer here is a few words.
+    const settings = { add_generation_prompt: true, enable_thinking: false };
+    return template.render({ messages, ...settings, bos_token: bosToken ?? '' });
   };
   const text = write(parts);
   const images = parts.filter(({ type }) => type === 'image').length;

@@ -1,16 +1,22 @@
 import { InputError } from '../errors.js';
-import { describeInSentences, wrapPicture } from './families/smolvlm.js';
+import { tellTimes, type VideoMarks } from './families/qwen-vl.js';
+import { describeInSentences, wrapPictures } from './families/smolvlm.js';
+import type { Manifest } from './manifest.js';
 import { NEWLINE } from './newline.js';
 import type { Chat, Prompt, PromptPart, ShownVideo } from './types.js';
 
 /** What a chat is made of. */
 export interface ChatParts extends Omit<Chat, 'layOut'> {
-  /** How it shows the frames: as pictures, as one video, or in SmolVLM's sentences. */
-  readonly frames: 'images' | 'video' | 'sentences';
+  /** How it shows the frames; see the manifest. */
+  readonly frames: Manifest['frames'];
+  /** How it shows a still picture; default as a frame. */
+  readonly still?: 'image' | 'frame';
   /** Whether each picture's time is written before it (`1.5s`). */
   readonly frameTimes: boolean;
   /** In whose place all frames go, where they are shown as one video. */
   readonly videoTokenId?: number;
+  /** The tokens around it, where times are told. */
+  readonly videoMarks?: VideoMarks;
   /** Where a learned embedding, the newline, stands. */
   readonly newline?: 'frame' | 'video';
   /** Strings that the tokenizer turns into tokens of their own; a question must not hold one. */
@@ -32,8 +38,7 @@ function layOut(parts: ChatParts, video: ShownVideo, question: string): Prompt {
   const count = video.ptsSeconds.length;
   refuseSpecialTokens(parts, question);
   const chat = parts.render([...showFrames(parts, video), { type: 'text', text: question.trim() }]);
-  const isPicture = parts.frames === 'sentences' && video.isStill;
-  const ids = placeFrames(parts, parts.tokenize(isPicture ? wrapPicture(chat) : chat), count);
+  const ids = placeFrames(parts, parts.tokenize(complete(parts, video, chat)), count);
   const places = ids.filter((id) => id === imageTokenId).length;
   if (places !== count) {
     throw new InputError(`the model's chat template must give ${count} image tokens, it gave ${places}`, {
@@ -57,8 +62,16 @@ function refuseSpecialTokens({ specialTokens }: ChatParts, question: string): vo
   });
 }
 
-function showFrames({ frames, frameTimes }: ChatParts, video: ShownVideo): PromptPart[] {
-  if (frames === 'video') return [{ type: 'video' }];
+/** What the family's processor adds to what the template gave. */
+function complete({ frames, videoMarks }: ChatParts, video: ShownVideo, chat: string): string {
+  if (frames === 'wrapped' || (frames === 'sentences' && video.isStill))
+    return wrapPictures(chat, video.cropGrid);
+  return videoMarks && frames === 'timed' ? tellTimes(chat, videoMarks, video.ptsSeconds) : chat;
+}
+
+function showFrames({ frames, still, frameTimes }: ChatParts, video: ShownVideo): PromptPart[] {
+  if (video.cropGrid || (video.isStill && still === 'image')) return [{ type: 'image' }];
+  if (frames === 'video' || frames === 'timed') return [{ type: 'video' }];
   if (frames === 'sentences') return video.isStill ? [{ type: 'image' }] : describeInSentences(video);
   return video.ptsSeconds.flatMap((seconds): PromptPart[] =>
     frameTimes ? [{ type: 'text', text: `${seconds.toFixed(1)}s` }, { type: 'image' }] : [{ type: 'image' }],
@@ -74,6 +87,8 @@ function placeFrames(
   const frame = newline === 'frame' ? [imageTokenId, NEWLINE] : [imageTokenId];
   const all = Array.from({ length: count }, () => frame).flat();
   if (newline === 'video') all.push(NEWLINE);
-  if (frames === 'video') return ids.flatMap((id) => (id === videoTokenId ? all : [id]));
+  if (frames === 'video' && ids.includes(videoTokenId!))
+    return ids.flatMap((id) => (id === videoTokenId ? all : [id]));
+  if (frames === 'timed') return ids.map((id) => (id === videoTokenId ? imageTokenId : id));
   return ids.flatMap((id) => (id === imageTokenId ? frame : [id]));
 }

@@ -13,9 +13,11 @@ export type Resolution = readonly [height: number, width: number];
 export interface PictureCrops {
   /** Whether a newline stands behind each row of the crops' tokens where none are left out. */
   readonly newlines: boolean;
-  /** Rows and columns of crops for a picture of this size. */
+  /** Whether each crop stands in the prompt by itself, the whole last; else all together, the whole first. */
+  readonly apart: boolean;
+  /** Rows and columns of crops for a picture of this size; 0 of both where it is not cut. */
   gridOf(width: number, height: number): Grid;
-  /** The whole picture squeezed into a square, then its crops in raster order. */
+  /** The whole picture squeezed into a square, and its crops in raster order. */
   preprocess(picture: Frame): Promise<PreparedFrame[]>;
 }
 
@@ -40,7 +42,7 @@ export function createPictureCrops(
       { fault: 'model' },
     );
   return {
-    newlines,
+    ...{ newlines, apart: false },
     gridOf: (width, height) => {
       const best = bestResolution(resolutions, width, height);
       return { rows: best[0] / side, columns: best[1] / side };
@@ -81,7 +83,7 @@ async function fitInto(picture: Frame, [height, width]: Resolution, kind: Resamp
 }
 
 /** Squares in raster order. */
-function cut(picture: Frame, side: number): Frame[] {
+export function cut(picture: Frame, side: number): Frame[] {
   const crops: Frame[] = [];
   for (let top = 0; top < picture.height; top += side) {
     for (let left = 0; left < picture.width; left += side) {

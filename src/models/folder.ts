@@ -8,18 +8,21 @@ import { InputError } from '../errors.js';
 import { blameModel } from './fault.js';
 import { tellDtypes } from './layout.js';
 import { dtypesOf, type Manifest, manifestSchema } from './manifest.js';
+import { type NativeConfig, nativeConfigSchema } from './native-resolution.js';
 import { requireWeights } from './prepare/weights.js';
 import {
   type PreprocessorConfig,
   preprocessorConfigSchema,
   videoSamplingSchema,
 } from './preprocessor-config.js';
+import type { GenerationDefaults } from './types.js';
 
 export const manifestFile = 'visionzip.json';
 
-const textFiles = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
+/** Beside the graphs every model has these. */
+export const textFiles: readonly string[] = ['config.json', 'tokenizer.json', 'tokenizer_config.json'];
 /** Each may be missing where others say the same. */
-const optionalFiles = [
+export const optionalFiles: readonly string[] = [
   'generation_config.json',
   'preprocessor_config.json',
   'processor_config.json',
@@ -72,14 +75,36 @@ const configSchema = z
     image_token_id: tokenId,
     video_token_index: tokenId,
     video_token_id: tokenId,
+    vision_start_token_id: tokenId,
+    vision_end_token_id: tokenId,
   })
   .transform((config) => ({
     imageTokenId: config.image_token_index ?? config.image_token_id,
     videoTokenId: config.video_token_index ?? config.video_token_id,
+    visionStartTokenId: config.vision_start_token_id,
+    visionEndTokenId: config.vision_end_token_id,
   }));
 const eosSchema = z.object({
   eos_token_id: z.union([z.int().transform((id) => [id]), z.array(z.int())]).nullish(),
 });
+/** Where it says nothing, transformers' own defaults; a temperature or a top k of 0 is how some write that they do not sample so. */
+const generationSchema = z
+  .object({
+    do_sample: z.boolean().nullish(),
+    temperature: z.number().min(0).nullish(),
+    top_k: z.int().min(0).nullish(),
+    top_p: z.number().min(0).max(1).nullish(),
+    repetition_penalty: z.number().positive().nullish(),
+    max_new_tokens: z.int().positive().nullish(),
+  })
+  .transform(({ do_sample, temperature, top_k, top_p, repetition_penalty, max_new_tokens }) => ({
+    samples: do_sample === true && temperature !== 0,
+    temperature: temperature ?? 1,
+    ...(top_k !== 0 && { topK: top_k ?? 50 }),
+    topP: top_p ?? 1,
+    repetitionPenalty: repetition_penalty ?? 1,
+    ...(max_new_tokens && { maxNewTokens: max_new_tokens }),
+  }));
 /** A token as its text, or as an object that holds it. */
 const tokenSchema = z.union([
   z.string(),
@@ -113,7 +138,7 @@ export async function readModelFolder(dir: string) {
     config,
     imageToken: { id: imageToken.id, content: imageToken.content },
     eosTokenIds: await readEosTokenIds(dir, tokenizerConfig.eos_token, tokenizer.added_tokens),
-    preprocessor: await readPreprocessor(dir),
+    generationDefaults: await readGenerationDefaults(dir),
     tokenizer,
     tokenizerConfig,
     chatTemplate: await readChatTemplate(dir, tokenizerConfig.chat_template),
@@ -130,25 +155,64 @@ const anySettings = z.looseObject({});
  * @throws InputError that names the file at fault.
  */
 export async function readPreprocessor(dir: string): Promise<PreprocessorConfig> {
+  const { image, video } = await findSettings(dir);
+  const parsed = parse(dir, image, preprocessorConfigSchema);
+  const sampling = videoSamplingSchema.safeParse(video?.value);
+  return {
+    ...parsed,
+    video_sampling: parsed.video_sampling ?? (sampling.success ? sampling.data : undefined),
+  };
+}
+
+/**
+ * The same for models that take pictures in their own proportions. Where nothing is said of videos, the settings of pictures
+ * hold.
+ *
+ * @throws InputError that names the file at fault.
+ */
+export async function readNativePreprocessor(
+  dir: string,
+): Promise<{ readonly image: NativeConfig; readonly video: NativeConfig }> {
+  const { image, video } = await findSettings(dir);
+  const parsed = parse(dir, image, nativeConfigSchema);
+  return { image: parsed, video: video ? parse(dir, video, nativeConfigSchema) : parsed };
+}
+
+/** Settings as a file has them, perhaps within others. */
+interface FoundSettings {
+  readonly file: string;
+  readonly within: readonly string[];
+  readonly value: unknown;
+}
+
+async function findSettings(dir: string): Promise<{ image: FoundSettings; video?: FoundSettings }> {
   const own = await readOptional(dir, 'preprocessor_config.json', anySettings);
   const processor = await readOptional(
     dir,
     'processor_config.json',
     z.looseObject({ image_processor: anySettings.nullish(), video_processor: anySettings.nullish() }),
   );
-  const nested = processor?.image_processor;
-  const isNested = nested && !(own && 'image_mean' in own);
-  if (!own && !isNested) return readJson(dir, 'preprocessor_config.json', preprocessorConfigSchema);
-  const parsed = isNested
-    ? check(dir, 'processor_config.json', preprocessorConfigSchema, nested, ['image_processor'])
-    : check(dir, 'preprocessor_config.json', preprocessorConfigSchema, own);
-  const video =
-    processor?.video_processor ?? (await readOptional(dir, 'video_preprocessor_config.json', anySettings));
-  const sampling = videoSamplingSchema.safeParse(video);
-  return {
-    ...parsed,
-    video_sampling: parsed.video_sampling ?? (sampling.success ? sampling.data : undefined),
+  const nested = (name: 'image_processor' | 'video_processor'): FoundSettings | undefined => {
+    const value = processor?.[name];
+    return value ? { file: 'processor_config.json', within: [name], value } : undefined;
   };
+  const file = 'video_preprocessor_config.json';
+  const beside = await readOptional(dir, file, anySettings);
+  const video = nested('video_processor') ?? (beside && { file, within: [], value: beside });
+  const isStub = !(own && 'image_mean' in own);
+  const image: FoundSettings = (isStub && nested('image_processor')) || {
+    ...{ file: 'preprocessor_config.json', within: [] },
+    value: own ?? (await readJson(dir, 'preprocessor_config.json', anySettings)),
+  };
+  return { image, ...(video && { video }) };
+}
+
+function parse<S extends z.ZodType>(
+  dir: string,
+  { file, within, value }: FoundSettings,
+  schema: S,
+): z.output<S> {
+  return check(dir, file, schema, value, within);
 }
 
 /** From generation_config.json, else the tokenizer's own. */
@@ -164,6 +228,11 @@ async function readEosTokenIds(
   throw new InputError(
     `${dir} must say in generation_config.json or tokenizer_config.json which token ends an answer`,
   );
+}
+
+/** How the model answers by its own generation_config.json; by transformers' defaults where it has none. */
+export async function readGenerationDefaults(dir: string): Promise<GenerationDefaults> {
+  return (await readOptional(dir, 'generation_config.json', generationSchema)) ?? generationSchema.parse({});
 }
 
 /** In a file of its own, in JSON, or in the tokenizer's configuration: newer and older publications differ. */

@@ -1,5 +1,6 @@
 import { downloadFile, HubApiError, listFiles, modelInfo } from '@huggingface/hub';
 import { InputError } from '../errors.js';
+import { type License, readLicense } from './license.js';
 
 /** The one file that knows the hub's client. */
 
@@ -20,19 +21,27 @@ export interface HubFile {
   readonly digest: { readonly kind: 'sha256' | 'git'; readonly hex: string };
 }
 
+/** A repository at one commit. */
+export interface Repository {
+  readonly commit: string;
+  /** Null where it states none. */
+  readonly license: License | null;
+  readonly files: readonly HubFile[];
+}
+
 /** Every file of a repository, and the commit that a revision stands for. Throws an InputError for an unknown one. */
 export async function listRepository(
   access: HubAccess,
   revision: string,
   signal?: AbortSignal,
-): Promise<{ commit: string; files: HubFile[] }> {
+): Promise<Repository> {
   return explained(access, revision, async () => {
     const params = paramsOf(access, signal);
-    const { sha: commit } = await modelInfo<'sha'>({
+    const { sha: commit, ...info } = await modelInfo<'sha' | 'cardData' | 'tags'>({
       ...params,
       name: access.id,
       revision,
-      additionalFields: ['sha'],
+      additionalFields: ['sha', 'cardData', 'tags'],
     });
     const files: HubFile[] = [];
     for await (const { type, path, size, oid, lfs } of listFiles({
@@ -47,7 +56,7 @@ export async function listRepository(
         : { kind: 'git' as const, hex: oid ?? '' };
       files.push({ path, bytes: size, digest });
     }
-    return { commit, files };
+    return { commit, license: readLicense(info.cardData, info.tags), files };
   });
 }
 

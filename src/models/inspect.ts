@@ -1,22 +1,19 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { framesAtOnce } from './batch.js';
 import type { GraphProto } from './graph/onnx_pb.js';
-import type { Manifest } from './manifest.js';
+import { dtypesOf, type Manifest } from './manifest.js';
+import { attentionBytes, type CacheShape, heldBytes, promptBytes, tokenBytes } from './memory.js';
 
 /** What a prepared model will take, from its graphs and without loading them. */
 export interface ModelSize {
-  readonly decoder: { readonly layers: number; readonly kvHeads: number; readonly headWidth: number };
-  /** Bytes of weights, wherever they lie. */
+  readonly decoder: CacheShape;
+  /** Bytes of weights once they are loaded, wherever they lie. */
   readonly weightBytes: { readonly vision: number; readonly language: number };
   /** Bytes of the cache of one whole context. */
   readonly cacheBytes: number;
   /** What a model adds to its process, about. */
   readonly memoryBytes: number;
 }
-
-/** Tokens whose cache a model must have room for; a whole context of 32,000 is seldom filled. */
-const USUAL_TOKENS = 2048;
 
 /**
  * Estimates what a model adds to a process: its weights; the cache of a usual prompt twice, since a step reads one and
@@ -30,17 +27,19 @@ export async function measureModel(dir: string, manifest: Manifest): Promise<Mod
   );
   const decoderGraph = (await readGraph(join(dir, files.decoder))).graph!;
   const decoder = cacheShape(decoderGraph);
+  const dtypes = dtypesOf(manifest);
   const weightBytes = {
-    vision: await weightsOf(dir, vision),
-    language: await weightsOf(dir, [files.embedTokens, files.decoder]),
+    vision: heldBytes('vision', dtypes.vision, await weightsOf(dir, vision)),
+    language:
+      (await weightsOf(dir, [files.embedTokens])) +
+      heldBytes('decoder', dtypes.decoder, await weightsOf(dir, [files.decoder])),
   };
-  const tokenBytes = 2 * decoder.layers * decoder.kvHeads * decoder.headWidth * 4;
-  const promptBytes = 2 * tokenBytes * Math.min(USUAL_TOKENS, contextLength);
+  const sum = weightBytes.vision + weightBytes.language;
   return {
     decoder,
     weightBytes,
-    cacheBytes: tokenBytes * contextLength,
-    memoryBytes: weightBytes.vision + weightBytes.language + promptBytes + attentionBytes(manifest),
+    cacheBytes: tokenBytes(decoder) * contextLength,
+    memoryBytes: sum + promptBytes(decoder, contextLength) + towerBytes(manifest),
   };
 }
 
@@ -51,15 +50,14 @@ export async function measureModel(dir: string, manifest: Manifest): Promise<Mod
 export async function isSmall(dir: string, manifest: Manifest, memoryBytes: number): Promise<boolean> {
   const sizes = Object.values(manifest.files).map(async (file) => (await stat(join(dir, file))).size);
   const bytes = [...(await Promise.all(sizes)), ...manifest.weights.map(({ bytes }) => bytes)];
-  return bytes.reduce((sum, size) => sum + size, attentionBytes(manifest)) <= memoryBytes / 32;
+  return bytes.reduce((sum, size) => sum + size, towerBytes(manifest)) <= memoryBytes / 32;
 }
 
-function attentionBytes({ tower }: Manifest): number {
-  const tokens = tower.grid.rows * tower.grid.columns + (tower.cls ? 1 : 0);
-  return framesAtOnce * tokens * (tokens * 16 + tower.width * 8) * 4;
+function towerBytes({ tower }: Manifest): number {
+  return attentionBytes(tower.grid.rows * tower.grid.columns + (tower.cls ? 1 : 0), tower.width);
 }
 
-function cacheShape({ input }: GraphProto): ModelSize['decoder'] {
+function cacheShape({ input }: GraphProto): CacheShape {
   const keys = input.filter(({ name }) => /^past_key_values\.\d+\.key$/.test(name));
   const dims = keys[0]?.type?.tensorType?.shape?.dim ?? [];
   return {

@@ -11,11 +11,17 @@ export class KvBuffer {
   #used: number;
 
   /** `tensors`: the decoder's inputs, each (1, heads, capacity, width), of which `used` tokens are in use. */
-  constructor(
+  private constructor(
     readonly tensors: Readonly<Record<string, Tensor>>,
-    used = 0,
+    used: number,
   ) {
     this.#used = used;
+  }
+
+  /** Without room, for a decoder's keys and values among what it remembers, each (1, heads, 0, width). */
+  static of(empty: Readonly<Record<string, Tensor>>): KvBuffer {
+    const growing = Object.entries(empty).filter(([name]) => name.startsWith('past_key_values.'));
+    return new KvBuffer(Object.fromEntries(growing), 0);
   }
 
   /**
@@ -26,7 +32,7 @@ export class KvBuffer {
     const fits = Object.values(this.tensors).every(({ dims }) => before + S <= dims[2]!);
     const buffer = before === this.#used && fits ? this : this.#copy(before, before + S);
     for (const [name, tensor] of Object.entries(appended))
-      copyTokens(tensor, buffer.tensors[name]!, { from: 0, to: before, count: S });
+      copyTokens(tensor, buffer.tensors[name]!, before, S);
     buffer.#used = before + S;
     return buffer;
   }
@@ -38,23 +44,20 @@ export class KvBuffer {
       const [, heads = 0, , width = 0] = tensor.dims;
       const floats = new Float32Array(heads * capacity * width);
       const copy = new Tensor('float32', floats, [1, heads, capacity, width]);
-      copyTokens(tensor, copy, { from: 0, to: 0, count });
+      copyTokens(tensor, copy, 0, count);
       return [name, copy];
     });
     return new KvBuffer(Object.fromEntries(copies), count);
   }
 }
 
-function copyTokens(
-  source: Tensor,
-  target: Tensor,
-  { from, to, count }: { from: number; to: number; count: number },
-): void {
-  const [, heads = 0, sourceLength = 0, width = 0] = source.dims;
-  const targetLength = target.dims[2]!;
+/** The first `count` tokens of one behind the first `at` of the other. */
+function copyTokens(source: Tensor, target: Tensor, at: number, count: number): void {
+  const [, heads = 0, length = 0, width = 0] = source.dims;
+  const room = target.dims[2]!;
   const [read, write] = [source.data as Float32Array, target.data as Float32Array];
   for (let head = 0; head < heads; head++) {
-    const start = (head * sourceLength + from) * width;
-    write.set(read.subarray(start, start + count * width), (head * targetLength + to) * width);
+    const start = head * length * width;
+    write.set(read.subarray(start, start + count * width), (head * room + at) * width);
   }
 }

@@ -1,7 +1,7 @@
 import { Decoder } from './decoder.js';
 import { NEWLINE } from './newline.js';
 import { type Session, Tensor } from './session.js';
-import type { Language } from './types.js';
+import type { Language, MultimodalRope } from './types.js';
 
 export interface LanguageParts {
   readonly decoder: Session;
@@ -10,21 +10,30 @@ export interface LanguageParts {
   readonly eosTokenIds: readonly number[];
   /** The newline's embedding (H), where the family has one. */
   readonly newline: Float32Array | undefined;
+  readonly rope: MultimodalRope | undefined;
 }
 
-export function createLanguage({ embedTokens, newline, ...parts }: LanguageParts): Language {
+export function createLanguage({ embedTokens, newline, rope, ...parts }: LanguageParts): Language {
   const { contextLength, eosTokenIds } = parts;
   const decoder = new Decoder(parts.decoder);
+  const { H } = decoder;
   return {
-    H: decoder.H,
-    contextLength,
-    eosTokenIds,
-    embed: (ids) => embed(embedTokens, ids, newline),
-    forward: ({ embeds, S }, past) => decoder.decode(embeds, S, past),
+    ...{ H, contextLength, eosTokenIds, ...(rope && { rope }) },
+    embed: async (ids) => widen(await embed(embedTokens, ids, newline), ids.length, H),
+    forward: ({ embeds, S, positions }, past) => decoder.decode(embeds, S, past, positions),
   };
 }
 
-/** Token ids (S) → (S, H). `NEWLINE` is no word, and has an embedding of its own. */
+/** (S, width) → (S, H): DeepStack adds nothing to words. */
+function widen(embeds: Float32Array, S: number, H: number): Float32Array {
+  const width = embeds.length / S;
+  if (width === H) return embeds;
+  const wide = new Float32Array(S * H);
+  for (let s = 0; s < S; s++) wide.set(embeds.subarray(s * width, (s + 1) * width), s * H);
+  return wide;
+}
+
+/** Token ids (S) → (S, width). `NEWLINE` is no word, and has an embedding of its own. */
 async function embed(
   session: Session,
   ids: readonly number[],

@@ -32,13 +32,15 @@ async function load(dir: string, { threads = 1, provider = 'cpu' }: LoadOptions)
   await requireMemory(description);
   // All that can be wrong in a text file is found before anything large is loaded.
   const { outline, newline, preprocessor, eosTokenIds } = await readOutline(description);
+  const { rope } = description.manifest;
+  const { native } = outline.vision;
   const sessions = await loadSessions(description, threads, provider);
   const all = [...new Set(Object.values(sessions))].filter((session) => session !== undefined);
   const { contextLength } = outline.language;
   return {
     ...outline,
-    vision: { ...outline.vision, ...createVision(description.manifest, sessions, preprocessor) },
-    language: createLanguage({ ...sessions, contextLength, eosTokenIds, newline }),
+    vision: { ...outline.vision, ...createVision(description.manifest, sessions, { preprocessor, native }) },
+    language: createLanguage({ ...sessions, contextLength, eosTokenIds, newline, rope }),
     onnxMs: () => all.reduce((sum, session) => sum + session.ms, 0),
     release: async () => {
       await Promise.all(all.map((session) => session.release()));

@@ -43,20 +43,47 @@ export const manifestSchema = z.strictObject({
     scores: z.enum(['attention', 'cls-attention', 'similarity']).default('attention'),
     selectedLayer: z.int(),
     grid,
-    /** The grid after pooling, where the family pools a video's frames. */
+    /** The grid after pooling, where the family pools a video's frames; behind a connector, what the language model gets. */
     pooled: grid.optional(),
+    /**
+     * Of towers that take pictures in their own proportions, as rows of patches and a grid: the edge of a patch in pixels,
+     * the edge of a merged token in patches, and the frames that are taken together. `grid` is that of a usual video then.
+     */
+    native: z
+      .strictObject({
+        patchSize: count,
+        mergeSize: count,
+        framesTogether: count,
+        gridInput: z.enum(['grid_thw', 'image_grid_thw']),
+        pixelsOf: z.enum(['frame', 'video']),
+      })
+      .optional(),
     /** D. */
     width: count,
     /** K; 0 where no keys come out, and nothing can be compressed. */
     keyWidth: z.int().min(0),
   }),
-  order: z.enum(['compress-project', 'project-pool-compress', 'project']),
+  order: z.enum(['compress-project', 'project-pool-compress', 'project-compress']),
   /** Where a learned embedding, the newline, stands behind frames. */
   newlineTokens: z.enum(['none', 'after-frame', 'after-video']),
-  /** How the chat shows the frames: as pictures, as one video, or in SmolVLM's sentences. */
-  frames: z.enum(['images', 'video', 'sentences']).default('images'),
+  /**
+   * How the chat shows the frames: as pictures, as pictures between Idefics3's tokens, as one video, in SmolVLM's sentences, or
+   * each behind its time.
+   */
+  frames: z.enum(['images', 'wrapped', 'video', 'sentences', 'timed']).default('images'),
+  /** How it shows a still picture: as a picture, or as a video of one frame. */
+  still: z.enum(['image', 'frame']).default('frame'),
+  /** Positions in three axes; default one after the other. */
+  rope: z
+    .strictObject({
+      time: z.enum(['groups', 'seconds', 'none']),
+      perSecond: z.number().positive().optional(),
+    })
+    .optional(),
   /** Heights and widths that a still picture is brought to and cut into crops from, where the family does so. */
   pictureResolutions: z.array(z.tuple([count, count])).optional(),
+  /** Whether a still picture is cut into crops of the tower's size, each of which stands in the prompt by itself: SmolVLM. */
+  splitsPictures: z.boolean().default(false),
   contextLength: count,
   /** The original files that the graphs take their weights from. */
   weights: weightsSchema.default([]),
@@ -71,6 +98,8 @@ export const manifestSchema = z.strictObject({
     framesPerSecond: z.number().positive().optional(),
     /** What `auto` compression keeps of a frame. */
     compression: z.strictObject({ dominant: count, contextual: z.int().min(0) }),
+    /** Of a frame's tokens, what it keeps where their number depends on the video. */
+    share: z.number().positive().max(1).optional(),
   }),
 });
 

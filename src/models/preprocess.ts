@@ -1,7 +1,7 @@
 import { resizeRgb } from '../media/image.js';
 import type { Resample } from '../media/resample.js';
 import type { Frame } from '../media/types.js';
-import type { PreprocessorConfig } from './preprocessor-config.js';
+import type { Normalisation, PreprocessorConfig } from './preprocessor-config.js';
 import type { PreparedFrame } from './types.js';
 
 /** Turns frames into what the tower reads. */
@@ -10,8 +10,8 @@ export interface Preprocessor {
   readonly width: number;
   readonly height: number;
   preprocess(frame: Frame): Promise<PreparedFrame>;
-  /** The tower's picture before it is normalised: (height, width, 3), for people to look at. */
-  pixels(frame: Frame): Promise<Uint8Array>;
+  /** The tower's picture before it is normalised, for people to look at. */
+  show(frame: Frame): Promise<Pick<Frame, 'width' | 'height' | 'rgb'>>;
 }
 
 /**
@@ -36,7 +36,7 @@ export function createPreprocessor(config: PreprocessorConfig): Preprocessor {
   return {
     width,
     height,
-    pixels,
+    show: async (frame) => ({ width, height, rgb: await pixels(frame) }),
     preprocess: async (frame) => {
       const pixelValues = channelsFirst(await pixels(frame), tables);
       return { index: frame.index, ptsSeconds: frame.ptsSeconds, pixelValues };
@@ -58,7 +58,7 @@ function targetSize(config: PreprocessorConfig): { width: number; height: number
     typeof config.crop_size === 'number'
       ? { width: config.crop_size, height: config.crop_size }
       : config.crop_size;
-  const least = fixed ?? { width: shortestEdge(config), height: shortestEdge(config) };
+  const least = fixed ?? { width: edgeOf(config), height: edgeOf(config) };
   if (crop.width <= least.width && crop.height <= least.height) return crop;
   throw new RangeError(
     `\`crop_size\` ${crop.width} × ${crop.height} exceeds the resized ${least.width} × ${least.height}`,
@@ -71,16 +71,17 @@ function targetSize(config: PreprocessorConfig): { width: number; height: number
  */
 function fixedSize(config: PreprocessorConfig) {
   const { size, image_processor_type } = config;
-  const square = image_processor_type.startsWith('LlavaNext') ? shortestEdge(config) : encoderSize(config);
+  const square = image_processor_type.startsWith('LlavaNext') ? edgeOf(config) : encoderSize(config);
   if (square) return { width: square, height: square };
   if (typeof size === 'number') {
     return image_processor_type.startsWith('CLIP') ? null : { width: size, height: size };
   }
-  if ('longest_edge' in size) throw new RangeError('`size` with `longest_edge` is only known of SmolVLM');
+  if ('longest_edge' in size)
+    throw new RangeError('`size` with `longest_edge` is only known of SmolVLM and Idefics3');
   return 'height' in size ? size : null;
 }
 
-function shortestEdge({ size }: PreprocessorConfig): number {
+function edgeOf({ size }: PreprocessorConfig): number {
   if (typeof size === 'number') return size;
   if ('longest_edge' in size) return size.longest_edge;
   return 'shortest_edge' in size ? size.shortest_edge : Math.min(size.width, size.height);
@@ -90,7 +91,7 @@ function shortestEdge({ size }: PreprocessorConfig): number {
 function resizedSize(config: PreprocessorConfig, width: number, height: number): [number, number] {
   const fixed = fixedSize(config);
   if (fixed) return [fixed.width, fixed.height];
-  const short = shortestEdge(config);
+  const short = edgeOf(config);
   const long = Math.trunc((short * Math.max(width, height)) / Math.min(width, height));
   return width <= height ? [short, long] : [long, short];
 }
@@ -100,27 +101,39 @@ function padsToSquare({ do_pad, image_processor_type }: PreprocessorConfig): boo
 }
 
 /**
- * SmolVLM resizes a video's frame twice: its longest edge to the encoder's size, the other in proportion and even,
- * and then both to a square.
+ * SmolVLM resizes a video's frame twice: its longest edge to the encoder's size, and then both to a square. Its first
+ * version, Idefics3, knows pictures only, whose longest edge goes to `size` before.
  */
 async function shrunk(
   config: PreprocessorConfig,
   frame: Frame,
 ): Promise<Pick<Frame, 'rgb' | 'width' | 'height'>> {
-  const longest = encoderSize(config);
-  if (longest === undefined) return frame;
-  const { rgb, width, height } = frame;
-  const scale = longest / Math.max(width, height);
-  const even = (size: number) => Math.trunc(size) + (Math.trunc(size) % 2);
-  const newWidth = width >= height ? longest : even(width * scale);
-  const newHeight = width >= height ? even(height * scale) : longest;
-  const whole = { left: 0, top: 0, width: newWidth, height: newHeight };
-  const small = await resizeRgb(rgb, width, height, newWidth, newHeight, config.resample, whole);
-  return { rgb: small, width: newWidth, height: newHeight };
+  const { size, image_processor_type } = config;
+  const encoder = encoderSize(config);
+  if (encoder === undefined) return frame;
+  const isPicture = image_processor_type.startsWith('Idefics3') && typeof size === 'object';
+  const longest = isPicture && 'longest_edge' in size ? size.longest_edge : encoder;
+  const { width, height } = scaleLongestEdge(frame, longest);
+  const rgb = await resizeRgb(frame.rgb, frame.width, frame.height, width, height, config.resample);
+  return { rgb, width, height };
 }
 
 function encoderSize({ image_processor_type, max_image_size }: PreprocessorConfig): number | undefined {
-  return image_processor_type.startsWith('SmolVLM') ? max_image_size?.longest_edge : undefined;
+  return /^(SmolVLM|Idefics3)/.test(image_processor_type) ? max_image_size?.longest_edge : undefined;
+}
+
+/**
+ * Width and height with the longest edge at `longest` pixels, the other in proportion, rounded down and then up to an even
+ * number, as transformers does for Idefics3 and SmolVLM.
+ */
+export function scaleLongestEdge(
+  { width, height }: Pick<Frame, 'width' | 'height'>,
+  longest: number,
+): Pick<Frame, 'width' | 'height'> {
+  const ratio = width / height;
+  const short = Math.trunc(width >= height ? longest / ratio : longest * ratio);
+  const even = Math.max(1, short + (short % 2));
+  return width >= height ? { width: longest, height: even } : { width: even, height: longest };
 }
 
 /** LLaVA's expand2square: the frame in the middle of a square of the mean colour. */
@@ -141,7 +154,7 @@ function padToSquare({ rgb, width, height }: Frame, mean: readonly number[]) {
 /**
  * For each channel the normalised value of each of the 256 levels, in float32 arithmetic as numpy does it.
  */
-function lookupTables(config: PreprocessorConfig): Float32Array[] {
+export function lookupTables(config: Normalisation): Float32Array[] {
   const scale = config.do_rescale ? config.rescale_factor : 1;
   return config.image_mean.map((mean, channel) => {
     const std = config.image_std[channel]!;
@@ -150,6 +163,12 @@ function lookupTables(config: PreprocessorConfig): Float32Array[] {
       return config.do_normalize ? Math.fround(value - Math.fround(mean)) / Math.fround(std) : value;
     });
   });
+}
+
+/** From a picture that has the tower's size to what the tower reads. */
+export function createNormaliser(config: PreprocessorConfig): (picture: Frame) => PreparedFrame {
+  const tables = lookupTables(config);
+  return ({ index, ptsSeconds, rgb }) => ({ index, ptsSeconds, pixelValues: channelsFirst(rgb, tables) });
 }
 
 /** (H, W, 3) to (3, H, W). */

@@ -13,6 +13,18 @@ const channels = z.tuple([z.number(), z.number(), z.number()]);
 const deviation = z.number().positive();
 const deviations = z.tuple([deviation, deviation, deviation]);
 
+/** From levels of 0 to 255 to what the tower reads. */
+export const normalisationSchema = z.object({
+  /** Pillow's filter: 1 Lanczos, 2 bilinear, 3 bicubic. */
+  resample: z.union([z.literal(1), z.literal(2), z.literal(3)]).default(3),
+  do_rescale: z.boolean().default(true),
+  rescale_factor: z.number().default(1 / 255),
+  do_normalize: z.boolean().default(true),
+  image_mean: channels,
+  image_std: deviations,
+});
+export type Normalisation = z.infer<typeof normalisationSchema>;
+
 /**
  * What counts of a preprocessor_config.json as CLIPImageProcessor and SiglipImageProcessor write it; the
  * rest is passed over, since published files carry much else.
@@ -21,8 +33,7 @@ export const preprocessorConfigSchema = z.looseObject({
   image_processor_type: z.string().default('CLIPImageProcessor'),
   do_resize: z.boolean().default(true),
   size: sizeSchema,
-  /** Pillow's filter: 1 Lanczos, 2 bilinear, 3 bicubic. */
-  resample: z.union([z.literal(1), z.literal(2), z.literal(3)]).default(3),
+  ...normalisationSchema.shape,
   /** Default: whether there is a `crop_size`. */
   do_center_crop: z.boolean().nullish(),
   crop_size: z.union([edge, z.object({ height: edge, width: edge })]).nullish(),
@@ -33,11 +44,8 @@ export const preprocessorConfigSchema = z.looseObject({
   do_pad: z.boolean().nullish(),
   /** SmolVLM: the square that the encoder takes; `size` is that of a picture before it is split. */
   max_image_size: z.object({ longest_edge: edge }).nullish(),
-  do_rescale: z.boolean().default(true),
-  rescale_factor: z.number().default(1 / 255),
-  do_normalize: z.boolean().default(true),
-  image_mean: channels,
-  image_std: deviations,
+  /** SmolVLM: whether a still picture is cut into crops. */
+  do_image_splitting: z.boolean().nullish(),
   image_grid_pinpoints: resolutionsSchema,
   /** SmolVLM2: how it samples a video. */
   video_sampling: z.object({ fps: z.number().positive().default(1), max_frames: edge }).nullish(),

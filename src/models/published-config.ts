@@ -2,22 +2,24 @@ import { z } from 'zod';
 import { InputError } from '../errors.js';
 import { resolutionsSchema } from './preprocessor-config.js';
 
+const size = z.int().positive().nullish();
+/** Of the language model; in older files, Qwen2-VL's, they stand beside the others. */
+const textSettings = {
+  max_position_embeddings: size,
+  hidden_size: size,
+  num_attention_heads: size,
+  num_key_value_heads: size,
+  head_dim: size,
+};
+
 /** What of a published config.json the preparation reads. */
 export const publishedConfigSchema = z.looseObject({
   model_type: z.string(),
-  max_position_embeddings: z.int().positive().nullish(),
+  ...textSettings,
   vision_feature_layer: z.int('expected one layer').nullish(),
   image_grid_pinpoints: resolutionsSchema,
-  text_config: z
-    .looseObject({
-      model_type: z.string().nullish(),
-      max_position_embeddings: z.int().positive().nullish(),
-      hidden_size: z.int().positive().nullish(),
-      num_attention_heads: z.int().positive().nullish(),
-      num_key_value_heads: z.int().positive().nullish(),
-      head_dim: z.int().positive().nullish(),
-    })
-    .nullish(),
+  vision_config: z.looseObject({ tokens_per_second: z.number().positive().nullish() }).nullish(),
+  text_config: z.looseObject({ model_type: z.string().nullish(), ...textSettings }).nullish(),
 });
 export type PublishedConfig = z.output<typeof publishedConfigSchema>;
 

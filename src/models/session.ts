@@ -39,6 +39,8 @@ export class Session {
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
         graphOptimizationLevel: 'all',
+        // Warnings are of no use to who asks a question: float16 that cannot be computed ahead, and such.
+        logSeverityLevel: 3,
       });
     } catch (error) {
       if (provider !== 'cpu' && /backend not found|provider/i.test((error as Error).message))

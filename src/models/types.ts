@@ -2,12 +2,16 @@ import type { Frame } from '../media/types.js';
 import type { PictureCrops } from './crops.js';
 import type { Grid } from './pool.js';
 
-/** A frame as the tower wants it. */
+/** A frame as the tower wants it, or a pair of frames that it takes together. */
 export interface PreparedFrame {
+  /** Of the first of them. */
   readonly index: number;
+  /** Of a pair their mean. */
   readonly ptsSeconds: number;
-  /** (3, H, W) float32, normalised. */
+  /** (3, H, W) float32, normalised; for a patch merger (patches, 3 · 2 · p · p). */
   readonly pixelValues: Float32Array;
+  /** Tokens that it becomes, where that depends on the video. */
+  readonly grid?: Grid;
 }
 
 /** What the tower gives for one frame. */
@@ -24,6 +28,8 @@ export interface EncodedFrame {
   readonly keys: Float32Array;
   /** (P) attention that each patch gets, raster order. */
   readonly scores: Float32Array;
+  /** Of its patches, where that depends on the video. */
+  readonly grid?: Grid;
 }
 
 /** How many tokens of a frame are kept. `dominant` counts CLS. */
@@ -36,8 +42,31 @@ export interface TokenBudget {
 export interface KvCache {
   /** Tokens in the cache. */
   readonly length: number;
+  /** Where the next token stands: with M-RoPE a video takes fewer positions than tokens, or more. */
+  readonly nextPosition: number;
   /** What the decoder gave as `present.*`; opaque to the pipeline. */
   readonly tensors: Readonly<Record<string, unknown>>;
+}
+
+/** What a video looks like before a frame of it is decoded. */
+export interface VideoShape {
+  readonly width: number;
+  readonly height: number;
+  /** That are sampled. */
+  readonly frames: number;
+  readonly isStill: boolean;
+}
+
+/** How a model takes pictures in their own proportions, as Qwen2-VL and its successors do. */
+export interface NativeResolution {
+  /** Frames that the tower takes together, and makes tokens of as of one. */
+  readonly framesTogether: number;
+  /** Tokens of such a group of frames. */
+  gridOf(shape: VideoShape): Grid;
+  /** A group; where one is missing the last stands for it, too. */
+  prepare(frames: readonly Frame[], grid: Grid, isStill: boolean): Promise<PreparedFrame>;
+  /** See `Vision.show`. */
+  show(frame: Frame, grid: Grid): Promise<Pick<Frame, 'width' | 'height' | 'rgb'>>;
 }
 
 /** A vision tower with its projector, from a frame to tokens in the language model's width. float32 at this border. */
@@ -48,31 +77,61 @@ export interface Vision {
   readonly keepsCls: boolean;
   /** Whether a frame's tokens can be compressed: there are scores and keys. */
   readonly compressible: boolean;
-  /** Patches of a frame, or of a crop. */
+  /** Patches of a frame, or of a crop; with `native`, tokens of a group of frames of a usual video. */
   readonly grid: Grid;
   /** How many there are. */
   readonly P: number;
-  /** Of models that look at a still picture closer in several crops, as LLaVA-NeXT. */
+  /**
+   * Whether the kept tokens of a frame go to the language model in raster order, a contextual one at its target's place;
+   * else the dominant ones come first.
+   */
+  readonly inRasterOrder: boolean;
+  /** Of models whose grid depends on the video. */
+  readonly native?: NativeResolution;
+  /** Of models that look at a still picture closer in several crops, as LLaVA-NeXT and SmolVLM. */
   readonly crops?: PictureCrops;
   prepare(frame: Frame): Promise<PreparedFrame>;
+  /** What the tower sees of a frame, for people to look at. `grid` where that depends on the video. */
+  show(frame: Frame, grid?: Grid): Promise<Pick<Frame, 'width' | 'height' | 'rgb'>>;
   /** A batch of frames through the tower. */
   encode(frames: readonly PreparedFrame[]): Promise<EncodedFrame[]>;
   /** tokens (T, D) → (T, H). `compressed` chooses the projector that was tuned on compressed tokens, where there is one. */
   project(tokens: Float32Array, T: number, compressed: boolean): Promise<Float32Array>;
 }
 
+/**
+ * Positions in three axes, M-RoPE (arXiv 2409.12191, section 2.1): a visual token stands at a time, a row and a column. `time`
+ * says what the first counts: groups of frames (Qwen2-VL), seconds (Qwen2.5-VL), or nothing, since the time is written before
+ * each group (Qwen3-VL).
+ */
+export interface MultimodalRope {
+  readonly time: 'groups' | 'seconds' | 'none';
+  /** With `seconds`: positions a second. */
+  readonly perSecond?: number;
+}
+
+/** Where tokens stand. */
+export interface Positions {
+  /** (3, S): time, row, column. */
+  readonly axes: BigInt64Array;
+  /** Where what follows begins. */
+  readonly next: number;
+}
+
 /** A decoder with its embedding of words. float32 at this border, whatever the graphs use inside. */
 export interface Language {
-  /** Width of an embedding. */
+  /** Width of an embedding; of a visual token with what DeepStack adds to later layers. */
   readonly H: number;
   /** Tokens that it can look back on. */
   readonly contextLength: number;
   readonly eosTokenIds: readonly number[];
   /** Token ids (S) → (S, H). */
   embed(ids: readonly number[]): Promise<Float32Array>;
+  /** How tokens are numbered; default one after the other. */
+  readonly rope?: MultimodalRope;
   /** S embeddings (S, H) after what is in the cache → logits (V) of the last one, and the longer cache. */
   forward(
-    input: { readonly embeds: Float32Array; readonly S: number },
+    input: { readonly embeds: Float32Array; readonly S: number; readonly positions?: Positions },
     past: KvCache | null,
   ): Promise<{ readonly logits: Float32Array; readonly cache: KvCache }>;
 }
@@ -87,6 +146,8 @@ export interface ShownVideo {
   readonly isStill?: boolean;
   /** A still picture in crops, whose tokens hold their newlines already. */
   readonly inCrops?: boolean;
+  /** Of a still picture whose crops stand in the prompt each by itself, the whole last: their rows and columns. */
+  readonly cropGrid?: Grid;
 }
 
 /** The prompt of one question, split after the last visual token. */
@@ -133,14 +194,33 @@ export interface FrameDefaults {
   readonly framesPerSecond?: number;
 }
 
+/** How a model answers by its own generation_config.json. */
+export interface GenerationDefaults {
+  /** Whether it samples; else it takes the likeliest token. */
+  readonly samples: boolean;
+  /** Of sampling: what the file says, else what transformers takes. Without a top k all tokens count. */
+  readonly temperature: number;
+  readonly topK?: number;
+  readonly topP: number;
+  /** Above 1, tokens that were there before become less likely, whether it samples or not. 1 is none. */
+  readonly repetitionPenalty: number;
+  /** Tokens of an answer. */
+  readonly maxNewTokens?: number;
+}
+
 /** What is known of a model without its weights. */
 export interface ModelOutline {
   readonly name: string;
   /** sha256 over the model's files. */
   readonly digest: string;
   readonly dtype: string;
-  readonly defaults: FrameDefaults & { readonly compression: TokenBudget };
-  readonly vision: Omit<Vision, 'prepare' | 'encode' | 'project'>;
+  readonly defaults: FrameDefaults & {
+    readonly compression: TokenBudget;
+    /** Of a frame's tokens, what is kept where their number depends on the video. */
+    readonly share?: number;
+  };
+  readonly generationDefaults: GenerationDefaults;
+  readonly vision: Omit<Vision, 'prepare' | 'show' | 'encode' | 'project'>;
   readonly language: Pick<Language, 'contextLength'>;
   readonly chat: Chat;
 }

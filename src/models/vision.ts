@@ -4,7 +4,7 @@ import { dtypesOf, type Manifest } from './manifest.js';
 import { type Grid, resampleGrid } from './pool.js';
 import type { Preprocessor } from './preprocess.js';
 import { type Session, Tensor } from './session.js';
-import type { EncodedFrame, PreparedFrame, Vision } from './types.js';
+import type { EncodedFrame, NativeResolution, PreparedFrame, Vision } from './types.js';
 
 interface VisionSessions {
   readonly tower: Session;
@@ -13,16 +13,29 @@ interface VisionSessions {
 }
 
 /** What of a tower is run. */
-export type VisionRun = Pick<Vision, 'prepare' | 'encode' | 'project'>;
+export type VisionRun = Pick<Vision, 'prepare' | 'show' | 'encode' | 'project'>;
 
+/** @param pictures how they are prepared: all to one size, or in their own proportions. */
 export function createVision(
   manifest: Manifest,
   sessions: VisionSessions,
-  preprocessor: Preprocessor,
+  { preprocessor, native }: { readonly preprocessor?: Preprocessor; readonly native?: NativeResolution },
 ): VisionRun {
+  if (preprocessor)
+    return {
+      prepare: (frame) => preprocessor.preprocess(frame),
+      show: (frame) => preprocessor.show(frame),
+      ...inOrder(manifest, sessions, preprocessor),
+    };
+  const graph = manifest.tower.native!;
   return {
-    prepare: (frame) => preprocessor.preprocess(frame),
-    ...inOrder(manifest, sessions, preprocessor),
+    prepare: (frame) => {
+      const shape = { width: frame.width, height: frame.height, frames: 1, isStill: true };
+      return native!.prepare([frame], native!.gridOf(shape), true);
+    },
+    show: (frame, grid) => native!.show(frame, grid!),
+    encode: (frames) => oneByOne(frames, async (frame) => [await runNative(sessions.tower, frame, graph)]),
+    project: async (tokens) => tokens,
   };
 }
 
@@ -31,12 +44,13 @@ export function createVision(
  * belong to encoding: what the pipeline calls the tower's tokens are the language model's already.
  */
 function inOrder(
-  { order, tower: { grid, pooled, scores }, ...manifest }: Manifest,
+  { order, tower: { grid: patches, pooled, scores }, ...manifest }: Manifest,
   { tower, projector, projectorTuned }: VisionSessions,
   size: Pick<Preprocessor, 'width' | 'height'>,
 ): Pick<Vision, 'encode' | 'project'> {
   // Some graphs scale over all they are given: alone, a frame's tokens do not depend on its neighbours. And a tower of
   // convolutions takes as much more memory as it gets frames.
+  const grid = order === 'project-compress' && pooled ? pooled : patches;
   const alone = scalesOverAll(dtypesOf(manifest).vision) || scores === 'similarity';
   const encode = (frames: readonly PreparedFrame[]) =>
     alone ? oneByOne(frames, (frame) => run(tower, [frame], grid, size)) : run(tower, frames, grid, size);
@@ -96,6 +110,34 @@ async function run(
     keys: out.keys ? row(out.keys, b, N * K) : new Float32Array(0),
     scores: out.scores ? row(out.scores, b, P) : new Float32Array(P),
   }));
+}
+
+/** pixel_values (patches, 3 · 2 · p · p) and their grid → hidden (1, N, D), keys (1, N, K) and scores (1, N). */
+async function runNative(
+  tower: Session,
+  { index, ptsSeconds, pixelValues, grid }: PreparedFrame,
+  { mergeSize, gridInput }: NonNullable<Manifest['tower']['native']>,
+): Promise<EncodedFrame> {
+  const { rows, columns } = grid!;
+  const patches = rows * columns * mergeSize ** 2;
+  const shape = [1, rows * mergeSize, columns * mergeSize].map(BigInt);
+  const out = await tower.run({
+    pixel_values: new Tensor('float32', pixelValues, [patches, pixelValues.length / patches]),
+    [gridInput]: new Tensor('int64', BigInt64Array.from(shape), [1, 3]),
+  });
+  const [, N = 0, D = 0] = out.hidden!.dims;
+  if (N !== rows * columns)
+    throw new InputError(`${tower.file} gives ${N} tokens for a grid of ${rows} × ${columns}`, {
+      fault: 'model',
+    });
+  const floats = (name: string) => out[name]?.data as Float32Array | undefined;
+  return {
+    ...{ index, ptsSeconds, N, D, grid },
+    K: out.keys?.dims[2] ?? 0,
+    hidden: floats('hidden')!,
+    keys: floats('keys') ?? new Float32Array(0),
+    scores: floats('scores') ?? new Float32Array(N),
+  };
 }
 
 function row(tensor: Tensor, b: number, size: number): Float32Array {

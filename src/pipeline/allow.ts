@@ -1,7 +1,9 @@
 import { InputError } from '../errors.js';
 import type { VideoInfo } from '../media/types.js';
-import type { ModelOutline, Prompt, ShownVideo } from '../models/types.js';
-import { planTokens } from './budget.js';
+import type { Grid } from '../models/pool.js';
+import { splitBudget } from '../models/split-budget.js';
+import type { ModelOutline, ShownVideo } from '../models/types.js';
+import { type FrameCost, planTokens } from './budget.js';
 import { chooseFrames } from './choose.js';
 import { orderOfAll } from './crop-order.js';
 import { defaultMaxNewTokens } from './generate.js';
@@ -50,17 +52,29 @@ export function allow(
   const durationSeconds = durationOf(ptsSeconds);
   const picture = info.isStill ? describePicture(model, info) : undefined;
   const inCrops = picture !== undefined;
+  const cropGrid = picture?.apart;
   const { isStill } = info;
-  const show = (count: number): ShownVideo => ({
-    ptsSeconds: framesOf(count).map((index) => ptsSeconds[index]!),
-    ...{ durationSeconds, isStill, inCrops },
-  });
+  const { framesTogether = 1 } = model.vision.native ?? {};
+  const gridOf = (frames: number) => model.vision.native?.gridOf({ ...info, frames }) ?? model.vision.grid;
+  const show = (count: number): ShownVideo => {
+    const times = meanTimes(
+      framesOf(count).map((index) => ptsSeconds[index]!),
+      framesTogether,
+    );
+    const blocks = cropGrid ? new Array<number>(picture.crops).fill(times[0]!) : times;
+    return { ptsSeconds: blocks, ...{ durationSeconds, isStill, inCrops, cropGrid } };
+  };
 
   const isEvent = new Set(events);
   const together = new Map<string, { allowance: Allowance; plan: Plan; questions: number[] }>();
   questions.forEach((question, position) => {
-    const promptOf = (count: number) => model.chat.layOut(show(count), question);
-    const fitted = planQuestion(model, request, wanted.length, promptOf, picture);
+    const textTokens = (count: number) => {
+      const shown = show(count);
+      const { prefix, suffix } = model.chat.layOut(shown, question);
+      return prefix.length - shown.ptsSeconds.length + suffix.length;
+    };
+    const shown = { gridOf, framesTogether, picture, textTokens };
+    const fitted = planQuestion(model, request, wanted.length, shown);
     const plan = { ...fitted, events: framesOf(fitted.frames).filter((index) => isEvent.has(index)).length };
     const key = `${plan.frames} × ${plan.tokensPerFrame}`;
     const before = together.get(key);
@@ -68,15 +82,28 @@ export function allow(
     // The plan of several questions speaks of the longest prompt.
     if (before && plan.promptTokens > before.plan.promptTokens) before.plan = plan;
     if (before) return;
+    const groups = Math.ceil(plan.frames / framesTogether);
     const allowance = {
       ...{ indices: framesOf(plan.frames), budget: plan.budget, durationSeconds, isStill, inCrops },
-      tokensBefore: plan.frames * plan.tokensPerFrameBefore,
-      visualTokens: plan.frames * plan.tokensPerFrame,
+      ...(cropGrid && { cropGrid }),
+      grid: gridOf(plan.frames),
+      tokensBefore: groups * plan.tokensPerFrameBefore,
+      visualTokens: groups * plan.tokensPerFrame,
       overTime: stagesOf(request.overTime, plan.budget ? plan.tokensPerFrame / plan.tokensPerFrameBefore : 1),
     };
     together.set(key, { allowance, plan, questions: [position] });
   });
   return [...together.values()];
+}
+
+/** Of groups of so many frames. */
+export function meanTimes(ptsSeconds: readonly number[], together: number): number[] {
+  if (together === 1) return [...ptsSeconds];
+  return Array.from({ length: Math.ceil(ptsSeconds.length / together) }, (_, group) => {
+    const first = group * together;
+    const last = Math.min(first + together, ptsSeconds.length) - 1;
+    return (ptsSeconds[first]! + ptsSeconds[last]!) / 2;
+  });
 }
 
 /** Until the frame behind the last one would be shown. */
@@ -85,27 +112,38 @@ function durationOf(ptsSeconds: ArrayLike<number>): number {
   return last + (last - ptsSeconds[0]!) / Math.max(1, ptsSeconds.length - 1);
 }
 
+/** What the video becomes, whatever is asked. */
+interface Shown {
+  gridOf(frames: number): Grid;
+  readonly framesTogether: number;
+  readonly picture: ReturnType<typeof describePicture>;
+  /** Of the prompt with so many frames. */
+  textTokens(frames: number): number;
+}
+
 function planQuestion(
   { vision, language, defaults }: AllowModel,
   { sampling, compression, generation }: AllowRequest,
   frames: number,
-  promptOf: (frames: number) => Prompt,
-  picture: ReturnType<typeof describePicture>,
+  { gridOf, framesTogether, picture, textTokens }: Shown,
 ): Omit<Plan, 'events'> {
+  const costOf = (count: number): FrameCost => {
+    const { rows, columns } = gridOf(count);
+    const P = rows * columns;
+    return {
+      N: P + (vision.cls ? 1 : 0),
+      P: picture?.P ?? P + (vision.keepsCls ? 1 : 0),
+      defaultBudget: defaults.share ? splitBudget(Math.ceil(P * defaults.share)) : defaults.compression,
+    };
+  };
   return planTokens({
     contextLength: language.contextLength,
     maxNewTokens: generation.maxNewTokens ?? defaultMaxNewTokens,
     compression: compressionOf(vision, compression),
-    N: vision.P + (vision.cls ? 1 : 0),
-    P: vision.P + (vision.keepsCls ? 1 : 0),
-    ...picture,
-    defaultBudget: defaults.compression,
-    frames,
+    ...{ costOf, framesTogether, frames },
+    ...(picture && { crops: picture.crops }),
     framesAreExplicit: sampling.frames !== undefined || sampling.fps !== undefined,
-    textTokens: (count) => {
-      const { prefix, suffix } = promptOf(count);
-      return prefix.length - count + suffix.length;
-    },
+    textTokens,
   });
 }
 
@@ -113,11 +151,12 @@ function planQuestion(
 function describePicture(
   { vision: { crops, grid } }: AllowModel,
   size: Pick<VideoInfo, 'width' | 'height'>,
-): { crops: number; P: number } | undefined {
-  if (!crops) return undefined;
-  const cropGrid = crops.gridOf(size.width, size.height);
-  const P = orderOfAll(cropGrid, grid, size, crops.newlines).length;
-  return { crops: 1 + cropGrid.rows * cropGrid.columns, P };
+): { crops: number; P: number; apart?: Grid } | undefined {
+  const cropGrid = crops?.gridOf(size.width, size.height);
+  if (!crops || !cropGrid || cropGrid.rows === 0) return undefined;
+  const count = 1 + cropGrid.rows * cropGrid.columns;
+  if (crops.apart) return { crops: count, P: count * grid.rows * grid.columns, apart: cropGrid };
+  return { crops: count, P: orderOfAll(cropGrid, grid, size, crops.newlines).length };
 }
 
 /** A model without scores and keys takes every frame whole. Throws an InputError where it is told otherwise. */

@@ -19,12 +19,12 @@ export interface AskOptions {
   readonly signal?: AbortSignal;
 }
 
-type AskModel = Pick<Model, 'language' | 'chat'>;
+type AskModel = Pick<Model, 'language' | 'chat' | 'generationDefaults'>;
 
 /** Lays the video out and prefills it, up to where the questions begin. */
 export async function openPrompt(model: AskModel, tokens: VideoTokens): Promise<PrefilledVideo> {
   const { prefix } = layOut(model, tokens, '');
-  return { tokens, cache: await prefillVideo(model, prefix, tokens.blocks) };
+  return { tokens, cache: await prefillVideo(model, prefix, tokens) };
 }
 
 /**
@@ -40,8 +40,8 @@ export async function* askVideo(
 ): AsyncGenerator<AnswerEvent> {
   for (const [question, text] of questions.entries()) {
     options.signal?.throwIfAborted();
-    const { suffix } = layOut(model, tokens, text);
-    for await (const event of generate(model, { question: text, suffix }, cache, options)) {
+    const prompt = layOut(model, tokens, text);
+    for await (const event of generate(model, { question: text, ...prompt }, cache, options)) {
       yield { ...event, question };
     }
   }
@@ -49,14 +49,15 @@ export async function* askVideo(
 
 function layOut(
   { chat }: AskModel,
-  { blocks, durationSeconds, isStill, inCrops }: VideoTokens,
+  { blocks, durationSeconds, isStill, inCrops, cropGrid }: VideoTokens,
   question: string,
 ): Prompt {
   const video: ShownVideo = {
-    ptsSeconds: blocks.map(({ span }) => span.startSeconds),
+    ptsSeconds: blocks.map(({ ptsSeconds }) => ptsSeconds),
     durationSeconds,
     isStill,
     inCrops,
+    ...(cropGrid && { cropGrid }),
   };
   return chat.layOut(video, question);
 }

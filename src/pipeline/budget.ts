@@ -7,18 +7,26 @@ import type { Compression, Plan } from './types.js';
 /** Fewer tokens of a frame than this are not chosen automatically; asking for them works. */
 const minAutoTokens = 8;
 
+/** What a frame, or frames that the tower takes together, are made of. */
+export interface FrameCost {
+  /** Tokens that the tower gives for it, or for one of its crops; CLS counted. */
+  readonly N: number;
+  /** What it costs without compression: its patches, and CLS where the family keeps it. */
+  readonly P: number;
+  /** What `auto` keeps of it, or of each crop, when there is room. */
+  readonly defaultBudget: TokenBudget;
+}
+
 export interface PlanRequest {
   readonly contextLength: number;
   readonly maxNewTokens: number;
   readonly compression: Compression;
-  /** Tokens that the tower gives for a frame, or for one of its crops; CLS counted. */
-  readonly N: number;
-  /** What a frame costs without compression: its patches, and CLS where the family keeps it. */
-  readonly P: number;
+  /** What each costs where the video gets so many frames: some models show more of them smaller. */
+  costOf(frames: number): FrameCost;
   /** In how many crops a frame is encoded, each with a budget of its own; default 1. */
   readonly crops?: number;
-  /** What `auto` keeps of a frame, or of each crop, when there is room. */
-  readonly defaultBudget: TokenBudget;
+  /** Frames that the tower takes together, and makes tokens of as of one; default 1. */
+  readonly framesTogether?: number;
   /** Frames that the sampling gives. */
   readonly frames: number;
   /** True when the caller asked for these frames; then they are not reduced. */
@@ -38,20 +46,30 @@ export interface PlanRequest {
  */
 export function planTokens(request: PlanRequest): Omit<Plan, 'events'> {
   const { compression, frames, framesAreExplicit } = request;
-  if (typeof compression === 'object') requireBudget(compression, request.N);
+  if (typeof compression === 'object') requireBudget(compression, request.costOf(frames).N);
   if (roomFor(request, 1) < 1) throw questionTooLong(request);
 
   const crops = request.crops ?? 1;
-  const wanted = tokensWanted(request);
-  const least = compression === 'auto' ? Math.min(minAutoTokens * crops, wanted) : wanted;
-  const fitting = framesAreExplicit ? frames : mostFrames(request, least);
-  if (fitting < 1) throw doesNotFit(request, wanted);
-  const room = Math.floor(roomFor(request, fitting) / fitting);
+  const fitting = framesAreExplicit ? frames : mostFrames(request, (count) => leastOf(request, count));
+  if (fitting < 1) throw doesNotFit(request);
+  const wanted = tokensWanted(request, fitting);
+  const room = Math.floor(roomFor(request, fitting) / groupsOf(request, fitting));
   const perFrame = room < wanted ? room - (room % crops) : wanted;
-  if (perFrame < (framesAreExplicit && compression === 'auto' ? crops : least)) {
-    throw doesNotFit(request, wanted);
+  if (perFrame < (framesAreExplicit && compression === 'auto' ? crops : leastOf(request, fitting))) {
+    throw doesNotFit(request);
   }
   return describe(request, fitting, perFrame, wanted);
+}
+
+/** How often the tower runs for so many frames. */
+function groupsOf({ framesTogether = 1 }: PlanRequest, frames: number): number {
+  return Math.ceil(frames / framesTogether);
+}
+
+/** To how few tokens a frame may be brought before frames are left out. */
+function leastOf(request: PlanRequest, frames: number): number {
+  const wanted = tokensWanted(request, frames);
+  return request.compression === 'auto' ? Math.min(minAutoTokens * (request.crops ?? 1), wanted) : wanted;
 }
 
 /** A budget that a frame cannot give is the asker's fault, so an InputError. */
@@ -64,7 +82,8 @@ function requireBudget(budget: TokenBudget, N: number): void {
 }
 
 /** Tokens a frame when there is room. */
-function tokensWanted({ compression, defaultBudget, P, crops = 1 }: PlanRequest): number {
+function tokensWanted({ compression, costOf, crops = 1 }: PlanRequest, frames: number): number {
+  const { P, defaultBudget } = costOf(frames);
   if (compression === 'none') return P;
   const budget = compression === 'auto' ? defaultBudget : compression;
   return crops * (budget.dominant + budget.contextual);
@@ -75,13 +94,13 @@ function roomFor({ contextLength, maxNewTokens, textTokens }: PlanRequest, frame
   return contextLength - maxNewTokens - textTokens(frames);
 }
 
-/** The largest number of frames, at most those sampled, that fit at `perFrame` tokens each; 0 if none. */
-function mostFrames(request: PlanRequest, perFrame: number): number {
+/** The largest number of frames, at most those sampled, that fit at so many tokens each; 0 if none. */
+function mostFrames(request: PlanRequest, tokensOf: (frames: number) => number): number {
   let fits = 0;
   let tooMany = request.frames + 1;
   while (tooMany - fits > 1) {
     const middle = (fits + tooMany) >> 1;
-    if (middle * perFrame <= roomFor(request, middle)) fits = middle;
+    if (groupsOf(request, middle) * tokensOf(middle) <= roomFor(request, middle)) fits = middle;
     else tooMany = middle;
   }
   return fits;
@@ -93,30 +112,40 @@ function describe(
   perFrame: number,
   wanted: number,
 ): Omit<Plan, 'events'> {
-  const budget = budgetOf(request, perFrame, wanted);
+  const { framesTogether = 1 } = request;
+  const budget = budgetOf(request, frames, perFrame, wanted);
   return {
     frames,
     crops: request.crops ?? 1,
     tokensPerFrame: perFrame,
+    framesTogether,
     budget,
-    tokensPerFrameBefore: request.P,
+    tokensPerFrameBefore: request.costOf(frames).P,
     contextLength: request.contextLength,
-    promptTokens: request.textTokens(frames) + frames * perFrame,
+    promptTokens: request.textTokens(frames) + groupsOf(request, frames) * perFrame,
     maxNewTokens: request.maxNewTokens,
     reason: reasonOf(request, frames, perFrame, wanted),
   };
 }
 
-function budgetOf(request: PlanRequest, perFrame: number, wanted: number): TokenBudget | null {
+function budgetOf(
+  request: PlanRequest,
+  frames: number,
+  perFrame: number,
+  wanted: number,
+): TokenBudget | null {
   if (request.compression === 'none') return null;
   if (request.compression !== 'auto') return request.compression;
-  return perFrame === wanted ? request.defaultBudget : splitBudget(perFrame / (request.crops ?? 1));
+  if (perFrame === wanted) return request.costOf(frames).defaultBudget;
+  return splitBudget(perFrame / (request.crops ?? 1));
 }
 
 function reasonOf(request: PlanRequest, frames: number, perFrame: number, wanted: number): string {
-  const { crops = 1, compression, P } = request;
+  const { crops = 1, framesTogether = 1, compression } = request;
+  const { P } = request.costOf(frames);
   const context = `the context of ${request.contextLength} tokens`;
-  const fewer = frames < request.frames ? `${frames} of ${request.frames} frames` : `${frames} frames`;
+  const all = frames < request.frames ? `${frames} of ${request.frames} frames` : `${frames} frames`;
+  const fewer = framesTogether > 1 && frames > 1 ? `${all}, ${framesTogether} at a time,` : all;
   const what = crops > 1 ? `a picture in ${crops} crops` : fewer;
   if (compression === 'none') return `${what} with all ${perFrame} tokens each fit ${context}`;
   const each = perFrame / crops;
@@ -136,14 +165,15 @@ function questionTooLong(request: PlanRequest): InputError {
   );
 }
 
-function doesNotFit(request: PlanRequest, wanted: number): InputError {
-  const { frames, crops = 1, contextLength, maxNewTokens } = request;
+function doesNotFit(request: PlanRequest): InputError {
+  const { frames, crops = 1, framesTogether = 1, contextLength, maxNewTokens } = request;
+  const wanted = tokensWanted(request, frames);
+  const groups = groupsOf(request, frames);
   const room = Math.max(roomFor(request, frames), 0);
-  const visual = `${frames * wanted} visual tokens`;
+  const visual = `${groups * wanted} visual tokens`;
+  const units = framesTogether > 1 ? `${groups} × ${framesTogether} frames` : `${frames} frames`;
   const demand =
-    crops > 1
-      ? `${visual} of a picture in ${crops} crops`
-      : `${frames} frames × ${wanted} tokens = ${visual}`;
+    crops > 1 ? `${visual} of a picture in ${crops} crops` : `${units} × ${wanted} tokens = ${visual}`;
   const fitting = crops > 1 ? cropsThatFit(crops, room) : framesThatFit(request, wanted, room);
   return new InputError(
     `${demand} do not fit: the context of ${contextLength} leaves ${room} beside ` +
@@ -159,8 +189,8 @@ function cropsThatFit(crops: number, room: number): string {
 
 function framesThatFit(request: PlanRequest, wanted: number, room: number): string {
   const { frames } = request;
-  const perFrame = Math.floor(room / frames);
-  const fewer = mostFrames(request, wanted);
+  const perFrame = Math.floor(room / groupsOf(request, frames));
+  const fewer = mostFrames(request, () => wanted);
   const options = [
     fewer > 0 && fewer < frames ? `${fewer} frames at ${wanted} tokens` : '',
     perFrame > 0 ? `${frames} frames at ${perFrame} tokens` : '',

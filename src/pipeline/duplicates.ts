@@ -9,24 +9,34 @@ const LEAST_CHANGE = 4;
  * cell's mean has changed. After EVS (arXiv 2510.14624) and TimeChat-Online's DTD (2504.17343), which hold patches
  * against the last frame that was kept, and drop patches; here whole frames go.
  *
+ * @param groups frames that the tower takes together, mostly one each: a group goes whole or not at all.
  * @param onDrop hears of each frame that is left out.
  */
 export async function* dropDuplicates(
-  frames: AsyncIterable<Frame>,
+  groups: AsyncIterable<readonly Frame[]>,
   onDrop: (frame: Frame) => void,
-): AsyncGenerator<Frame> {
-  let kept = null as (Pick<Frame, 'width' | 'height'> & { readonly means: Float64Array }) | null;
-  for await (const frame of frames) {
-    const { width, height } = frame;
-    const means = meanCells(frame);
-    const isSame = kept?.width === width && kept.height === height && !hasChanged(kept.means, means);
-    if (isSame) {
-      onDrop(frame);
+): AsyncGenerator<readonly Frame[]> {
+  let kept: Look | null = null;
+  for await (const group of groups) {
+    const looks = group.map(lookAt);
+    const before: Look | null = kept;
+    if (before && looks.every((look) => isSame(before, look))) {
+      for (const frame of group) onDrop(frame);
     } else {
-      kept = { width, height, means };
-      yield frame;
+      kept = looks.at(-1)!;
+      yield group;
     }
   }
+}
+
+type Look = Pick<Frame, 'width' | 'height'> & { readonly means: Float64Array };
+
+function lookAt(frame: Frame): Look {
+  return { width: frame.width, height: frame.height, means: meanCells(frame) };
+}
+
+function isSame(before: Look, now: Look): boolean {
+  return before.width === now.width && before.height === now.height && !hasChanged(before.means, now.means);
 }
 
 function hasChanged(before: Float64Array, now: Float64Array): boolean {

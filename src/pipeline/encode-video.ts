@@ -3,8 +3,8 @@ import type { OpenedVideo } from '../media/open.js';
 import type { Frame } from '../media/types.js';
 import type { Model } from '../models/types.js';
 import { dropDuplicates } from './duplicates.js';
-import { type EncodedPair, encodeFrames } from './encode.js';
-import { framesTogether } from './over-time/compress-frames.js';
+import { batches, type EncodedPair, encodeFrames } from './encode.js';
+import { framesTogether as compressedTogether } from './over-time/compress-frames.js';
 import { looksAcross } from './over-time/stages.js';
 import type { StageClock } from './timings.js';
 import { makeTokensTogether } from './tokens.js';
@@ -14,7 +14,7 @@ export interface EncodeVideoOptions extends Omit<DecodeOptions, 'strategy'> {
   readonly clock: StageClock;
   /** Each frame with the tokens that were made of it, in order. */
   onFrame?(frame: Frame, block: TokenBlock): void | Promise<void>;
-  /** A frame that the one before stands for, too; may be told ahead of its turn. */
+  /** A frame that an earlier one's tokens stand for, too; may be told ahead of its turn. */
   onDuplicate?(frame: Frame): void;
 }
 
@@ -27,27 +27,39 @@ export interface EncodeVideoOptions extends Omit<DecodeOptions, 'strategy'> {
 export async function encodeVideo(
   model: Pick<Model, 'vision' | 'language' | 'onnxMs'>,
   video: OpenedVideo,
-  { indices, budget, tokensBefore, durationSeconds, isStill, inCrops, overTime }: Allowance,
+  { indices, budget, overTime, ...allowance }: Allowance,
   { clock, onFrame, onDuplicate, ...options }: EncodeVideoOptions,
 ): Promise<VideoTokens> {
   const { signal } = options;
-  const decoded = decodeFrames(video, indices, options);
-  const dropped: Frame[] = [];
+  const { tokensBefore, durationSeconds, isStill, inCrops, cropGrid, grid } = allowance;
+  const { framesTogether = 1 } = model.vision.native ?? {};
+  const decoded = batches(decodeFrames(video, indices, options), framesTogether);
+  const dropped: SampledFrame[] = [];
   const drop = (frame: Frame) => {
-    dropped.push({ ...frame, rgb: new Uint8Array(0) });
+    dropped.push({ index: frame.index, ptsSeconds: frame.ptsSeconds, tokens: 0 });
     onDuplicate?.(frame);
   };
-  const frames = overTime.duplicates === 'drop' ? dropDuplicates(decoded, drop) : decoded;
-  const pairs = encodeFrames(model, frames, { clock, signal, inCrops });
-  const together = budget && !inCrops && looksAcross(overTime) ? framesTogether : 1;
+  const groups = overTime.duplicates === 'drop' ? dropDuplicates(decoded, drop) : decoded;
+  const pairs = encodeFrames(model, groups, { clock, signal, inCrops, isStill, grid });
+  const together = budget && !inCrops && looksAcross(overTime) ? compressedTogether : 1;
   const blocks: TokenBlock[] = [];
+  const companions: SampledFrame[] = [];
   for await (const group of inGroups(pairs, together, onFrame !== undefined)) {
     const made = await makeTokensTogether(model, group, budget, overTime, clock);
     blocks.push(...made);
-    for (const [i, { frame }] of group.entries()) await onFrame?.(frame, made[i]!);
+    for (const [i, { frame, companions: others = [], crop }] of group.entries()) {
+      if (crop === undefined) await onFrame?.(frame, made[i]!);
+      for (const { index, ptsSeconds } of others)
+        companions.push({ index, ptsSeconds, tokens: 0, takenWith: frame.index });
+      for (const other of others) onDuplicate?.(other);
+    }
   }
   const { H } = model.language;
-  return { H, tokensBefore, durationSeconds, isStill, inCrops, ...stretchSpans(blocks, dropped) };
+  return {
+    ...{ H, tokensBefore, durationSeconds, isStill, inCrops, grid, framesTogether },
+    ...(cropGrid && { cropGrid }),
+    ...stretchSpans(blocks, [...dropped, ...companions]),
+  };
 }
 
 /** Frames that are compressed together. Their pictures are held only for who listens. */
@@ -57,8 +69,12 @@ async function* inGroups(
   withPictures: boolean,
 ): AsyncGenerator<EncodedPair[]> {
   let group: EncodedPair[] = [];
-  for await (const { frame, encoded } of pairs) {
-    group.push({ frame: withPictures ? frame : { ...frame, rgb: new Uint8Array(0) }, encoded });
+  for await (const { frame, companions = [], ...pair } of pairs) {
+    group.push({
+      ...pair,
+      frame: withPictures ? frame : withoutPicture(frame),
+      companions: companions.map(withoutPicture),
+    });
     if (group.length < size) continue;
     yield group;
     group = [];
@@ -66,34 +82,49 @@ async function* inGroups(
   if (group.length > 0) yield group;
 }
 
+function withoutPicture(frame: Frame): Frame {
+  return { ...frame, rgb: new Uint8Array(0) };
+}
+
 /** A block stands for the frames behind it that were left out, or of which no token was kept. */
 function stretchSpans(
   all: readonly TokenBlock[],
-  dropped: readonly Pick<Frame, 'index' | 'ptsSeconds'>[],
+  others: readonly SampledFrame[],
 ): Pick<VideoTokens, 'blocks' | 'frames'> {
-  const frames: SampledFrame[] = [
-    ...all.map(describe),
-    ...dropped.map(({ index, ptsSeconds }) => ({ index, ptsSeconds, tokens: 0 })),
-  ];
+  const frames: SampledFrame[] = [...groupByFrame(all).map(describe), ...others];
   frames.sort((a, b) => a.index - b.index);
   const blocks = all.filter(({ T }) => T > 0);
   const stretched = blocks.map((block, i) => {
     const { span } = block;
-    const next = blocks[i + 1]?.span.first ?? Number.POSITIVE_INFINITY;
+    const later = blocks.slice(i + 1).find((other) => other.span.first > span.first);
+    const next = later?.span.first ?? Number.POSITIVE_INFINITY;
     const last = frames.findLast(({ index }) => index >= span.first && index < next)!;
     return { ...block, span: { ...span, last: last.index, endSeconds: last.ptsSeconds } };
   });
   return { blocks: stretched, frames };
 }
 
-function describe({ span, T, origins, standIns }: TokenBlock): SampledFrame {
+/** The blocks of each frame: one, but of a picture whose crops stand in the prompt each by itself. */
+function groupByFrame(blocks: readonly TokenBlock[]): [TokenBlock, ...TokenBlock[]][] {
+  const groups = new Map<number, [TokenBlock, ...TokenBlock[]]>();
+  for (const block of blocks) {
+    const group = groups.get(block.span.first);
+    if (group) group.push(block);
+    else groups.set(block.span.first, [block]);
+  }
+  return [...groups.values()];
+}
+
+function describe(blocks: readonly [TokenBlock, ...TokenBlock[]]): SampledFrame {
+  const [{ span, standIns }] = blocks;
+  const origins = blocks.flatMap((block) => block.origins);
   const count = (kind: Origin['kind']) => origins.filter((origin) => origin.kind === kind).length;
   const counts = { merged: count('contextual'), static: count('static'), standIns };
   const told = Object.entries(counts).filter(([, value]) => value);
   return {
     index: span.first,
     ptsSeconds: span.startSeconds,
-    tokens: T,
+    tokens: blocks.reduce((sum, { T }) => sum + T, 0),
     ...Object.fromEntries(told),
   };
 }

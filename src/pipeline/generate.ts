@@ -1,16 +1,19 @@
 import type { KvCache, Model } from '../models/types.js';
+import { settleGeneration } from './generation.js';
+import { placeTokens } from './positions.js';
 import { createSampler } from './sampler.js';
-import type { Answer, Generation, TokenBlock } from './types.js';
+import type { Answer, Generation, VideoTokens } from './types.js';
 
 export const defaultMaxNewTokens = 64;
 
 type Decoder = {
-  readonly language: Pick<Model['language'], 'embed' | 'forward' | 'H'>;
+  readonly language: Pick<Model['language'], 'embed' | 'forward' | 'H' | 'rope'>;
   readonly chat: Pick<Model['chat'], 'imageTokenId'>;
 };
 type Generator = {
   readonly language: Pick<Model['language'], 'embed' | 'forward' | 'eosTokenIds'>;
   readonly chat: Pick<Model['chat'], 'detokenize'>;
+  readonly generationDefaults: Model['generationDefaults'];
 };
 
 /**
@@ -20,8 +23,9 @@ type Generator = {
 export async function prefillVideo(
   { language, chat }: Decoder,
   prefix: readonly number[],
-  blocks: readonly Pick<TokenBlock, 'T' | 'embeds'>[],
+  video: Pick<VideoTokens, 'blocks' | 'grid' | 'framesTogether'>,
 ): Promise<KvCache> {
+  const { blocks } = video;
   const { H } = language;
   const text = await language.embed(prefix); // (prefix, H)
   const S = prefix.length - blocks.length + blocks.reduce((sum, block) => sum + block.T, 0);
@@ -33,12 +37,15 @@ export async function prefillVideo(
     embeds.set(rows, row * H);
     row += rows.length / H;
   });
-  return (await language.forward({ embeds, S }, null)).cache;
+  const positions = language.rope && placeTokens(prefix, chat.imageTokenId, video, language.rope);
+  return (await language.forward({ embeds, S, ...(positions && { positions }) }, null)).cache;
 }
 
 /** A question as it stands behind the video: `suffix` is the rest of its prompt. */
 export interface AskedQuestion {
   readonly question: string;
+  /** What the prompt begins with, for `repetitionPenalty`; default nothing. */
+  readonly prefix?: readonly number[];
   readonly suffix: readonly number[];
 }
 
@@ -59,12 +66,12 @@ export interface GenerateOptions {
  * reason.
  */
 export async function* generate(
-  { language, chat }: Generator,
-  { question, suffix }: AskedQuestion,
+  { language, chat, generationDefaults }: Generator,
+  { question, prefix = [], suffix }: AskedQuestion,
   video: KvCache,
   { generation, signal }: GenerateOptions,
 ): AsyncGenerator<GenerateEvent> {
-  const pick = createSampler(generation);
+  const pick = createSampler(settleGeneration(generation, generationDefaults), [...prefix, ...suffix]);
   const maxNewTokens = generation.maxNewTokens ?? defaultMaxNewTokens;
   const text = new AnswerText(chat, generation.stop ?? []);
   const started = performance.now();

@@ -8,8 +8,35 @@ export type PickToken = (logits: Float32Array) => number;
  * Greedy unless `temperature` is above 0; then the top k, then the top p of what is left, then one drawn at
  * random. The same seed gives the same picks; without one a seed is drawn. The vocabulary is never sorted: at
  * 150,000 words that would take longer than a decode step.
+ *
+ * @param prompt tokens that count as there before, with a `repetitionPenalty`.
  */
-export function createSampler({ temperature = 0, topK, topP = 1, seed }: Generation): PickToken {
+export function createSampler(generation: Generation, prompt: readonly number[] = []): PickToken {
+  const pick = createPicker(generation);
+  const { repetitionPenalty = 1 } = generation;
+  return repetitionPenalty === 1 ? pick : penalizeRepetition(pick, repetitionPenalty, prompt);
+}
+
+/**
+ * What was there before becomes less likely, before anything else is done: positive logits are divided by the penalty, negative
+ * ones multiplied with it (arXiv 1909.05858, section 4.1, as transformers has it).
+ */
+function penalizeRepetition(pick: PickToken, penalty: number, prompt: readonly number[]): PickToken {
+  const seen = new Set(prompt);
+  return (logits) => {
+    const changed = logits.slice();
+    for (const token of seen) {
+      const logit = changed[token];
+      // Not every token of a prompt is one that can be answered, such as a newline's embedding.
+      if (logit !== undefined) changed[token] = logit < 0 ? logit * penalty : logit / penalty;
+    }
+    const token = pick(changed);
+    seen.add(token);
+    return token;
+  };
+}
+
+function createPicker({ temperature = 0, topK, topP = 1, seed }: Generation): PickToken {
   if (temperature <= 0) return argmax;
   const random = seededRandom(seed ?? randomInt(2 ** 32));
   return (logits) => {

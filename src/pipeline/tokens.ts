@@ -20,7 +20,7 @@ export type FrameShape = Pick<Frame, 'index' | 'ptsSeconds' | 'width' | 'height'
  */
 export async function makeTokens(
   model: TokensModel,
-  pair: { readonly frame: FrameShape } & Pick<EncodedPair, 'encoded'>,
+  pair: { readonly frame: FrameShape } & Pick<EncodedPair, 'encoded' | 'crop'>,
   budget: TokenBudget | null,
   clock: StageClock,
 ): Promise<TokenBlock> {
@@ -31,16 +31,17 @@ export async function makeTokens(
 /** The same for frames in a row, with the stages that look from one to the other: a block each, empty or not. */
 export async function makeTokensTogether(
   model: TokensModel,
-  pairs: readonly ({ readonly frame: FrameShape } & Pick<EncodedPair, 'encoded'>)[],
+  pairs: readonly ({ readonly frame: FrameShape } & Pick<EncodedPair, 'encoded' | 'crop'>)[],
   budget: TokenBudget | null,
   stages: OverTimeStages,
   clock: StageClock,
 ): Promise<TokenBlock[]> {
   const kept = await clock.measure('compressMs', () => compressTogether(model.vision, pairs, budget, stages));
   const blocks: TokenBlock[] = [];
-  for (const [i, { frame }] of pairs.entries()) {
-    const project = () => projectKept(model, frame, kept[i]!, budget !== null);
-    blocks.push(await clock.measure('projectMs', project));
+  for (const [i, { frame, crop, encoded }] of pairs.entries()) {
+    const project = () => projectKept(model, frame, kept[i]!, budget !== null, crop);
+    const { grid } = encoded[0]!;
+    blocks.push({ ...(await clock.measure('projectMs', project)), ...(grid && { grid }) });
   }
   return blocks;
 }
@@ -66,20 +67,39 @@ export async function projectKept(
   frame: FrameShape,
   kept: readonly CompressedFrame[],
   compressed: boolean,
+  /** Which crop it is alone. */
+  crop = 0,
 ): Promise<TokenBlock> {
   const { vision, language } = model;
   const { index, ptsSeconds } = frame;
   const T = kept.length * kept[0]!.T;
   const projected = T === 0 ? new Float32Array(0) : await vision.project(concatenate(kept), T, compressed);
-  const origins = kept.flatMap(originsOf);
+  const origins = kept.flatMap((one, i) => originsOf(one, crop + i));
   const block = {
     span: { first: index, last: index, startSeconds: ptsSeconds, endSeconds: ptsSeconds },
-    ...(kept.length === 1
-      ? { embeds: projected, origins }
-      : await putInOrder({ embeds: projected, origins }, orderOf(model, frame, kept, compressed), language)),
+    ptsSeconds: kept[0]!.ptsSeconds,
+    ...(await arrange(model, frame, kept, compressed, { embeds: projected, origins })),
   };
   const { standIns } = kept[0]!;
   return { ...block, T: block.embeds.length / language.H, ...(standIns && { standIns }) };
+}
+
+/** The tokens in the order in which the language model gets them. */
+async function arrange(
+  model: TokensModel,
+  frame: FrameShape,
+  kept: readonly CompressedFrame[],
+  compressed: boolean,
+  tokens: Pick<TokenBlock, 'embeds' | 'origins'>,
+): Promise<Pick<TokenBlock, 'embeds' | 'origins'>> {
+  if (kept.length > 1) return putInOrder(tokens, orderOf(model, frame, kept, compressed), model.language);
+  if (!model.vision.inRasterOrder) return tokens;
+  return putInOrder(tokens, rasterOrder(tokens.origins), model.language);
+}
+
+/** By the row that each came from, a contextual token by its target's. */
+function rasterOrder(origins: readonly Origin[]): number[] {
+  return origins.map((_, token) => token).sort((a, b) => origins[a]!.rows[0]! - origins[b]!.rows[0]!);
 }
 
 /** (crops × T, D) */

@@ -10,6 +10,7 @@
  */
 
 import type { Frame, Limits, VideoInfo } from '../media/types.js';
+import type { Grid } from '../models/pool.js';
 import type { TokenBudget } from '../models/types.js';
 
 /** Which frames to take. Give `frames`, or `fps` with `maxFrames`; neither means the model's default. */
@@ -87,6 +88,8 @@ export interface Origin {
 /** Visual tokens that stand in the prompt together, in the language model's width. */
 export interface TokenBlock {
   readonly span: Span;
+  /** When it was, as the prompt may tell it: of frames that the tower took together their mean. */
+  readonly ptsSeconds: number;
   readonly T: number;
   /** (T, H). */
   readonly embeds: Float32Array;
@@ -94,6 +97,8 @@ export interface TokenBlock {
   readonly origins: readonly Origin[];
   /** Patches of the frame for which an earlier frame's tokens stand. */
   readonly standIns?: number;
+  /** Tokens before any was left out, where that depends on the video. */
+  readonly grid?: Grid;
 }
 
 /** A frame that was looked at. */
@@ -101,8 +106,13 @@ export interface SampledFrame {
   /** Position among the sampled frames, from 0. */
   readonly index: number;
   readonly ptsSeconds: number;
-  /** Visual tokens that were made of it; 0 where it shows what the one before shows, whose tokens stand for it. */
+  /**
+   * Visual tokens that were made of it; 0 where those of an earlier frame stand for it: it shows the same, or the tower took
+   * both together.
+   */
   readonly tokens: number;
+  /** The frame, by its position, with which the tower took it together, and which has the tokens of both. */
+  readonly takenWith?: number;
   /** Of these, how many stand for patches that were merged. */
   readonly merged?: number;
   /** Of these, how many stand for later frames, too. */
@@ -142,6 +152,12 @@ export interface VideoTokens {
   readonly isStill: boolean;
   /** Whether it is a still picture in crops. */
   readonly inCrops: boolean;
+  /** See `ShownVideo.cropGrid`; each crop is a block of its own. */
+  readonly cropGrid?: Grid;
+  /** Tokens of a frame, or of a group of frames, before any was left out. */
+  readonly grid: Grid;
+  /** Frames that the tower took together. */
+  readonly framesTogether: number;
 }
 
 /** What may be spent on a video, fixed before a frame of it is decoded. */
@@ -156,15 +172,25 @@ export interface Allowance {
   readonly durationSeconds: number;
   readonly isStill: boolean;
   readonly inCrops: boolean;
+  /** See `ShownVideo.cropGrid`. */
+  readonly cropGrid?: Grid;
+  /** Tokens of a frame, or of a group of frames. */
+  readonly grid: Grid;
   readonly overTime: OverTimeStages;
 }
 
 /** `auto`: what fits, VisionZip's split. `none`: every patch token. Or a budget a frame. */
 export type Compression = 'auto' | 'none' | TokenBudget;
 
-/** How the answer is generated. Greedy unless `temperature` is above 0. */
+/** How the answer is generated. Greedy unless `temperature` is above 0, or `defaults` are those of a model that samples. */
 export interface Generation {
-  /** Upper bound of the answer in tokens; default 64. */
+  /**
+   * Where what is not given here comes from.
+   * - `greedy` (default): the likeliest token, so that the same question gets the same answer.
+   * - `model`: temperature, top k and top p of the model's own generation_config.json, as transformers takes them.
+   */
+  readonly defaults?: 'greedy' | 'model';
+  /** Upper bound of the answer in tokens; default 64, whatever the model's own: the plan keeps room for it. */
   readonly maxNewTokens?: number;
   /** 0 (default) is greedy. */
   readonly temperature?: number;
@@ -172,6 +198,11 @@ export interface Generation {
   readonly topK?: number;
   /** Keep the likeliest tokens that reach this share; default 1. */
   readonly topP?: number;
+  /**
+   * Above 1, tokens of the prompt and of the answer so far become less likely; 1 is none. Default the model's own, greedy or
+   * not: greedy answers are where models repeat themselves without it.
+   */
+  readonly repetitionPenalty?: number;
   /** Makes sampling repeatable. */
   readonly seed?: number;
   /** Generation ends before any of these strings. */
@@ -185,8 +216,10 @@ export interface Plan {
   readonly events: number;
   /** In how many crops a frame is encoded: 1, but for a still picture in LLaVA-NeXT; the whole is counted. */
   readonly crops: number;
-  /** On average over the frames, at most: see `OverTime`. */
+  /** Of a frame, or of frames that the tower takes together; on average over the frames, at most: see `OverTime`. */
   readonly tokensPerFrame: number;
+  /** Frames that the tower takes together: 2 of a video in Qwen2-VL, else 1. */
+  readonly framesTogether: number;
   /** Of each crop. Null when nothing is compressed. */
   readonly budget: TokenBudget | null;
   /** Tokens a frame without compression (the family's own input). */

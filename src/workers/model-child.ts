@@ -59,7 +59,7 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
       onFrame:
         order.saveFrames === undefined
           ? undefined
-          : await (await import('./pictures.js')).pictureWriter(order.saveFrames, order.modelDir, model),
+          : await (await import('./pictures.js')).pictureWriter(order.saveFrames, model),
     };
     const session = await sessionOf(order, model);
     const outcome = await session.ask(order.request.questions, options);

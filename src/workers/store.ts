@@ -9,7 +9,7 @@ import type { Provider } from '../models/providers.js';
 import type { Answer, AnswerOutcome, Generation } from '../pipeline/types.js';
 
 /** Part of every content key: raised whenever the pipeline would answer differently than before. */
-export const pipelineVersion = 4;
+export const pipelineVersion = 5;
 
 /** All that an answer depends on. */
 export interface ContentKeyParts {
@@ -43,8 +43,9 @@ export function contentKey({ videoDigest, model, provider, question, job }: Cont
 }
 
 /** Sampling without a seed gives another answer each time: it is neither stored nor looked up. */
-export function isRepeatable({ temperature = 0, seed }: Generation): boolean {
-  return temperature === 0 || seed !== undefined;
+export function isRepeatable({ defaults, temperature, seed }: Generation): boolean {
+  const isGreedy = temperature === 0 || (temperature === undefined && defaults !== 'model');
+  return isGreedy || seed !== undefined;
 }
 
 /** An answer as it is stored, with what its run says of the video and of how it was fitted into the context. */

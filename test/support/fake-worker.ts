@@ -104,6 +104,7 @@ function documentOf(id: string, job: AskJob, verdict: Exclude<Verdict, 'never'>)
       events: 0,
       crops: 1,
       tokensPerFrame: 17,
+      framesTogether: 1,
       budget: { dominant: 14, contextual: 3 },
       tokensPerFrameBefore: 144,
       contextLength: 2048,

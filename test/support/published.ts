@@ -1,7 +1,8 @@
-import { cpSync, mkdtempSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import { expect } from 'vitest';
 import type { Frame } from '../../src/media/types.js';
@@ -10,7 +11,7 @@ import { prefillVideo } from '../../src/pipeline/generate.js';
 import { argmax } from '../../src/pipeline/sampler.js';
 import { StageClock } from '../../src/pipeline/timings.js';
 import { makeTokens } from '../../src/pipeline/tokens.js';
-import type { TokenBlock } from '../../src/pipeline/types.js';
+import type { TokenBlock, VideoTokens } from '../../src/pipeline/types.js';
 
 /** Small models at random weights, as training/published wrote them. */
 export const fixtures = fileURLToPath(new URL('../fixtures/published', import.meta.url));
@@ -22,9 +23,9 @@ export function copyFixture(family: string): string {
   return dir;
 }
 
-/** Little-endian float32. */
+/** Little-endian float32; what is large lies beside its name as `.gz`. */
 export function readFloats(file: string): Float32Array {
-  const bytes = readFileSync(file);
+  const bytes = existsSync(file) ? readFileSync(file) : gunzipSync(readFileSync(`${file}.gz`));
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
 }
 
@@ -64,6 +65,15 @@ export function videoOf(frames: number): ShownVideo {
   return { ptsSeconds: Array.from({ length: frames }, (_, i) => i), durationSeconds: frames };
 }
 
+/** Blocks of a video's frames as the decoder gets them. */
+export function asVideo(
+  { vision }: Pick<Model, 'vision'>,
+  blocks: readonly TokenBlock[],
+): Pick<VideoTokens, 'blocks' | 'grid' | 'framesTogether'> {
+  const { framesTogether = 1 } = vision.native ?? {};
+  return { blocks, grid: blocks[0]?.grid ?? vision.grid, framesTogether };
+}
+
 /** The logits behind a prompt, and `steps` greedy tokens. */
 export async function answerGreedily(
   model: Model,
@@ -71,7 +81,7 @@ export async function answerGreedily(
   blocks: readonly TokenBlock[],
   steps: number,
 ): Promise<{ logits: Float32Array; ids: number[] }> {
-  let past = await prefillVideo(model, prefix, blocks);
+  let past = await prefillVideo(model, prefix, asVideo(model, blocks));
   const forward = async (tokens: readonly number[]) =>
     model.language.forward({ embeds: await model.language.embed(tokens), S: tokens.length }, past);
   let step = await forward(suffix);

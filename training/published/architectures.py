@@ -7,6 +7,8 @@ from transformers import (
     CLIPVisionConfig,
     FastVlmConfig,
     FastVlmForConditionalGeneration,
+    Idefics3Config,
+    Idefics3ForConditionalGeneration,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
@@ -23,6 +25,7 @@ from transformers import (
     VideoLlavaConfig,
     VideoLlavaForConditionalGeneration,
 )
+from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
 from transformers.models.smolvlm.configuration_smolvlm import SmolVLMVisionConfig
 
 NEXT_PINPOINTS = [[42, 84], [84, 42], [84, 84], [126, 42], [42, 126]]
@@ -53,13 +56,13 @@ def siglip_vision(image: int, patch: int, layers: int, cls=SiglipVisionConfig, *
     )
 
 
-def decoder(tokenizer: Tokenizer, cls, kv_heads: int, bos: str, eos: str, pad: str):
+def decoder(tokenizer: Tokenizer, cls, kv_heads: int, bos: str, eos: str, pad: str, layers: int = 2):
     """Without tied embeddings: a random model that is tied repeats its last token."""
     return cls(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=HIDDEN,
         intermediate_size=48,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=kv_heads,
         max_position_embeddings=4096,
@@ -78,8 +81,8 @@ def qwen(tokenizer: Tokenizer) -> Qwen2Config:
     return decoder(tokenizer, Qwen2Config, 2, "<|im_start|>", "<|im_end|>", "<|endoftext|>")
 
 
-def smol(tokenizer: Tokenizer) -> LlamaConfig:
-    return decoder(tokenizer, LlamaConfig, 2, "<|im_start|>", "<end_of_utterance>", "<|im_end|>")
+def smol(tokenizer: Tokenizer, layers: int = 2) -> LlamaConfig:
+    return decoder(tokenizer, LlamaConfig, 2, "<|im_start|>", "<end_of_utterance>", "<|im_end|>", layers)
 
 
 def build_llava(tokenizer: Tokenizer) -> PreTrainedModel:
@@ -140,13 +143,25 @@ def build_llava_siglip(tokenizer: Tokenizer, layers: int, feature_layer: int) ->
 
 
 def build_smolvlm(tokenizer: Tokenizer) -> PreTrainedModel:
+    """A grid of 16 × 16 patches, four by four of which make a token."""
     config = SmolVLMConfig(
-        vision_config=siglip_vision(24, 3, 3, SmolVLMVisionConfig),
+        vision_config=siglip_vision(32, 2, 2, SmolVLMVisionConfig),
         text_config=smol(tokenizer),
         image_token_id=tokenizer.token_to_id("<image>"),
         scale_factor=4,
     )
     return SmolVLMForConditionalGeneration(config)
+
+
+def build_idefics3(tokenizer: Tokenizer) -> PreTrainedModel:
+    """A grid of 8 × 8 patches, two by two of which make a token."""
+    config = Idefics3Config(
+        vision_config=siglip_vision(16, 2, 2, Idefics3VisionConfig),
+        text_config=smol(tokenizer, layers=1),
+        image_token_id=tokenizer.token_to_id("<image>"),
+        scale_factor=2,
+    )
+    return Idefics3ForConditionalGeneration(config)
 
 
 def build_fast_vlm(tokenizer: Tokenizer) -> PreTrainedModel:

@@ -6,7 +6,7 @@ import math
 import torch
 import torch.nn.functional as F
 from families import Family
-from layout import is_convolutional, vision_tower
+from layout import has_connector, is_convolutional, projector, vision_tower
 from transformers import PreTrainedModel
 
 
@@ -16,16 +16,42 @@ def run_tower(model: PreTrainedModel, pixel_values):
     is over these tokens, scores (F, N) are in its place, by a rule of our own and not the paper's: the cosine of a
     token and the mean of its frame's. Keys are then the tokens themselves.
     """
+    if has_connector(model):
+        return run_connector(model, pixel_values)
     tower, layer = vision_tower(model), model.config.vision_feature_layer
     if is_convolutional(model):
         hidden = tower(pixel_values).last_hidden_state.flatten(2).transpose(1, 2)
         return hidden, F.cosine_similarity(hidden, hidden.mean(1, keepdim=True), dim=-1), hidden
+    states, keys = run_block(tower, layer, pixel_values)
+    return states.hidden_states[layer], states.attentions[layer], keys
+
+
+def run_block(tower, layer: int, pixel_values) -> tuple:
+    """The tower's outputs, and the keys (F, N, K) of one of its blocks, averaged over heads."""
     seen = []
     hook = tower.encoder.layers[layer].self_attn.k_proj.register_forward_hook(lambda _m, _i, out: seen.append(out))
     states = tower(pixel_values, output_hidden_states=True, output_attentions=True)
     hook.remove()
-    keys = seen[0].unflatten(2, (tower.config.num_attention_heads, -1)).mean(2)
-    return states.hidden_states[layer], states.attentions[layer], keys
+    return states, seen[0].unflatten(2, (tower.config.num_attention_heads, -1)).mean(2)
+
+
+def run_connector(model: PreTrainedModel, pixel_values):
+    """
+    SmolVLM: hidden (F, N, H), scores (F, N), keys (F, N, K) of the visual tokens, each of which the connector makes of
+    scale × scale patches. Compressing behind it is our rule and not the paper's: a token's score is the mean of what its
+    patches receive in the last block, its key the mean of theirs.
+    """
+    states, keys = run_block(vision_tower(model), -1, pixel_values)
+    scores = states.attentions[-1].mean((1, 2))[..., None]
+    scale, connector = model.config.scale_factor, model.model.connector
+    return connector(states.last_hidden_state), average(scores, scale)[..., 0], average(keys, scale)
+
+
+def average(grid, scale: int) -> torch.Tensor:
+    """(F, side², C) -> (F, (side / scale)², C): the mean of each block of scale × scale, blocks in raster order."""
+    side = math.isqrt(grid.shape[1])
+    blocks = grid.unflatten(1, (side // scale, scale, side // scale, scale))
+    return blocks.mean((2, 4)).flatten(1, 2)
 
 
 def scores_of(family: Family, attention) -> torch.Tensor:
@@ -66,12 +92,20 @@ def pool(grid, side: int = 27) -> torch.Tensor:
     return F.interpolate(x, size=[math.ceil(side / 2)] * 2, mode="bilinear").flatten(2).transpose(1, 2)
 
 
+def in_raster_order(frame: dict) -> torch.Tensor:
+    """What was kept of a frame, (dominant + contextual, D); a contextual token stands at its target's place."""
+    places = [*frame["dominantIndices"], *(target for target, *_ in frame["contextualMembers"])]
+    return frame["tokens"][torch.tensor(places).argsort()]
+
+
 def compress(family: Family, model, hidden, attention, keys) -> tuple[list[dict], torch.Tensor]:
     """Per frame VisionZip's choices, and the tokens (F, dominant + contextual, H) as the decoder sees them."""
-    scores, project = scores_of(family, attention), model.model.multi_modal_projector
+    scores, project = scores_of(family, attention), projector(model)
     if family.order == "project-pool-compress":
         hidden, keys, scores = pool(project(hidden)), pool(keys), pool(scores[..., None])[..., 0]
     frames = [visionzip(*frame, family.dominant, family.contextual) for frame in zip(hidden, keys, scores)]
+    if family.order == "project-compress":
+        return frames, torch.stack([in_raster_order(frame) for frame in frames])
     tokens = torch.stack([frame["tokens"] for frame in frames])
     return frames, tokens if family.order == "project-pool-compress" else project(tokens)
 

@@ -16,6 +16,7 @@ import vocabulary
 from architectures import (
     NEXT_PINPOINTS,
     build_fast_vlm,
+    build_idefics3,
     build_llava,
     build_llava_next,
     build_llava_onevision,
@@ -30,6 +31,9 @@ from architectures import (
 from tokenizers import Tokenizer
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.idefics3.image_processing_pil_idefics3 import (
+    Idefics3ImageProcessorPil,
+)
 from transformers.models.llava_next.image_processing_pil_llava_next import (
     LlavaNextImageProcessorPil,
 )
@@ -78,10 +82,15 @@ class Family:
     medium: str = "image"  # one placeholder a frame; "video": one for all frames
     cls: bool = False  # the tower has a CLS token
     cls_kept: bool = False  # and it is among the visual tokens
-    order: str = "compress-project"  # or "project-pool-compress", or "none": no compression
+    order: str = "compress-project"  # or "project-pool-compress", "project-compress", or "none": no compression
     newline: str = "none"  # or "per-frame", "after-video"
     dominant: int = 7  # counts CLS where there is one
     contextual: int = 3
+
+    @property
+    def is_smol(self) -> bool:
+        """Whether several pictures are one input of the tower, each between two tokens of the prompt."""
+        return self.name in ("smolvlm", "idefics3")
 
 
 def clip_sizes(size: int) -> dict:
@@ -198,15 +207,27 @@ FAMILIES = {
         Family(
             "smolvlm",
             build_smolvlm,
-            lambda: vocabulary.smol_tokenizer(
-                ["<fake_token_around_image>", "<global-img>", "<image>", "<end_of_utterance>"]
-            ),
-            lambda: SmolVLMImageProcessorPil(size={"longest_edge": 96}, max_image_size={"longest_edge": 24}),
-            {"processor_class": "SmolVLMProcessor", "image_seq_len": 4},
-            seed=5,
+            lambda: vocabulary.smol_tokenizer(vocabulary.smol_tokens()),
+            lambda: SmolVLMImageProcessorPil(size={"longest_edge": 96}, max_image_size={"longest_edge": 32}),
+            {"processor_class": "SmolVLMProcessor", "image_seq_len": 16},
+            seed=1,
             tokenizer_class="GPT2Tokenizer",
             medium="video",
-            order="none",
+            order="project-compress",
+            dominant=6,
+            contextual=2,
+        ),
+        Family(
+            "idefics3",
+            build_idefics3,
+            lambda: vocabulary.smol_tokenizer(vocabulary.smol_tokens()),
+            lambda: Idefics3ImageProcessorPil(size={"longest_edge": 48}, max_image_size={"longest_edge": 16}),
+            {"processor_class": "Idefics3Processor", "image_seq_len": 16},
+            seed=6,
+            tokenizer_class="GPT2Tokenizer",
+            order="project-compress",
+            dominant=6,
+            contextual=2,
         ),
     ]
 }

@@ -33,6 +33,7 @@ SETTINGS = (
     "config.json",
     "generation_config.json",
     "preprocessor_config.json",
+    "video_preprocessor_config.json",
     "processor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -54,6 +55,16 @@ def is_convolutional(model: PreTrainedModel) -> bool:
     return hasattr(vision_tower(model), "timm_model")
 
 
+def has_connector(model: PreTrainedModel) -> bool:
+    """SmolVLM's projector takes a block of patches at once, from as many pictures as there are in one input."""
+    return hasattr(model.model, "connector")
+
+
+def projector(model: PreTrainedModel) -> nn.Module:
+    """What a token goes through alone; nothing where it comes from a connector."""
+    return nn.Identity() if has_connector(model) else model.model.multi_modal_projector
+
+
 def language_model(model: PreTrainedModel) -> nn.Module:
     """A bare decoder is its own."""
     parts = model.model
@@ -62,7 +73,8 @@ def language_model(model: PreTrainedModel) -> nn.Module:
 
 def drops_cls(model: PreTrainedModel) -> bool:
     """Video-LLaVA's frames keep CLS whatever the config says; its images do not."""
-    return not hasattr(model.model, "video_tower") and model.config.vision_feature_select_strategy == "default"
+    strategy = getattr(model.config, "vision_feature_select_strategy", None)
+    return not hasattr(model.model, "video_tower") and strategy == "default"
 
 
 class VisionGraph(nn.Module):
@@ -122,6 +134,15 @@ class ShuffledVisionGraph(nn.Module):
         return y[:, :, None] * self.side + x[:, None]
 
 
+def causal_bias(inputs_embeds, attention_mask):
+    """inputs_embeds (B, S, H), attention_mask (B, total) -> (B, 1, S, total)."""
+    S, total = inputs_embeds.shape[1], attention_mask.shape[1]
+    # Query s stands at total - S + s and looks at keys up to itself.
+    later = torch.arange(total)[None] > torch.arange(S)[:, None] + (total - S)
+    hidden = later[None, None] | (attention_mask[:, None, None, :] == 0)
+    return hidden.to(inputs_embeds.dtype) * torch.finfo(inputs_embeds.dtype).min
+
+
 class DecoderGraph(nn.Module):
     """Prefill and decode steps in one graph; the cache comes in as 2 tensors a block, and goes out grown."""
 
@@ -130,15 +151,10 @@ class DecoderGraph(nn.Module):
         self.text, self.lm_head = language_model(model), model.lm_head
 
     def forward(self, inputs_embeds, attention_mask, position_ids, *past):
-        S, total = inputs_embeds.shape[1], attention_mask.shape[1]
-        # Query s stands at total - S + s and looks at keys up to itself.
-        later = torch.arange(total)[None] > torch.arange(S)[:, None] + (total - S)
-        hidden = later[None, None] | (attention_mask[:, None, None, :] == 0)
-        bias = hidden.to(inputs_embeds.dtype) * torch.finfo(inputs_embeds.dtype).min
         cache = DynamicCache(list(zip(past[::2], past[1::2])))
         out = self.text(
             inputs_embeds=inputs_embeds,
-            attention_mask=bias,
+            attention_mask=causal_bias(inputs_embeds, attention_mask),
             position_ids=position_ids,
             past_key_values=cache,
             use_cache=True,
@@ -175,7 +191,7 @@ def image_size(model: PreTrainedModel) -> int:
 
 def write_vision_encoder(model: PreTrainedModel, path: Path) -> None:
     size = image_size(model)
-    if hasattr(model.model, "connector"):
+    if has_connector(model):
         inputs = {
             "pixel_values": torch.randn(2, 2, 3, size, size),
             "pixel_attention_mask": torch.ones(2, 2, size, size).bool(),

@@ -1,4 +1,7 @@
-"""What transformers makes of still pictures with LLaVA-NeXT: the whole picture squashed, and the crops of a grid."""
+"""
+What transformers makes of still pictures: with LLaVA-NeXT the whole picture squashed, and the crops of a grid. What other
+families do is in split_pictures.py.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,8 +17,14 @@ from reference import answer, embed, is_clear, make_processor
 from transformers.image_processing_utils import select_best_resolution
 
 QUESTION = "What colour is the largest rectangle?"
-# Width, height and seed: a row of three crops; a small one that is enlarged into a column of two; two by two.
-PICTURES = ((110, 50, 1), (30, 50, 1), (100, 90, 2))
+# Width, height and seed.
+PICTURES = {
+    # A row of three crops; a small one that is enlarged into a column of two; two by two.
+    "llava_next": ((110, 50, 1), (30, 50, 1), (100, 90, 2)),
+    # Two rows of three crops; a column of three; a small one that is enlarged into a row of three.
+    "smolvlm": ((110, 50, 1), (24, 90, 2), (20, 6, 2)),
+    "idefics3": ((40, 110, 2),),  # three rows of two
+}
 
 
 def draw_picture(width: int, height: int, seed: int) -> Image.Image:
@@ -125,7 +134,7 @@ def all_tokens(model, pixel_values, image_sizes, pack_crops: Callable) -> torch.
 @torch.inference_mode()
 def picture_reference(family: Family, model, folder: Path, picture: Image.Image) -> dict:
     """All arrays and all of reference.json, for a model whose settings are in `folder`."""
-    images, vision, placeholder = family.image_processor(), model.config.vision_config, model.config.image_token_id
+    images, vision = family.image_processor(), model.config.vision_config
     shape = geometry(family, model, picture)
     columns = shape["grid"]["columns"]
     pack_crops = partial(pack, columns=columns, **shape["size"], newline=model.model.image_newline)
@@ -135,22 +144,29 @@ def picture_reference(family: Family, model, folder: Path, picture: Image.Image)
         "none": all_tokens(model, pixel_values, image_sizes, pack_crops),
         "visionzip": arrange(tokens, chosen["dominantIndices"], columns, vision.image_size // vision.patch_size),
     }
+    made = answer_both(model, shape, rendered, chosen, pixel_values, visual)
+    check_forward(model, rendered["expandedIds"], pixel_values, image_sizes, made["ways"]["none"])
+    made["facts"] = {"imageProcessor": type(images).__name__, **made["facts"]}
+    return {"picture": picture, "pack": pack_crops, **made}
+
+
+def answer_both(model, shape: dict, rendered: dict, chosen: dict, pixel_values, visual: dict) -> dict:
+    """Arrays, facts and what the decoder reads, from a picture's tokens (T, H): `visual` has "none" and "visionzip"."""
+    placeholder = model.config.image_token_id
     assert rendered["expandedIds"].count(placeholder) == len(visual["none"])
     ways = {way: embed(model, rendered["expandedIds"], seen, placeholder) for way, seen in visual.items()}
-    check_forward(model, rendered["expandedIds"], pixel_values, image_sizes, ways["none"])
     answers = {way: answer(model, embeds) for way, embeds in ways.items()}
     arrays = {"pixel_values": pixel_values, "visual_all": visual["none"], "visual_visionzip": visual["visionzip"]}
     arrays |= {f"logits_{way}": given.pop("logits") for way, given in answers.items()}
-    facts = {"imageProcessor": type(images).__name__, **shape, "question": QUESTION, **rendered}
-    facts |= {"placeholderId": placeholder, **chosen, "answers": answers}
-    arrays = {name: array.numpy() for name, array in arrays.items()}
-    return {"picture": picture, "pack": pack_crops, "arrays": arrays, "facts": facts, "ways": ways}
+    facts = {**shape, "question": QUESTION, **rendered, "placeholderId": placeholder, **chosen, "answers": answers}
+    return {"arrays": {name: array.numpy() for name, array in arrays.items()}, "facts": facts, "ways": ways}
 
 
-def pictures(family: Family, model, folder: Path) -> list[dict]:
-    """What is made of every picture, for a model whose settings are in `folder`."""
-    every = [picture_reference(family, model, folder, draw_picture(*drawn)) for drawn in PICTURES]
-    for drawn, made in zip(PICTURES, every):
+def pictures(family: Family, model, folder: Path, refer: Callable) -> list[dict]:
+    """What `refer` makes of every picture, for a model whose settings are in `folder`."""
+    drawings = PICTURES[family.name]
+    every = [refer(family, model, folder, draw_picture(*drawn)) for drawn in drawings]
+    for drawn, made in zip(drawings, every):
         assert is_clear(family, made["facts"]), (
             f"{drawn} is too close to a tie, draw another: {made['facts']['margins']}"
         )

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from compression import compress, margins, pool, run_tower, scores_of, visionzip
 from families import Family
-from layout import drops_cls, vision_tower
+from layout import drops_cls, projector, vision_tower
 from PIL import Image, ImageDraw
 from transformers import (
+    Idefics3Processor,
     LlavaNextProcessor,
     LlavaOnevisionProcessor,
     LlavaOnevisionVideoProcessor,
@@ -76,16 +77,18 @@ def make_processor(family: Family, folder: Path, images):
     if name == "SmolVLMProcessor":
         edge = {"longest_edge": images.max_image_size["longest_edge"]}
         return SmolVLMProcessor(images, tokenizer, SmolVLMVideoProcessor(size=edge, max_image_size=edge), **settings)
+    if name == "Idefics3Processor":
+        return Idefics3Processor(images, tokenizer, **settings)
     return LlavaProcessor(images, tokenizer, **settings)
 
 
 def pixels_of(family: Family, images, frames: list[Image.Image]) -> torch.Tensor:
     """(F, 3, S, S) by the image processor that works with Pillow; of crops, the whole frame's."""
-    if family.name == "smolvlm":
-        # Frames are not split, and their longest edge goes to the encoder's size at once, as in the video processor.
-        values = images(frames, do_image_splitting=False, size=images.max_image_size, return_tensors="np")[
-            "pixel_values"
-        ][0]
+    if family.is_smol:
+        # Frames are not split. In a video their longest edge goes to the encoder's size at once, as in the video
+        # processor; pictures are as large in between as if they were split.
+        sizes = {"size": images.max_image_size} if family.medium == "video" else {}
+        values = images(frames, do_image_splitting=False, return_tensors="np", **sizes)["pixel_values"][0]
     else:
         made = images(frames, return_tensors="np")
         values = made.get("pixel_values", made.get("pixel_values_images"))  # Video-LLaVA's own name
@@ -123,7 +126,8 @@ def render(family: Family, processor, frames: list[Image.Image], per_frame: int)
         )
         values = inputs.get("pixel_values_videos", inputs.get("pixel_values"))[0]
     else:
-        inputs = processor(text=text, images=frames, return_tensors="pt")
+        whole = {"do_image_splitting": False} if family.is_smol else {}
+        inputs = processor(text=text, images=frames, return_tensors="pt", **whole)
         values = None
     expanded = inputs["input_ids"][0].tolist()
     if family.name == "llava_next":
@@ -131,8 +135,8 @@ def render(family: Family, processor, frames: list[Image.Image], per_frame: int)
         image = processor.image_token_id
         expanded = [i for i in ids for _ in range(per_frame if i == image else 1)]
     given = {"prompt": text, "promptIds": ids, "expandedIds": expanded, "video_values": values}
-    if family.name == "smolvlm":
-        # The processor writes sentences, with each frame's time, in the place of <video>.
+    if family.is_smol:
+        # The processor writes sentences, with each frame's time, in the place of <video>, and tokens around pictures.
         given["expandedPrompt"] = processor.tokenizer.decode(expanded)
     return given
 
@@ -140,7 +144,7 @@ def render(family: Family, processor, frames: list[Image.Image], per_frame: int)
 def all_tokens(family: Family, model, pixel_values) -> torch.Tensor:
     """Transformers' own visual tokens (T, H), newline and all."""
     parts = model.model
-    if family.name == "smolvlm":
+    if family.is_smol:
         return torch.cat(parts.get_image_features(pixel_values[None]).pooler_output)
     if family.name == "llava_next":
         # get_image_features insists on crops; its last step has a branch for a single one.
@@ -182,7 +186,7 @@ def check_forward(family: Family, model, expanded: list[int], pixel_values, embe
     if family.name == "llava_next":
         return
     inputs = {"input_ids": torch.tensor([expanded]), "attention_mask": torch.ones(1, len(expanded), dtype=torch.long)}
-    if family.name == "smolvlm":
+    if family.is_smol:
         inputs["pixel_values"] = pixel_values[None]
     elif family.medium == "video":
         inputs["pixel_values_videos"] = pixel_values[None]
@@ -218,11 +222,8 @@ def reference(family: Family, model, folder: Path) -> dict:
     visual = all_tokens(family, model, pixel_values)
     processor = make_processor(family, folder, images)
     rendered = render(family, processor, frames, len(visual) // len(frames))
-    placeholder = (
-        model.config.video_token_id
-        if family.medium == "video" and family.order != "none"
-        else model.config.image_token_id
-    )
+    shown_as_video = family.medium == "video" and not family.is_smol
+    placeholder = model.config.video_token_id if shown_as_video else model.config.image_token_id
     assert rendered["expandedIds"].count(placeholder) == len(visual)
     arrays = {"pixel_values": pixel_values, "visual_all": visual}
     ways = {"none": embed(model, rendered["expandedIds"], visual, placeholder)}
@@ -233,8 +234,7 @@ def reference(family: Family, model, folder: Path) -> dict:
         facts["videoProcessorMaxDifference"] = float((video - pixel_values).abs().max())
     if family.order != "none":
         hidden, attention, keys = run_tower(model, pixel_values)
-        project = model.model.multi_modal_projector
-        own = project(hidden[:, 1:] if drops_cls(model) else hidden)
+        own = projector(model)(hidden[:, 1:] if drops_cls(model) else hidden)
         own = with_newlines(family, model, pool(own) if family.order == "project-pool-compress" else own)
         assert (own - visual).abs().max() < 1e-5
         zipped, tokens = compress(family, model, hidden, attention, keys)
@@ -246,6 +246,8 @@ def reference(family: Family, model, folder: Path) -> dict:
         }
         if keys is hidden:
             del arrays["keys"]
+        if family.order == "project-compress":
+            del arrays["hidden"]  # which are `visual_all`
         arrays["visual_visionzip"] = with_newlines(family, model, tokens)
         ways["visionzip"] = embed(model, rendered["expandedIds"], arrays["visual_visionzip"], placeholder)
         facts |= {key: [frame[key] for frame in zipped] for key in ("dominantIndices", "contextualMembers")}

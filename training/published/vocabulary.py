@@ -83,5 +83,11 @@ def smol_tokenizer(added: list[str]) -> Tokenizer:
     return byte_level_tokenizer(split, None, ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *added])
 
 
+def smol_tokens() -> list[str]:
+    """What SmolVLM writes around a picture's tokens, in the order of its published ids."""
+    crops = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
+    return ["<global-img>", *crops, "<fake_token_around_image>", "<image>", "<end_of_utterance>"]
+
+
 def add_special(tokenizer: Tokenizer, names: list[str]) -> None:
     tokenizer.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in names])

@@ -40,7 +40,7 @@ const rowSchema = z.looseObject({
 const optionNames = new Set(
   [
     ...['frames', 'fps', 'maxFrames', 'compression', 'maxNewTokens', 'temperature', 'topK', 'topP', 'seed'],
-    ...['stop', 'model', 'strict', 'sampling', 'generation'],
+    ...['repetitionPenalty', 'stop', 'model', 'strict', 'sampling', 'generation'],
   ].flatMap((name) => [name, name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)]),
 );
 

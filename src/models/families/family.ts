@@ -9,16 +9,23 @@ export interface Family {
   readonly modelTypes: readonly string[];
   /**
    * `compress-project`: as in the paper. `project-pool-compress`: all tokens are projected, and a frame's grid is pooled,
-   * before any is left out. `project`: nothing can be left out before the projector, which mixes neighbouring tokens.
+   * before any is left out. `project-compress`: the connector makes one token of neighbouring patches, and is in the tower's
+   * graph; scores and keys are means over those patches.
    */
   readonly order: Manifest['order'];
-  /** Where the frames go in the chat: an image each, one video, or sentences with a time and an image each. */
+  /** Where the frames go in the chat: an image each, one video, sentences with a time and an image each, or behind times. */
   readonly frames: Manifest['frames'];
+  /** How the chat shows a still picture; default as a frame. */
+  readonly still?: Manifest['still'];
+  /** Of a tower that takes pictures in their own proportions. */
+  readonly native?: Pick<NonNullable<Manifest['tower']['native']>, 'gridInput' | 'pixelsOf'>;
+  /** Of positions in three axes, what the first counts. */
+  readonly rope?: NonNullable<Manifest['rope']>['time'];
   readonly newline: Manifest['newlineTokens'];
   /** Types of weights that the makers recommend for its parts; default the decoder's for all. */
   readonly mix?: Partial<PartDtypes>;
-  /** Whether a still picture is looked at in several crops. */
-  readonly crops?: true;
+  /** How a still picture is looked at in several crops: all together in the prompt, or each by itself. */
+  readonly crops?: 'together' | 'apart';
   /** Share of a frame's tokens that is kept by default. */
   readonly keeps: number;
   /** Frames of a video where nobody says how many, and the model's own files say nothing. */

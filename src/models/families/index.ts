@@ -6,11 +6,14 @@ import { llavaNext } from './llava-next.js';
 import { llavaOnevision } from './llava-onevision.js';
 import { miniGemini } from './mini-gemini.js';
 import { nanollava } from './nanollava.js';
-import { smolvlm } from './smolvlm.js';
+import { qwen2Vl, qwen3Vl, qwen25Vl, qwen35 } from './qwen-vl.js';
+import { idefics3, smolvlm } from './smolvlm.js';
 import { videoLlava } from './video-llava.js';
 
-const families: readonly Family[] = [
-  ...[llava, llavaNext, videoLlava, llavaOnevision, miniGemini, fastVlm, nanollava, smolvlm],
+/** Every family that is known. */
+export const families: readonly Family[] = [
+  ...[llava, llavaNext, videoLlava, llavaOnevision, miniGemini, fastVlm, nanollava, smolvlm, idefics3],
+  ...[qwen2Vl, qwen25Vl, qwen3Vl, qwen35],
 ];
 
 /** By the `model_type` of config.json. Throws an InputError that says what was looked for and what was found. */

@@ -7,5 +7,5 @@ export const llavaNext: Family = {
   name: 'llava_next',
   modelTypes: ['llava_next'],
   newline: 'after-frame',
-  crops: true,
+  crops: 'together',
 };

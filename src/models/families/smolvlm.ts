@@ -1,16 +1,25 @@
+import type { Grid } from '../pool.js';
 import type { PromptPart, ShownVideo } from '../types.js';
 import type { Family } from './family.js';
 import { llava } from './llava.js';
 
-/** SmolVLM2. Its connector shuffles pixels of neighbouring tokens into channels: nothing can be left out before it. */
+/**
+ * SmolVLM2 (arXiv 2504.05299). Its connector makes one token of s × s patches, by shuffling them into channels. So VisionZip works
+ * behind it, which is ours and not the paper's: half of the tokens are kept by default, as behind other mergers, see `qwen2Vl`.
+ */
 export const smolvlm: Family = {
   ...llava,
   name: 'smolvlm',
   modelTypes: ['smolvlm'],
-  order: 'project',
+  order: 'project-compress',
   frames: 'sentences',
+  crops: 'apart',
+  keeps: 7 / 16,
   mix: { vision: 'q4', embed: 'fp16', decoder: 'q4' },
 };
+
+/** SmolVLM, the first (arXiv 2504.05299): it knows no video, frames are pictures that are not split. */
+export const idefics3: Family = { ...smolvlm, name: 'idefics3', modelTypes: ['idefics3'], frames: 'wrapped' };
 
 /** What SmolVLM2's processor makes of a video: how many frames of how long a video, and the time of each. */
 export function describeInSentences({ ptsSeconds, durationSeconds }: ShownVideo): PromptPart[] {
@@ -32,9 +41,16 @@ const text = (words: string): PromptPart => ({ type: 'text', text: words });
 
 const [BEFORE, AFTER] = ['<fake_token_around_image><global-img>', '<fake_token_around_image>'];
 
-/** What its processor makes of a still picture that is not split, once the template has put `<image>` in its place. */
-export function wrapPicture(prompt: string): string {
-  return prompt.replace('<image>', `${BEFORE}<image>${AFTER}`);
+/**
+ * What the processor of either version makes of pictures, once the template has put `<image>` in their places. A picture that
+ * is split has one `<image>` for each crop of its grid, and the last for the whole.
+ */
+export function wrapPictures(prompt: string, { rows, columns }: Grid = { rows: 0, columns: 0 }): string {
+  const row = (y: number) =>
+    Array.from({ length: columns }, (_, x) => `${AFTER}<row_${y + 1}_col_${x + 1}><image>`).join('');
+  const crops = Array.from({ length: rows }, (_, y) => `${row(y)}\n`).join('');
+  const whole = `${BEFORE}<image>${AFTER}`;
+  return prompt.replaceAll('<image>', rows > 0 ? `${crops}\n${whole}` : whole);
 }
 
 /** 75.9 → 01:15 */

@@ -8,6 +8,8 @@ export type Attention = UnfusedAttention | FusedAttention | PackedAttention;
 export interface UnfusedAttention {
   readonly kind: 'unfused';
   readonly node: NodeProto;
+  /** Of queries and keys. */
+  readonly product: NodeProto;
   /** Attention after softmax (B, heads, N, N). */
   readonly probabilities: string;
   /** k_proj's output (B, N, D), bias included, unscaled. */
@@ -34,7 +36,7 @@ export interface PackedAttention {
 }
 
 /** Nodes that move numbers about, or round them, and leave what they say. */
-const MOVES = new Set([
+export const MOVES: ReadonlySet<string> = new Set([
   'Transpose',
   'Reshape',
   'Identity',
@@ -84,7 +86,7 @@ export function findAttentions(graph: Graph): Attention[] {
     if (!product || !feedsProduct(graph, probabilities)) return [];
     const [queries = '', keys = ''] = product.input;
     if (!looksAtItself(graph, queries, keys)) return [];
-    return [{ kind: 'unfused', node, probabilities, keys: beforeHeads(graph, keys) }];
+    return [{ kind: 'unfused', node, product, probabilities, keys: beforeHeads(graph, keys) }];
   });
 }
 

@@ -24,9 +24,10 @@ function sizes({ type }: ValueInfoProto): number[] {
   return (type?.tensorType?.shape?.dim ?? []).map(({ dimValue }) => Number(dimValue));
 }
 
-function withShape(input: ValueInfoProto, { text_config: text }: PublishedConfig): ValueInfoProto {
-  const heads = sizes(input)[HEADS] || (text?.num_key_value_heads ?? text?.num_attention_heads);
-  const width = text?.head_dim ?? (text?.hidden_size ?? Number.NaN) / (text?.num_attention_heads ?? 0);
+function withShape(input: ValueInfoProto, config: PublishedConfig): ValueInfoProto {
+  const text = config.text_config ?? config;
+  const heads = sizes(input)[HEADS] || (text.num_key_value_heads ?? text.num_attention_heads);
+  const width = text.head_dim ?? (text.hidden_size ?? Number.NaN) / (text.num_attention_heads ?? 0);
   if (!heads || !Number.isInteger(width))
     throw new InputError(
       'config.json must say `num_attention_heads`, and `head_dim` or `hidden_size`, in `text_config`: the decoder ' +

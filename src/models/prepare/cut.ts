@@ -1,14 +1,7 @@
-import {
-  attribute,
-  type Dimension,
-  elementTypes,
-  Graph,
-  intAttribute,
-  intsAttribute,
-  valueInfo,
-} from '../graph/graph.js';
+import { attribute, elementTypes, Graph, intAttribute, intsAttribute, valueInfo } from '../graph/graph.js';
 import type { GraphProto } from '../graph/onnx_pb.js';
 import type { Attention, FusedAttention, PackedAttention, UnfusedAttention } from './attention.js';
+import { Maths } from './maths.js';
 import type { VisionParts } from './vision.js';
 
 const END = Number.MAX_SAFE_INTEGER;
@@ -112,40 +105,8 @@ export function cutProjector({ graph: whole, opset, projected, output }: VisionP
   );
 }
 
-/**
- * pixel_values (B, 3, H, W) → hidden (B, T, H): a whole encoder that takes several pictures of an image at once, and a
- * mask of their padding, as one that takes a picture at a time. Nothing is left out before the projector.
- */
-export function wrapEncoder(proto: GraphProto, opset: number, pixels: Dimension[]): GraphProto {
-  const graph = new Graph(proto);
-  const maths = new Maths(graph, opset);
-  const output = proto.output[0]!.name;
-  const inside = (name: string) => `${name}/several`;
-  for (const { name } of proto.input) graph.reroute(name, inside(name));
-  graph.put(inside('pixel_values'), 'Unsqueeze', ['pixel_values', graph.int64s([1])]);
-  if (proto.input.some(({ name }) => name === 'pixel_attention_mask')) {
-    const sizes = [
-      maths.size('pixel_values', 0),
-      graph.int64s([1]),
-      maths.size('pixel_values', 2),
-      maths.size('pixel_values', 3),
-    ];
-    const ones = graph.add('Expand', [
-      graph.int64s([1]),
-      graph.add('Concat', sizes, [intAttribute('axis', 0)]),
-    ]);
-    graph.put(inside('pixel_attention_mask'), 'Cast', [ones], [intAttribute('to', elementTypes.bool)]);
-  }
-  graph.put('hidden', 'Identity', [output]);
-  return graph.between(
-    [valueInfo('pixel_values', elementTypes.float32, pixels)],
-    [valueInfo('hidden', elementTypes.float32, ['batch', 'tokens', 'hidden_size'])],
-    'vision_tower',
-  );
-}
-
 /** What a fused attention does not show: keys by heads (B, N, h, K) and its probabilities; with CLS its row alone. */
-function attend(maths: Maths, attention: FusedAttention | PackedAttention, cls: boolean) {
+export function attend(maths: Maths, attention: FusedAttention | PackedAttention, cls: boolean) {
   const { graph } = maths;
   const { node, bias } = attention;
   const { queries, keys } = attention.kind === 'packed' ? unpack(maths, attention) : attention;
@@ -175,47 +136,4 @@ function unpack(maths: Maths, { tokens, weights }: PackedAttention) {
   const project = (part: number) =>
     graph.add('MatMul', [tokens, maths.slice(weights, [part * width], [(part + 1) * width], [1])]);
   return { queries: project(0), keys: project(1) };
-}
-
-/** Operators whose form depends on the version. */
-class Maths {
-  constructor(
-    readonly graph: Graph,
-    readonly opset: number,
-  ) {}
-
-  toFloat32(tensor: string): string {
-    return this.graph.add('Cast', [tensor], [intAttribute('to', elementTypes.float32)]);
-  }
-
-  reduce(op: 'ReduceSum' | 'ReduceMean', tensor: string, axes: readonly number[], keepsAxes = false): string {
-    const keep = intAttribute('keepdims', keepsAxes ? 1 : 0);
-    return this.opset >= (op === 'ReduceSum' ? 13 : 18)
-      ? this.graph.add(op, [tensor, this.graph.int64s(axes)], [keep])
-      : this.graph.add(op, [tensor], [keep, intsAttribute('axes', axes)]);
-  }
-
-  slice(tensor: string, starts: readonly number[], ends: readonly number[], axes: readonly number[]): string {
-    const { graph } = this;
-    return graph.add('Slice', [tensor, graph.int64s(starts), graph.int64s(ends), graph.int64s(axes)]);
-  }
-
-  /** One more dimension in front. */
-  unsqueeze(tensor: string): string {
-    return this.opset >= 13
-      ? this.graph.add('Unsqueeze', [tensor, this.graph.int64s([0])])
-      : this.graph.add('Unsqueeze', [tensor], [intsAttribute('axes', [0])]);
-  }
-
-  /** The size of one dimension, as a vector of one. */
-  size(tensor: string, axis: number): string {
-    return this.graph.add('Gather', [this.graph.add('Shape', [tensor]), this.graph.int64s([axis])]);
-  }
-
-  /** (B, N, h · K), or the same in fewer dimensions, → (B, N, h, K). */
-  intoHeads(tensor: string, batch: string, tokens: string, heads: string): string {
-    const { graph } = this;
-    const shape = [batch, tokens, heads, graph.int64s([-1])];
-    return graph.add('Reshape', [tensor, graph.add('Concat', shape, [intAttribute('axis', 0)])]);
-  }
 }

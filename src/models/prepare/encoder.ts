@@ -1,21 +1,25 @@
 import { join } from 'node:path';
 import { InputError } from '../../errors.js';
-import { readPreprocessor } from '../folder.js';
+import { readNativePreprocessor, readPreprocessor } from '../folder.js';
 import { Graph } from '../graph/graph.js';
 import { readGraph } from '../graph/read.js';
 import { opsetOf, writeGraph } from '../graph/write.js';
 import { type Dtype, scalesOverAll } from '../layout.js';
 import type { Manifest } from '../manifest.js';
+import { createNativeResolution } from '../native-resolution.js';
 import { createPreprocessor } from '../preprocess.js';
-import { type ClassToken, cutProjector, cutTower, wrapEncoder } from './cut.js';
+import { exposeConnector, exposeMerger, type Squares } from './behind.js';
+import { type ClassToken, cutProjector, cutTower } from './cut.js';
 import { castEdges } from './edges.js';
 import { nameFile, type Task, withSettledEdges } from './task.js';
-import { compareVision, picture, runOnce } from './verify.js';
+import { compareMerger, compareVision, compareWrapped, picture, runOnce } from './verify.js';
 import { findVisionParts, type VisionParts } from './vision.js';
 
 /** Cuts or wraps the vision encoder, and says what a manifest does of it. */
 export async function prepareVision(task: Task) {
-  return task.family.order === 'project' ? prepareWholeEncoder(task) : cutEncoder(task);
+  const { order, native } = task.family;
+  if (order !== 'project-compress') return cutEncoder(task);
+  return native ? prepareMerger(task) : prepareConnector(task);
 }
 
 async function cutEncoder(task: Task) {
@@ -84,38 +88,85 @@ function findClassToken(N: number, seen: number): ClassToken {
   );
 }
 
-/** A family whose tokens are only compressed by their encoder: nothing is cut. */
-async function prepareWholeEncoder({ path, graphs, threads, step }: Task) {
+/** An encoder whose connector joins squares of patches: nothing is cut, VisionZip works behind it. */
+async function prepareConnector(task: Task) {
+  const { path, family, graphs, threads, step } = task;
   const source = graphs.graphs.vision;
-  step(`wrapping ${source}`);
-  const preprocessor = await readPreprocessor(path);
-  const { height, width } = createPreprocessor(preprocessor);
-  const model = await readGraph(join(path, source));
-  castEdges(new Graph(model.graph!));
+  step(`reading scores and keys out of ${source}`);
+  const { height, width } = createPreprocessor(await readPreprocessor(path));
   const files = { visionTower: nameFile(source, 'tower') };
   const tower = join(path, files.visionTower);
-  await writeGraph(tower, model, wrapEncoder(model.graph!, opsetOf(model), ['batch', 3, height, width]));
-  const { hidden } = await runOnce(tower, picture(height, width), threads);
+  const expose = async (squares: Squares | undefined) => {
+    const model = await readGraph(join(path, source));
+    castEdges(new Graph(model.graph!));
+    const pixels = ['batch', 3, height, width];
+    await writeGraph(tower, model, exposeConnector(model.graph!, opsetOf(model), pixels, squares));
+    return runOnce(tower, picture(height, width), threads);
+  };
+  // How many patches become a token shows in the number of keys.
+  const { hidden, keys } = await expose(undefined);
   const [, T = 0, H = 0] = hidden!.dims;
+  const [N, keyWidth] = keys!.dims.slice(1) as [number, number];
+  const squares = { side: Math.sqrt(N), edge: Math.sqrt(N / T) };
+  if (![T, N, N / T].every(isSquare))
+    throw new InputError(`the encoder makes ${T} tokens of ${N} patches; expected squares of patches`);
+  await expose(squares);
+  step(`comparing ${source}`);
+  const shape = { height, width, patches: T };
+  const difference = await withSettledEdges(task, source, (whole) =>
+    compareWrapped(whole, tower, shape, picturesAtOnce(graphs.dtypes.vision), threads),
+  );
   const side = Math.sqrt(T);
-  if (!isSquare(T)) throw new InputError(`the encoder gives ${T} tokens; expected a square number`);
-  const grid = { rows: side, columns: side };
   return {
     files,
-    // It computes what the untouched encoder does.
-    difference: undefined,
-    budget: T,
+    difference,
+    budget: Math.round(T * family.keeps),
     tower: {
-      cls: false,
-      keepsCls: false,
-      scores: 'attention' as const,
-      selectedLayer: -1,
-      grid,
+      ...withoutClass,
+      grid: { rows: squares.side, columns: squares.side },
+      pooled: { rows: side, columns: side },
       width: H,
-      keyWidth: 0,
+      keyWidth,
     },
   };
 }
+
+/** Patches of a picture of a video in 16:9, for towers that take pictures in their own proportions. */
+const USUAL = { width: 640, height: 360, frames: 8, isStill: false };
+
+/** An encoder that takes pictures in their own proportions, and whose merger joins squares of patches. */
+async function prepareMerger(task: Task) {
+  const { path, family, graphs, threads, step } = task;
+  const source = graphs.graphs.vision;
+  step(`reading scores and keys out of ${source}`);
+  const { gridInput, pixelsOf } = family.native!;
+  const settings = { ...(await readNativePreprocessor(path)), pixelsOf };
+  const {
+    patch_size: patchSize,
+    merge_size: mergeSize,
+    temporal_patch_size: framesTogether,
+  } = settings.video;
+  const files = { visionTower: nameFile(source, 'tower') };
+  const tower = join(path, files.visionTower);
+  const model = await readGraph(join(path, source));
+  castEdges(new Graph(model.graph!));
+  await writeGraph(tower, model, exposeMerger(model.graph!, opsetOf(model), mergeSize));
+  step(`comparing ${source}`);
+  const native = { patchSize, mergeSize, framesTogether, gridInput, pixelsOf };
+  const { difference, width, keyWidth } = await withSettledEdges(task, source, (whole) =>
+    compareMerger(whole, tower, native, threads),
+  );
+  const grid = createNativeResolution(settings).gridOf(USUAL);
+  return {
+    files,
+    difference,
+    budget: Math.ceil(grid.rows * grid.columns * family.keeps),
+    share: family.keeps,
+    tower: { ...withoutClass, grid, native, width, keyWidth },
+  };
+}
+
+const withoutClass = { cls: false, keepsCls: false, scores: 'attention' as const, selectedLayer: -1 };
 
 /** Pictures to compare at once. */
 function picturesAtOnce(dtype: Dtype): number {

@@ -4,7 +4,13 @@ import { InputError } from '../../errors.js';
 import { createPictureCrops } from '../crops.js';
 import type { Family } from '../families/family.js';
 import { findFamily } from '../families/index.js';
-import { manifestFile, readJson, readModelFolder } from '../folder.js';
+import {
+  manifestFile,
+  readJson,
+  readModelFolder,
+  readNativePreprocessor,
+  readPreprocessor,
+} from '../folder.js';
 import { Graph } from '../graph/graph.js';
 import { readGraph } from '../graph/read.js';
 import { writeGraph } from '../graph/write.js';
@@ -13,7 +19,7 @@ import { type Manifest, manifestSchema } from '../manifest.js';
 import { outlineModel } from '../outline.js';
 import { createPreprocessor } from '../preprocess.js';
 import type { PreprocessorConfig } from '../preprocessor-config.js';
-import { contextLength, publishedConfigSchema } from '../published-config.js';
+import { contextLength, type PublishedConfig, publishedConfigSchema } from '../published-config.js';
 import { splitBudget } from '../split-budget.js';
 import type { FrameDefaults } from '../types.js';
 import { castEdges } from './edges.js';
@@ -76,9 +82,12 @@ export async function prepareModel(dir: string, options: PrepareOptions = {}): P
   };
   await rm(join(path, manifestFile), { force: true });
   // What loading needs beside the graphs: better missed now than by a worker.
-  const { preprocessor } = await readModelFolder(path);
+  await readModelFolder(path);
+  const pictures = await readPictures(task);
   const vision = await prepareVision(task);
-  const resolutions = family.crops && resolutionsOf(task, preprocessor, vision.tower.keepsCls);
+  const { config: preprocessor } = pictures;
+  const resolutions =
+    family.crops === 'together' && resolutionsOf(task, preprocessor!, vision.tower.keepsCls);
   const decoder = await prepareDecoder(task);
   const manifest: Manifest = {
     formatVersion: 1,
@@ -95,16 +104,23 @@ export async function prepareModel(dir: string, options: PrepareOptions = {}): P
     tower: vision.tower,
     order: family.order,
     frames: family.frames,
+    still: family.still ?? 'frame',
+    ...(family.rope && { rope: ropeOf(family.rope, config) }),
     newlineTokens: hasNewline ? family.newline : 'none',
     ...(resolutions && { pictureResolutions: resolutions }),
+    splitsPictures: family.crops === 'apart' && preprocessor?.do_image_splitting !== false,
     contextLength: contextLength(config),
     frameTimes: false,
-    defaults: { ...framesOf(preprocessor, family), compression: splitBudget(vision.budget) },
+    defaults: {
+      ...pictures.frames,
+      compression: splitBudget(vision.budget),
+      ...('share' in vision && { share: vision.share }),
+    },
     weights: await describeWeights(path, graphs.files),
   };
-  requireAlike(vision.difference ? [vision.difference] : [], LIMITS[graphs.dtypes.vision]);
+  requireAlike([vision.difference], LIMITS[graphs.dtypes.vision]);
   requireAlike(decoder.differences, LIMITS[graphs.dtypes.decoder]);
-  const differences = [...(vision.difference ? [vision.difference] : []), ...decoder.differences];
+  const differences = [vision.difference, ...decoder.differences];
   const file = join(path, manifestFile);
   await writeFile(file, `${JSON.stringify(manifestSchema.parse(manifest), null, 2)}\n`);
   task.step('laying out a prompt');
@@ -127,7 +143,34 @@ function requireAlike(differences: readonly Difference[], limit: number): void {
       throw new Error(`${what} differ by ${largest} from the untouched graph's, more than ${limit}`);
 }
 
-/** How the model's own files say that a video is sampled; else what is known of its family. */
+/** How the model's own files say that pictures are prepared, and a video sampled; else what is known of its family. */
+async function readPictures({
+  path,
+  family,
+}: Task): Promise<{ readonly frames: FrameDefaults; readonly config?: PreprocessorConfig }> {
+  if (!family.native) {
+    const config = await readPreprocessor(path);
+    return { frames: framesOf(config, family), config };
+  }
+  const { video } = await readNativePreprocessor(path);
+  const { frames, mostFrames, framesPerSecond } = family.defaultFrames;
+  return {
+    frames: {
+      frames: video.min_frames ?? frames,
+      mostFrames: video.max_frames ?? mostFrames,
+      framesPerSecond: video.fps ?? framesPerSecond,
+    },
+  };
+}
+
+/** What config.json says of the time axis. */
+function ropeOf(
+  time: NonNullable<Family['rope']>,
+  { vision_config }: PublishedConfig,
+): NonNullable<Manifest['rope']> {
+  return time === 'seconds' ? { time, perSecond: vision_config?.tokens_per_second ?? 1 } : { time };
+}
+
 function framesOf(
   { video_sampling: sampling }: PreprocessorConfig,
   { defaultFrames }: Family,

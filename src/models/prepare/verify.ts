@@ -1,4 +1,5 @@
 import { Decoder } from '../decoder.js';
+import type { Manifest } from '../manifest.js';
 import { Session, Tensor } from '../session.js';
 import type { KvCache } from '../types.js';
 
@@ -46,11 +47,7 @@ export async function compareVision(
     throw new Error(
       `the prepared tower gives ${N} tokens, ${keys!.dims[1]} keys and ${scores!.dims[1]} scores for ${patches} patches`,
     );
-  for (const [name, { data }] of Object.entries({ scores: scores!, keys: keys! })) {
-    const bad = (data as Float32Array).findIndex((value) => !Number.isFinite(value));
-    if (bad >= 0)
-      throw new Error(`the prepared tower's ${name} must be finite, number ${bad} is ${data[bad]}`);
-  }
+  requireFinite({ scores: scores!, keys: keys! });
   let largest = 0;
   for (let i = 0; i < pictures; i++) {
     const expected = Object.values(await runOnce(whole, feeds(i, 1), threads))[0]!;
@@ -60,6 +57,119 @@ export async function compareVision(
     largest = Math.max(largest, difference(floats(found!), floats(expected)));
   }
   return { what: 'visual tokens', largest };
+}
+
+/** The same for an encoder that was wrapped: pictures one by one, an image each, and through the tower together. */
+export async function compareWrapped(
+  whole: string,
+  tower: string,
+  { height, width, patches }: Omit<VisionShape, 'dropped'>,
+  pictures: number,
+  threads: number,
+): Promise<Difference> {
+  const size = 3 * height * width;
+  const pixels = noise(pictures * size);
+  const together = new Tensor('float32', pixels, [pictures, 3, height, width]);
+  const { hidden, keys, scores } = await runOnce(tower, { pixel_values: together }, threads);
+  const [, T = 0, H = 0] = hidden!.dims;
+  if (T !== patches || keys!.dims[1] !== T || scores!.dims[1] !== T)
+    throw new Error(
+      `the prepared tower gives ${T} tokens, ${keys!.dims[1]} keys and ${scores!.dims[1]} scores, expected ${patches}`,
+    );
+  requireFinite({ scores: scores!, keys: keys! });
+  const session = await Session.load(whole, threads, { inputs: ['pixel_values'], outputs: [] });
+  let largest = 0;
+  try {
+    for (let i = 0; i < pictures; i++) {
+      const one = pixels.slice(i * size, (i + 1) * size);
+      const feeds: Record<string, Tensor> = {
+        pixel_values: new Tensor('float32', one, [1, 1, 3, height, width]),
+      };
+      if (session.inner.inputNames.includes('pixel_attention_mask'))
+        feeds.pixel_attention_mask = new Tensor('bool', new Uint8Array(height * width).fill(1), [
+          1,
+          1,
+          height,
+          width,
+        ]);
+      const expected = Object.values(await session.run(feeds))[0]!;
+      const found = floats(hidden!).subarray(i * T * H, (i + 1) * T * H);
+      largest = Math.max(largest, difference(found, floats(expected)));
+    }
+  } finally {
+    await session.release();
+  }
+  return { what: 'visual tokens', largest };
+}
+
+type Native = NonNullable<Manifest['tower']['native']>;
+
+/** Two grids that are not square, in tokens: an encoder must take more than one. */
+const GRIDS = [
+  { rows: 4, columns: 6 },
+  { rows: 5, columns: 3 },
+] as const;
+
+/** The same for an encoder that takes pictures in their own proportions; also says how wide tokens and keys are. */
+export async function compareMerger(
+  whole: string,
+  tower: string,
+  { patchSize, mergeSize, framesTogether, gridInput }: Native,
+  threads: number,
+): Promise<{ readonly difference: Difference; readonly width: number; readonly keyWidth: number }> {
+  const wants = { inputs: ['pixel_values', gridInput], outputs: [] };
+  const [before, after] = [
+    await Session.load(whole, threads, wants),
+    await Session.load(tower, threads, wants),
+  ];
+  try {
+    let largest = 0;
+    let widths = { width: 0, keyWidth: 0 };
+    for (const { rows, columns } of GRIDS) {
+      const patches = rows * columns * mergeSize ** 2;
+      const numbers = 3 * framesTogether * patchSize ** 2;
+      const shape = [1, rows * mergeSize, columns * mergeSize].map(BigInt);
+      const feeds = {
+        pixel_values: new Tensor('float32', noise(patches * numbers), [patches, numbers]),
+        [gridInput]: new Tensor('int64', BigInt64Array.from(shape), [1, 3]),
+      };
+      const expected = await before.run(feeds);
+      const { hidden, keys, scores } = await after.run(feeds);
+      const T = rows * columns;
+      for (const [name, { dims }] of Object.entries({ hidden: hidden!, keys: keys!, scores: scores! }))
+        if (dims[1] !== T) throw new Error(`the prepared tower's ${name} are ${dims[1]} for ${T} tokens`);
+      requireFinite({ scores: scores!, keys: keys! });
+      const [width, keyWidth] = [hidden!.dims[2]!, keys!.dims[2]!];
+      widths = { width, keyWidth };
+      largest = Math.max(largest, difference(floats(hidden!), besides(expected, before, T)));
+    }
+    return { difference: { what: 'visual tokens', largest }, ...widths };
+  } finally {
+    await before.release();
+    await after.release();
+  }
+}
+
+/** Tokens (T, H), and what DeepStack adds to later layers (layers, T, H) behind each. */
+function besides(outputs: Record<string, Tensor>, { inner }: Session, T: number): Float32Array {
+  const parts = inner.outputNames.flatMap((name) => {
+    const data = floats(outputs[name]!);
+    const width = outputs[name]!.dims.at(-1)!;
+    const layers = data.length / (T * width);
+    return Array.from({ length: layers }, (_, i) => ({ width, rows: data.subarray(i * T * width) }));
+  });
+  const all: number[] = [];
+  for (let t = 0; t < T; t++)
+    for (const { width, rows } of parts) all.push(...rows.subarray(t * width, (t + 1) * width));
+  return Float32Array.from(all);
+}
+
+function requireFinite(tensors: Record<string, Tensor>): void {
+  for (const [name, { data }] of Object.entries(tensors)) {
+    const bad = (data as Float32Array).findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0)
+      throw new Error(`the prepared tower's ${name} must be finite, number ${bad} is ${data[bad]}`);
+  }
 }
 
 /**
