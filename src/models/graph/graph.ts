@@ -61,6 +61,16 @@ export class Graph {
     return this.#weights.get(tensor) ?? this.outside?.constant(tensor);
   }
 
+  /** The whole numbers that a small constant holds. */
+  numbers(tensor: string): number[] | undefined {
+    const constant = this.constant(tensor);
+    if (constant?.dataType !== elementTypes.int64 || constant.externalData.length > 0) return undefined;
+    const { int64Data, rawData } = constant;
+    if (int64Data.length > 0) return int64Data.map(Number);
+    const bytes = new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength);
+    return Array.from({ length: rawData.byteLength / 8 }, (_, i) => Number(bytes.getBigInt64(8 * i, true)));
+  }
+
   /** What kind of numbers a tensor holds, of a graph in which most operators give what they take. */
   elementType(tensor: string): number {
     const node = this.maker(tensor);

@@ -3,7 +3,9 @@ import type { ModelProto } from '../graph/onnx_pb.js';
 import type { PublishedConfig } from '../published-config.js';
 import { attendInPlace } from './attend.js';
 import { findCachedAttentions, type Growth } from './cached-attention.js';
+import { foldShapes } from './fold-shapes.js';
 import { Lengths } from './lengths.js';
+import { fuseRotations } from './rotary.js';
 
 /** Kinds of layers in which a token sees all that is before it, or that keep no keys. */
 const FULL = ['full_attention', 'linear_attention', 'conv'];
@@ -28,6 +30,8 @@ export function appendToCache(model: ModelProto, config: PublishedConfig): boole
   for (const attention of attentions)
     graph.reroute(attention.mixed, attendInPlace(graph, attention, lengths));
   for (const growth of growths) giveAdded(graph, growth);
+  fuseRotations(graph, lengths);
+  foldShapes(graph, lengths);
   importMicrosoft(model);
   graph.sort();
   return true;
