@@ -39,6 +39,8 @@ export class Session {
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
         graphOptimizationLevel: 'all',
+        // Threads that wait for work by spinning take it from whatever else runs: other models, ffmpeg.
+        extra: { session: { intra_op: { allow_spinning: '0' } } },
         // Warnings are of no use to who asks a question: float16 that cannot be computed ahead, and such.
         logSeverityLevel: 3,
       });

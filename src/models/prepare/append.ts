@@ -1,5 +1,6 @@
 import { attribute, Graph, valueInfo } from '../graph/graph.js';
 import type { ModelProto } from '../graph/onnx_pb.js';
+import { opsetOf } from '../graph/write.js';
 import type { PublishedConfig } from '../published-config.js';
 import { attendInPlace } from './attend.js';
 import { findCachedAttentions, type Growth } from './cached-attention.js';
@@ -7,6 +8,8 @@ import { foldShapes } from './fold-shapes.js';
 import { Lengths } from './lengths.js';
 import { fuseRotations } from './rotary.js';
 
+/** Pad, Slice and Softmax in the form in which they are added. */
+const LEAST_OPSET = 13;
 /** Kinds of layers in which a token sees all that is before it, or that keep no keys. */
 const FULL = ['full_attention', 'linear_attention', 'conv'];
 
@@ -22,7 +25,8 @@ const FULL = ['full_attention', 'linear_attention', 'conv'];
  */
 export function appendToCache(model: ModelProto, config: PublishedConfig): boolean {
   const graph = new Graph(model.graph!);
-  const attentions = seesAll(config) ? findCachedAttentions(graph) : undefined;
+  const attentions =
+    opsetOf(model) >= LEAST_OPSET && seesAll(config) ? findCachedAttentions(graph) : undefined;
   if (!attentions) return false;
   const lengths = new Lengths(graph, attentions[0]!.keys.input.name);
   const growths = attentions.flatMap(({ keys, values }) => [keys, values]);
