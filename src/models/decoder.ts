@@ -6,6 +6,12 @@ import type { KvCache, Positions } from './types.js';
 /** What a decoder remembers: keys and values, and of recurrent layers (Qwen3.5, LFM2) states of a fixed size. */
 const PAST = /^past_(key_values|conv|recurrent)\b/;
 
+/**
+ * So many tokens of a prompt go through at once. Attention takes memory for each pair of these and all before them, and the
+ * rest of a layer for each of these: more would be no faster.
+ */
+const TOGETHER = 512;
+
 /** The cache of a decoder that gives the keys and values of new tokens alone. */
 interface GrowingCache extends KvCache {
   readonly buffer?: KvBuffer;
@@ -43,6 +49,22 @@ export class Decoder {
 
   /** embeds (S, H) after `past` → logits (V) of the last position and the longer cache. */
   async decode(embeds: Float32Array, S: number, past: GrowingCache | null, positions?: Positions) {
+    let cache = past;
+    for (let start = 0; ; start += TOGETHER) {
+      const end = Math.min(start + TOGETHER, S);
+      const part = embeds.subarray(start * this.H, end * this.H);
+      const step = await this.#decodeTogether(
+        part,
+        end - start,
+        cache,
+        slicePositions(positions, S, start, end),
+      );
+      if (end === S) return step;
+      cache = step.cache;
+    }
+  }
+
+  async #decodeTogether(embeds: Float32Array, S: number, past: GrowingCache | null, positions?: Positions) {
     const before = past?.length ?? 0;
     const first = past?.nextPosition ?? 0;
     const feeds: Record<string, Tensor> = {
@@ -116,6 +138,20 @@ const APPENDED = 'appended.';
 /** present.0.key and appended.0.key → past_key_values.0.key, present_conv.0 → past_conv.0 */
 function pastOf(name: string): string {
   return name.replace(/^(present|appended)\./, 'past_key_values.').replace(/^present_/, 'past_');
+}
+
+/** Those of the tokens from `start` to `end`, of S. */
+function slicePositions(
+  positions: Positions | undefined,
+  S: number,
+  start: number,
+  end: number,
+): Positions | undefined {
+  if (!positions || end - start === S) return positions;
+  const axes = new BigInt64Array(3 * (end - start));
+  for (let axis = 0; axis < 3; axis++)
+    axes.set(positions.axes.subarray(axis * S + start, axis * S + end), axis * (end - start));
+  return { axes, next: positions.next };
 }
 
 /** Keys and values of no tokens (1, heads, 0, width), or a state of zeros. */
