@@ -1,9 +1,21 @@
 import { InputError } from '../errors.js';
+import { KvBuffer } from './kv-buffer.js';
 import { type Session, Tensor } from './session.js';
 import type { KvCache, Positions } from './types.js';
 
 /** What a decoder remembers: keys and values, and of recurrent layers (Qwen3.5, LFM2) states of a fixed size. */
 const PAST = /^past_(key_values|conv|recurrent)\b/;
+
+/**
+ * So many tokens of a prompt go through at once. Attention takes memory for each pair of these and all before them, and the
+ * rest of a layer for each of these: more would be no faster.
+ */
+export const TOGETHER = 512;
+
+/** The cache of a decoder that gives the keys and values of new tokens alone. */
+interface GrowingCache extends KvCache {
+  readonly buffer?: KvBuffer;
+}
 
 /** The decoder with its KV cache as inputs and outputs, driven by the names and shapes the graph declares. */
 export class Decoder {
@@ -36,7 +48,23 @@ export class Decoder {
   }
 
   /** embeds (S, H) after `past` → logits (V) of the last position and the longer cache. */
-  async decode(embeds: Float32Array, S: number, past: KvCache | null, positions?: Positions) {
+  async decode(embeds: Float32Array, S: number, past: GrowingCache | null, positions?: Positions) {
+    let cache = past;
+    for (let start = 0; ; start += TOGETHER) {
+      const end = Math.min(start + TOGETHER, S);
+      const part = embeds.subarray(start * this.H, end * this.H);
+      const step = await this.#decodeTogether(
+        part,
+        end - start,
+        cache,
+        slicePositions(positions, S, start, end),
+      );
+      if (end === S) return step;
+      cache = step.cache;
+    }
+  }
+
+  async #decodeTogether(embeds: Float32Array, S: number, past: GrowingCache | null, positions?: Positions) {
     const before = past?.length ?? 0;
     const first = past?.nextPosition ?? 0;
     const feeds: Record<string, Tensor> = {
@@ -48,18 +76,30 @@ export class Decoder {
     // Of exports that hold two decoders, one for the first pass, and of those that can be told how much to give.
     if (this.#takes('use_cache_branch')) feeds.use_cache_branch = new Tensor('bool', [past !== null], [1]);
     if (this.#takes('num_logits_to_keep')) feeds.num_logits_to_keep = new Tensor('int64', [1n], []);
-    const { logits, ...present } = await this.session.run(feeds);
+    const { logits, ...outputs } = await this.session.run(feeds);
     const V = logits!.dims[logits!.dims.length - 1]!;
-    const tensors = Object.fromEntries(
-      Object.entries(present).map(([name, tensor]) => [pastOf(name), tensor]),
-    );
+    const { tensors, buffer } = this.#remember(outputs, S, past);
     const all = logits!.data as Float32Array;
     const bytes = Object.values(tensors).reduce(
       (sum, { size }) => sum + size * Float32Array.BYTES_PER_ELEMENT,
       0,
     );
-    const cache = { length: before + S, nextPosition: positions?.next ?? first + S, bytes, tensors };
+    const nextPosition = positions?.next ?? first + S;
+    const cache: GrowingCache = { length: before + S, nextPosition, bytes, tensors, buffer };
     return { logits: all.subarray(all.length - V), cache };
+  }
+
+  /** What the graph gave for S tokens behind `past`, as what it takes. */
+  #remember(outputs: Record<string, Tensor>, S: number, past: GrowingCache | null) {
+    const all = Object.entries(outputs);
+    const appended = all.filter(([name]) => name.startsWith(APPENDED));
+    const others = Object.fromEntries(
+      all.filter(([name]) => !name.startsWith(APPENDED)).map(([name, tensor]) => [pastOf(name), tensor]),
+    );
+    if (appended.length === 0) return { tensors: others };
+    const added = Object.fromEntries(appended.map(([name, tensor]) => [pastOf(name), tensor]));
+    const buffer = (past?.buffer ?? KvBuffer.of(this.#empty)).append(past?.length ?? 0, S, added);
+    return { tensors: { ...others, ...buffer.tensors }, buffer };
   }
 
   /** (S, H) as the graph wants them: DeepStack's parts are an input of their own (layers, 1, S, width). */
@@ -96,9 +136,26 @@ export class Decoder {
 
 const DEEPSTACK = 'deepstack_embeds';
 
-/** present.0.key → past_key_values.0.key, present_conv.0 → past_conv.0 */
+/** Keys and values of the new tokens: `appendToCache` lets a graph give these instead of all. */
+const APPENDED = 'appended.';
+
+/** present.0.key and appended.0.key → past_key_values.0.key, present_conv.0 → past_conv.0 */
 function pastOf(name: string): string {
-  return name.replace(/^present\./, 'past_key_values.').replace(/^present_/, 'past_');
+  return name.replace(/^(present|appended)\./, 'past_key_values.').replace(/^present_/, 'past_');
+}
+
+/** Those of the tokens from `start` to `end`, of S. */
+function slicePositions(
+  positions: Positions | undefined,
+  S: number,
+  start: number,
+  end: number,
+): Positions | undefined {
+  if (!positions || end - start === S) return positions;
+  const axes = new BigInt64Array(3 * (end - start));
+  for (let axis = 0; axis < 3; axis++)
+    axes.set(positions.axes.subarray(axis * S + start, axis * S + end), axis * (end - start));
+  return { axes, next: positions.next };
 }
 
 /** Keys and values of no tokens (1, heads, 0, width), or a state of zeros. */

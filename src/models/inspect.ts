@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { framesAtOnce } from './batch.js';
+import { TOGETHER } from './decoder.js';
 import { readPreprocessor } from './folder.js';
 import { elementTypes, Graph } from './graph/graph.js';
 import { workBytes } from './graph/live.js';
@@ -109,23 +110,23 @@ async function towerInputs(dir: string, manifest: Manifest): Promise<Map<string,
   ]);
 }
 
-/** A usual prompt behind an empty past, as decoder.ts feeds it. */
+/** The last part of a usual prompt behind the others, as decoder.ts feeds it. */
 function promptInputs({ input }: GraphProto, contextLength: number): Map<string, Known> {
-  const S = Math.min(USUAL_TOKENS, contextLength);
-  return new Map(input.map((one) => [one.name, promptInput(one, S)]));
+  const total = Math.min(USUAL_TOKENS, contextLength);
+  return new Map(input.map((one) => [one.name, promptInput(one, Math.min(total, TOGETHER), total)]));
 }
 
-function promptInput(input: ValueInfoProto, S: number): Known {
+function promptInput(input: ValueInfoProto, S: number, total: number): Known {
   const type = input.type?.tensorType?.elemType ?? elementTypes.float32;
   const fixed = (input.type?.tensorType?.shape?.dim ?? []).map(({ dimValue }) => Number(dimValue));
   const one = (axis: number) => fixed[axis] || 1;
   const { name } = input;
-  if (name.startsWith('past_key_values')) return { type, dims: [1, one(1), 0, one(3)] };
+  if (name.startsWith('past_key_values')) return { type, dims: [1, one(1), total - S, one(3)] };
   if (name === 'inputs_embeds') return { type, dims: [1, S, one(2)] };
   if (name === 'deepstack_embeds') return { type, dims: [one(0), 1, S, one(3)] };
   if (name === 'position_ids') return { type, dims: fixed.length === 3 ? [3, 1, S] : [1, S] };
-  if (name === 'attention_mask') return { type, dims: [1, S] };
-  if (name === 'use_cache_branch') return { type, dims: [1], values: [0] };
+  if (name === 'attention_mask') return { type, dims: [1, total] };
+  if (name === 'use_cache_branch') return { type, dims: [1], values: [total > S ? 1 : 0] };
   if (name === 'num_logits_to_keep') return { type, dims: [], values: [1] };
   return { type, dims: fixed.map((size) => size || 1) };
 }

@@ -42,6 +42,8 @@ export class Session {
         // run left: nearly twice the memory, and no time gained that can be measured.
         enableMemPattern: false,
         graphOptimizationLevel: 'all',
+        // Threads that wait for work by spinning take it from whatever else runs: other models, ffmpeg.
+        extra: { session: { intra_op: { allow_spinning: '0' } } },
         // Warnings are of no use to who asks a question: float16 that cannot be computed ahead, and such.
         logSeverityLevel: 3,
       });

@@ -34,10 +34,11 @@ export class Graph {
   readonly #weights = new Map<string, TensorProto>();
   #added = 0;
 
-  /** `outside`: the graph whose branch this is, and whose tensors it sees. */
+  /** `outside`: the graph whose branch this is, and whose tensors it sees. `prefix`: of the names of what is added. */
   constructor(
     readonly proto: GraphProto,
     readonly outside?: Graph,
+    readonly prefix = 'visionzip',
   ) {
     for (const node of proto.node) this.#index(node);
     for (const tensor of proto.initializer) this.#weights.set(tensor.name, tensor);
@@ -60,6 +61,16 @@ export class Graph {
     return this.#weights.get(tensor) ?? this.outside?.constant(tensor);
   }
 
+  /** The whole numbers that a small constant holds. */
+  numbers(tensor: string): number[] | undefined {
+    const constant = this.constant(tensor);
+    if (constant?.dataType !== elementTypes.int64 || constant.externalData.length > 0) return undefined;
+    const { int64Data, rawData } = constant;
+    if (int64Data.length > 0) return int64Data.map(Number);
+    const bytes = new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength);
+    return Array.from({ length: rawData.byteLength / 8 }, (_, i) => Number(bytes.getBigInt64(8 * i, true)));
+  }
+
   /** What kind of numbers a tensor holds, of a graph in which most operators give what they take. */
   elementType(tensor: string): number {
     const node = this.maker(tensor);
@@ -73,10 +84,18 @@ export class Graph {
     return this.proto.node.filter(({ opType }) => opTypes.includes(opType));
   }
 
-  /** Adds a node with one output and returns that output's name. */
-  add(opType: string, inputs: readonly string[], attributes: AttributeProto[] = [], domain = ''): string {
+  /** Adds a node and returns the name of its output, or of the first of several. */
+  add(
+    opType: string,
+    inputs: readonly string[],
+    attributes: AttributeProto[] = [],
+    domain = '',
+    outputs = 1,
+  ): string {
     const output = this.#name(opType);
     this.put(output, opType, inputs, attributes, domain);
+    const node = this.maker(output)!;
+    for (let i = 1; i < outputs; i++) node.output.push(`${output}/${i}`);
     return output;
   }
 
@@ -193,7 +212,7 @@ export class Graph {
 
   #name(opType: string): string {
     let name: string;
-    do name = `visionzip/${opType}_${this.#added++}`;
+    do name = `${this.prefix}/${opType}_${this.#added++}`;
     while (this.#makers.has(name) || this.#weights.has(name));
     return name;
   }
@@ -240,6 +259,14 @@ export function attribute(node: NodeProto, name: string): AttributeProto | undef
 
 export function intAttribute(name: string, value: number): AttributeProto {
   return create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
+}
+
+export function floatAttribute(name: string, f: number): AttributeProto {
+  return create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f });
+}
+
+export function graphAttribute(name: string, g: GraphProto): AttributeProto {
+  return create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, g });
 }
 
 export function intsAttribute(name: string, values: readonly number[]): AttributeProto {

@@ -22,6 +22,7 @@ import type { PreprocessorConfig } from '../preprocessor-config.js';
 import { contextLength, type PublishedConfig, publishedConfigSchema } from '../published-config.js';
 import { splitBudget } from '../split-budget.js';
 import type { FrameDefaults } from '../types.js';
+import { prepareAppending } from './appending.js';
 import { castEdges } from './edges.js';
 import { prepareVision } from './encoder.js';
 import { cutLogits } from './logits.js';
@@ -138,9 +139,9 @@ async function layOutTwoFrames(path: string): Promise<void> {
 }
 
 function requireAlike(differences: readonly Difference[], limit: number): void {
-  for (const { what, largest } of differences)
-    if (!(largest <= limit))
-      throw new Error(`${what} differ by ${largest} from the untouched graph's, more than ${limit}`);
+  for (const { what, largest, limit: own = limit } of differences)
+    if (!(largest <= own))
+      throw new Error(`${what} differ by ${largest} from the untouched graph's, more than ${own}`);
 }
 
 /** How the model's own files say that pictures are prepared, and a video sampled; else what is known of its family. */
@@ -196,20 +197,26 @@ function resolutionsOf({ config, step }: Task, preprocessor: PreprocessorConfig,
 }
 
 async function prepareDecoder(task: Task) {
-  const { path, config, graphs, threads, step } = task;
+  const { graphs, step } = task;
   const source = graphs.graphs.decoder;
   step(`cutting ${source}`);
+  const file = nameFile(source, 'decoder');
+  return withSettledEdges(task, source, async (whole) => {
+    const compared = await prepareAppending(task, whole, file, LIMITS[graphs.dtypes.decoder]);
+    return { file, differences: compared ?? (await prepareCut(task, whole, file)) };
+  });
+}
+
+/** Writes a decoder whose logits alone are cut. */
+async function prepareCut({ path, config, graphs, threads, step }: Task, whole: string, file: string) {
+  const source = graphs.graphs.decoder;
   const model = await readGraph(join(path, source));
   settleEdges(model.graph!, config);
   cutLogits(model.graph!);
-  const file = nameFile(source, 'decoder');
   await writeGraph(join(path, file), model, model.graph!);
   step(`comparing ${source}`);
   // Some graphs scale over all positions that they are given: parts of a prompt give other numbers.
-  const differences = await withSettledEdges(task, source, (whole) =>
-    compareDecoders(whole, join(path, file), !scalesOverAll(graphs.dtypes.decoder), threads),
-  );
-  return { file, differences };
+  return compareDecoders(whole, join(path, file), !scalesOverAll(graphs.dtypes.decoder), threads);
 }
 
 async function prepareEmbedding({ path, graphs }: Task): Promise<string> {

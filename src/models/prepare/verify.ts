@@ -7,8 +7,10 @@ import { feedNative } from '../vision.js';
 /** How far a prepared graph is from the untouched one, on noise. */
 export interface Difference {
   readonly what: string;
-  /** The largest |a − b| / (1 + |b|). */
+  /** The largest |a − b| / (1 + |b|), or the mean where `limit` is given. */
   readonly largest: number;
+  /** How far it may be, where that is not the type's own limit. */
+  readonly limit?: number;
 }
 
 interface VisionShape {
@@ -191,24 +193,57 @@ export async function compareDecoders(
   return differences;
 }
 
+/** Changes of the input in its seventh digit: what they change of the output is the graph's own unrest. */
+const NUDGES = [1, 1 + 3e-7, 1 + 1e-6, 1 + 3e-6, 1 + 1e-5];
+
+/**
+ * The same for a decoder that rounds activations by the largest of them: where another order of sums moves one across a
+ * rounding, its logits jump, as the untouched one's do when its input is nudged. So the mean difference is held against
+ * the largest that nudges make.
+ */
+export async function compareRoundingDecoders(
+  whole: string,
+  cut: string,
+  least: number,
+  threads: number,
+): Promise<Difference[]> {
+  const [expected, ...nudged] = await runNudged(whole, NUDGES, threads);
+  const [found] = await runNudged(cut, [1], threads);
+  const unrest = Math.max(...nudged.map((logits) => meanDifference(logits, expected!)));
+  const limit = Math.max(least, unrest);
+  return [{ what: 'logits, on average', largest: meanDifference(found!, expected!), limit }];
+}
+
+/** The logits of a prompt and of one more, for each nudge of the embeddings. */
+async function runNudged(file: string, nudges: readonly number[], threads: number) {
+  return withDecoder(file, threads, async (decoder) => {
+    const all: Float32Array[] = [];
+    for (const nudge of nudges) all.push(concatenate(await runParts(decoder, [7, 1], nudge)));
+    return all;
+  });
+}
+
 /** The logits behind each of several parts of one sequence of embeddings. */
-async function runDecoder(file: string, parts: readonly number[], threads: number): Promise<Float32Array[]> {
+function runDecoder(file: string, parts: readonly number[], threads: number): Promise<Float32Array[]> {
+  return withDecoder(file, threads, (decoder) => runParts(decoder, parts));
+}
+
+async function withDecoder<T>(file: string, threads: number, use: (decoder: Decoder) => Promise<T>) {
   const session = await Session.load(file, threads, { inputs: ['inputs_embeds'], outputs: ['logits'] });
-  try {
-    const decoder = new Decoder(session);
-    const embeds = noise(parts.reduce((sum, S) => sum + S, 0) * decoder.H);
-    const logits: Float32Array[] = [];
-    let past: KvCache | null = null;
-    for (const S of parts) {
-      const start: number = (past?.length ?? 0) * decoder.H;
-      const step = await decoder.decode(embeds.slice(start, start + S * decoder.H), S, past);
-      logits.push(step.logits);
-      past = step.cache;
-    }
-    return logits;
-  } finally {
-    await session.release();
+  return use(new Decoder(session)).finally(() => session.release());
+}
+
+async function runParts(decoder: Decoder, parts: readonly number[], factor = 1): Promise<Float32Array[]> {
+  const embeds = noise(parts.reduce((sum, S) => sum + S, 0) * decoder.H).map((value) => value * factor);
+  const logits: Float32Array[] = [];
+  let past: KvCache | null = null;
+  for (const S of parts) {
+    const start: number = (past?.length ?? 0) * decoder.H;
+    const step = await decoder.decode(embeds.slice(start, start + S * decoder.H), S, past);
+    logits.push(step.logits);
+    past = step.cache;
   }
+  return logits;
 }
 
 /** One picture of noise, as a graph takes it. */
@@ -249,4 +284,15 @@ function difference(found: Float32Array, expected: Float32Array): number {
     largest = Math.max(largest, distance);
   }
   return largest;
+}
+
+function meanDifference(found: Float32Array, expected: Float32Array): number {
+  const sum = found.reduce((all, value, i) => {
+    return all + Math.abs(value - expected[i]!) / (1 + Math.abs(expected[i]!));
+  }, 0);
+  return sum / found.length;
+}
+
+function concatenate(parts: readonly Float32Array[]): Float32Array {
+  return Float32Array.from(parts.flatMap((part) => [...part]));
 }
