@@ -15,19 +15,21 @@ import { Tally } from '../src/batch/tally.js';
 import { textOf } from '../src/pipeline/questions.js';
 import { parseCount } from './arguments.js';
 
-const usage = `Usage: node dist/scripts/bench-batch.js [--rows N] [--format NAME] [--id]
+const usage = `Usage: node dist/scripts/bench-batch.js [--rows N] [--format NAME] [--row-group N] [--id]
 
 Answers a file of N rows (default 1,000,000) by a model that costs nothing, then goes on with the finished output, and prints how long
 each took and the peak of resident memory, beside that of a thousandth of the rows.
 
   --rows N       how many rows
   --format NAME  one format alone (default: jsonl, json, csv, parquet)
+  --row-group N  rows of a row group of Parquet (default: 100,000)
   --id           rows are known by their field \`id\``;
 
 const { values } = parseArgs({
   options: {
     rows: { type: 'string', default: '1000000' },
     format: { type: 'string' },
+    'row-group': { type: 'string', default: '100000' },
     id: { type: 'boolean', default: false },
     child: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
@@ -83,13 +85,17 @@ async function writeRows(file: string, format: Format, count: number): Promise<v
   }, createWriteStream(file));
 }
 
-/** In one row group, which is what asks most of a reader. */
 async function writeParquet(file: string, count: number): Promise<void> {
   const { parquetWriteBuffer } = await import('hyparquet-writer');
   const rows = Array.from({ length: count }, (_, id) => rowOf(id));
   const names = Object.keys(rowOf(0)) as (keyof ReturnType<typeof rowOf>)[];
   const columnData = names.map((name) => ({ name, data: rows.map((row) => row[name]) }));
-  writeFileSync(file, Buffer.from(parquetWriteBuffer({ columnData, rowGroupSize: count })));
+  writeFileSync(
+    file,
+    Buffer.from(
+      parquetWriteBuffer({ columnData, rowGroupSize: parseCount('row-group', values['row-group'], 1) }),
+    ),
+  );
 }
 
 async function answer(path: string): Promise<void> {
