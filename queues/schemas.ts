@@ -62,6 +62,10 @@ const question = z
   .max(16_384)
   .refine((q) => q.trim().length > 0, { message: 'the question is empty' });
 
+/** An earlier question about the same video, and its answer. */
+export const turnSchema = z.strictObject({ question, answer: z.string().max(65_536) });
+export type JobTurn = z.infer<typeof turnSchema>;
+
 /** What a producer enqueues. Unknown fields are refused. */
 export const askJobSchema = z.strictObject({
   /**
@@ -70,6 +74,8 @@ export const askJobSchema = z.strictObject({
    */
   video: z.string().min(1, 'the path of the video is empty').max(4096),
   questions: z.union([question.transform((q) => [q]), z.array(question).min(1).max(256)]),
+  /** What was asked and answered before each of the questions, the oldest first; the oldest are dropped where the context is full. */
+  history: z.array(turnSchema).max(256).optional(),
   sampling: samplingSchema.default({}),
   compression: compressionSchema.default('auto'),
   /** What is done about what repeats over time. Older producers do not say. */
@@ -116,6 +122,8 @@ export const answerSchema = z.strictObject({
   finishReason: z.enum(['stop', 'length']),
   promptTokens: z.int(),
   newTokens: z.int(),
+  /** Of the job's history, how many of the oldest turns had no room in the context; default none. */
+  turnsDropped: z.int().optional(),
   prefillMs: ms,
   generateMs: ms,
   /** True when the answer was stored before and nothing was computed for it. */

@@ -27,9 +27,9 @@ function lines({ stdout }: CliRun): Record<string, unknown>[] {
 const textOf = ({ answers }: Result) => answers.map(({ question, answer }) => [question, answer]);
 
 describe('visionzip chat', () => {
-  it('answers each line of a pipe as `ask` does, and encodes the video once', async () => {
+  it('answers each line of a pipe with --no-history as `ask` does, and encodes the video once', async () => {
     const asked = resultSchema.parse(documentOf(await cli(['ask', clip, ...questions, '--json'])));
-    const run = await chat(`${questions[0]}\n\n  ${questions[1]}`, '--json');
+    const run = await chat(`${questions[0]}\n\n  ${questions[1]}`, '--json', '--no-history');
     expect([run.code, run.stderr, run.notices]).toEqual([0, '', 1]);
     const documents = lines(run) as unknown as (Result & { question: string })[];
     expect(documents.map(({ question }) => question)).toEqual(questions);
@@ -39,6 +39,17 @@ describe('visionzip chat', () => {
       expect(timings.generateMs).toBeGreaterThan(0);
       expect(tokens).toEqual(asked.tokens);
     }
+  });
+
+  it('asks each question with what was asked and answered before, until /new', async () => {
+    const run = await chat(`${questions[0]}\n${questions[1]}\n/new\n${questions[1]}\n`, '--json');
+    expect([run.code, run.stderr]).toEqual([0, '']);
+    const tokens = (lines(run) as unknown as Result[]).map(({ answers }) => answers[0]!.promptTokens);
+    const alone = lines(await chat(`${questions[1]}\n`, '--json')) as unknown as Result[];
+    const short = alone[0]!.answers[0]!.promptTokens;
+    // The second prompt holds the first question and its answer, too.
+    expect(tokens[1]).toBeGreaterThan(short + 5);
+    expect(tokens[2]).toBe(short);
   });
 
   it('prints each question of a pipe above its answer, and what the video came to before', async () => {

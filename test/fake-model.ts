@@ -27,6 +27,8 @@ export function fakeModel(
   const calls: DecodeCall[] = [];
   const queue = replies.map((reply) => [...new TextEncoder().encode(reply), 0]);
   let current: number[] = [];
+  let reply: number[] = [];
+  let wasQuestion = false;
   const logitsOf = (token: number) => {
     const logits = new Float32Array(257);
     logits[token] = 1;
@@ -73,8 +75,12 @@ export function fakeModel(
         const before = past?.length ?? 0;
         calls.push({ S, before, rows: [...embeds] });
         const video = calls.findLast((call) => call.before === 0)!;
-        // A question comes right after the video; anything later is one of its decode steps.
-        if (before === video.S) current = [...(queue.shift() ?? [0])];
+        // A question comes right after the video, or in parts after it; one token after that is one of its decode steps.
+        const isQuestion = before >= video.S && (before === video.S || S > 1);
+        const goesOn = isQuestion && wasQuestion && before > video.S;
+        if (isQuestion && !goesOn) reply = queue.shift() ?? [0];
+        if (isQuestion) current = [...reply];
+        wasQuestion = isQuestion;
         return {
           logits: logitsOf(current.shift() ?? 0),
           cache: { length: before + S, nextPosition: before + S, bytes: 4 * (before + S), tensors: {} },
@@ -85,7 +91,8 @@ export function fakeModel(
       ...{ frames: 'images', frameTimes, imageTokenId: 256, specialTokens: ['<image>'] },
       render:
         options.render ??
-        ((parts) => parts.map((part) => (part.type === 'text' ? part.text : '<image>')).join('')),
+        ((parts, later = []) =>
+          [...parts.map((part) => (part.type === 'text' ? part.text : '<image>')), ...later].join('')),
       tokenize: (text) =>
         text
           .split(/(<image>)/)

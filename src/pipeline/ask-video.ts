@@ -1,5 +1,6 @@
-import type { KvCache, Model, Prompt, ShownVideo } from '../models/types.js';
-import { generate, prefillVideo } from './generate.js';
+import type { KvCache, Model, Prompt, ShownVideo, Turn } from '../models/types.js';
+import { type Conversation, cutsOf } from './conversation.js';
+import { type AskedQuestion, defaultMaxNewTokens, generate, prefillVideo } from './generate.js';
 import type { Answer, Generation, VideoTokens } from './types.js';
 
 /** A video in the language model: what all questions about it begin with. */
@@ -17,6 +18,10 @@ export type AnswerEvent =
 export interface AskOptions {
   readonly generation: Generation;
   readonly signal?: AbortSignal;
+  /** What was asked and answered before each of the questions, the oldest first; default nothing. */
+  readonly history?: readonly Turn[];
+  /** Goes on from where the latest question lies prefilled, where this one begins with it; it changes no answer. */
+  readonly conversation?: Conversation;
 }
 
 type AskModel = Pick<Model, 'language' | 'chat' | 'generationDefaults'>;
@@ -40,10 +45,29 @@ export async function* askVideo(
 ): AsyncGenerator<AnswerEvent> {
   for (const [question, text] of questions.entries()) {
     options.signal?.throwIfAborted();
-    const prompt = layOut(model, tokens, text);
-    for await (const event of generate(model, { question: text, ...prompt }, cache, options)) {
-      yield { ...event, question };
+    const { turnsDropped, ...asked } = converse(model, { tokens, cache }, text, options);
+    for await (const event of generate(model, asked, cache, options)) {
+      if (event.type !== 'answer' || turnsDropped === 0) yield { ...event, question };
+      else yield { ...event, question, answer: { ...event.answer, turnsDropped } };
     }
+  }
+}
+
+/** A question behind as much of its history as the context has room for beside the video and the answer. */
+function converse(
+  model: AskModel,
+  { tokens, cache }: PrefilledVideo,
+  question: string,
+  { history = [], generation }: AskOptions,
+): AskedQuestion & { readonly turnsDropped: number } {
+  const { maxNewTokens = defaultMaxNewTokens } = generation;
+  const room = model.language.contextLength - maxNewTokens - cache.length;
+  for (let turnsDropped = 0; ; turnsDropped++) {
+    const turns = history.slice(turnsDropped);
+    const prompt = layOut(model, tokens, question, turns);
+    if (turns.length > 0 && prompt.suffix.length > room) continue;
+    const before = turns.map((turn, i) => layOut(model, tokens, turn.question, turns.slice(0, i)).suffix);
+    return { question, ...prompt, cuts: cutsOf([...before, prompt.suffix]), turnsDropped };
   }
 }
 
@@ -51,6 +75,7 @@ function layOut(
   { chat }: AskModel,
   { blocks, durationSeconds, isStill, inCrops, cropGrid }: VideoTokens,
   question: string,
+  history: readonly Turn[] = [],
 ): Prompt {
   const video: ShownVideo = {
     ptsSeconds: blocks.map(({ ptsSeconds }) => ptsSeconds),
@@ -59,5 +84,5 @@ function layOut(
     inCrops,
     ...(cropGrid && { cropGrid }),
   };
-  return chat.layOut(video, question);
+  return chat.layOut(video, question, history);
 }
