@@ -16,15 +16,18 @@ export function addChat(program: Command): void {
     .command('chat')
     .summary('ask one video question after question')
     .description(
-      'Encodes a video once and then answers the questions that are typed, one a line. Each is asked with the questions and answers before it; ' +
+      'Encodes a video once and then answers the questions that are typed, one a line. Each is asked with the questions and answers before it, ' +
+        'but for the shipped model, which was trained on single questions; ' +
         'where the context of the model is full the oldest are dropped, which is said. A line `/new` starts over. Ctrl-C stops an answer; Ctrl-D, or Ctrl-C twice, ends. Questions can also come through a pipe; with --json each ' +
         'answer is a document on a line of its own.',
     )
     .argument('<video>', 'a video or picture file');
-  addJobOptions(chat, "a model's name below the models folder, or the path of its folder").option(
-    '--no-history',
-    'ask each question by itself: an answer does not know of the ones before it',
-  );
+  addJobOptions(chat, "a model's name below the models folder, or the path of its folder")
+    .option(
+      '--history',
+      'ask each question with the ones before it, and their answers, of the shipped model, too',
+    )
+    .option('--no-history', 'ask each question by itself: an answer does not know of the ones before it');
   addCommonOptions(chat, [
     'chat clip.mp4',
     'chat lecture.mp4 --start 12:30 --end 14:00 --frames 32',
@@ -33,7 +36,7 @@ export function addChat(program: Command): void {
 }
 
 interface ChatOptions extends JobOptions {
-  readonly history: boolean;
+  readonly history?: boolean;
 }
 
 async function runChat(context: Context, video: string, options: ChatOptions): Promise<ExitCode> {
@@ -41,7 +44,8 @@ async function runChat(context: Context, video: string, options: ChatOptions): P
   const job = buildJob(video, ['(typed later)'], chosen);
   return withLocalModel(wanted, async (model) => {
     tellOfShippedModel(model);
-    const chat = new Chat(model, { ...job, model: model.name }, context, options.history);
+    const { history = !model.isShipped } = options;
+    const chat = new Chat(model, { ...job, model: model.name }, context, history);
     await chat.open();
     return chat.answerAll();
   });
