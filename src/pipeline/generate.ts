@@ -80,8 +80,10 @@ export async function* generate(
   const maxNewTokens = generation.maxNewTokens ?? defaultMaxNewTokens;
   const text = new AnswerText(chat, generation.stop ?? []);
   const started = performance.now();
-  const forward = async (ids: readonly number[], past: KvCache) =>
-    language.forward({ embeds: await language.embed(ids), S: ids.length }, past);
+  const forward = async (ids: readonly number[], past: KvCache) => {
+    signal?.throwIfAborted();
+    return language.forward({ embeds: await language.embed(ids), S: ids.length }, past);
+  };
 
   let { logits, cache } = await conversation.prefill(forward, video, { suffix, cuts });
   const prefillMs = performance.now() - started;
