@@ -80,6 +80,19 @@ describe('a stream', () => {
     expect(third.events.map(({ type }) => type)).toEqual(['text', 'answer', 'document']);
   });
 
+  it('has all that was said before the first listener came', async () => {
+    open();
+    const { gate, video } = redVideo();
+    const id = await ask(video);
+    await bench.worker();
+    await until(() => callsOf(video).length === 1);
+    const { events, ended } = listen(bench.client, id);
+    await until(() => textOf(events) === 're');
+    writeFileSync(gate, '');
+    await ended;
+    expect(textOf(events)).toBe('red');
+  });
+
   it('is not sent, nor kept, while nobody listens', async () => {
     open();
     const { gate, video } = redVideo();
