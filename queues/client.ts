@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { Queue } from 'bullmq';
 import { readAbout, type WorkerAbout } from './about.js';
+import { Channels } from './channels.js';
 import {
   addressOf,
   connected,
@@ -17,6 +18,9 @@ import { describeFaults, faultOfJob } from './faults.js';
 import { checkMemory, checkPrefix, type RedisHealth, readHealth } from './health.js';
 import * as defaults from './options.js';
 import { type AskJob, type AskJobInput, askJobSchema, type ResultDocument } from './schemas.js';
+import { type StreamOptions, streamJob } from './stream.js';
+import { readText, sayListening } from './text.js';
+import { type StreamEvent, Transcript } from './transcript.js';
 
 export interface QueueClientOptions {
   readonly connection: RedisConnection;
@@ -84,6 +88,7 @@ export class QueueClient {
   readonly #closed = new AbortController();
   #queue: Queue<AskJob> | undefined;
   #events: Promise<JobEvents> | undefined;
+  #channels: Channels | undefined;
   #healthReadAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: QueueClientOptions) {
@@ -175,6 +180,36 @@ export class QueueClient {
     return this.wait(own, options);
   }
 
+  /**
+   * The answers of a job as they are generated, and at last its document:
+   *
+   *     for await (const event of client.stream(id)) {
+   *       if (event.type === 'text') process.stdout.write(event.text);
+   *     }
+   *
+   * Who comes late hears what was said so far, and of a job that has ended all of it at once. A job that is tried again begins
+   * its text anew, after a `restart`. A break of the connection is waited out.
+   *
+   * @throws as `wait`.
+   */
+  async *stream(id: string, options: StreamOptions = {}): AsyncGenerator<StreamEvent, void> {
+    const early = await this.result(id);
+    if (early) return yield* new Transcript().end(early);
+    const left = new AbortController();
+    const signals = [left.signal, ...(options.signal ? [options.signal] : [])];
+    const ended = this.wait(id, { ...options, signal: AbortSignal.any(signals) });
+    this.#channels ??= new Channels(this.#options.connection);
+    try {
+      yield* streamJob({
+        ...{ id, keys: this.#keys, channels: this.#channels, ended },
+        sayListening: () => this.#talk(() => sayListening(this.#redis, this.#keys, id)),
+        read: (from) => this.#talk(() => readText(this.#redis, this.#keys, id, from)),
+      });
+    } finally {
+      left.abort();
+    }
+  }
+
   /** The document of a finished job; null while it is waiting or running, and for an unknown id. */
   async result(id: string): Promise<ResultDocument | null> {
     return this.#talk(async (queue) => {
@@ -243,6 +278,7 @@ export class QueueClient {
   /** Ends the connections; whoever still waits gets an error. */
   async close(): Promise<void> {
     this.#closed.abort(new Error('the queue client was closed'));
+    this.#channels?.close();
     await (await this.#events?.catch(() => undefined))?.close();
     await this.#queue?.close();
     this.#redis.disconnect();

@@ -16,7 +16,7 @@ export function describeFaults(error: z.ZodError): string {
 export function faultOfJob({ issues: [first] }: z.ZodError): Exclude<FaultKind, 'internal'> {
   const [field] = first?.path ?? [];
   if (field === 'video' || field === 'model') return field;
-  return field === 'questions' ? 'question' : 'settings';
+  return field === 'questions' || field === 'history' ? 'question' : 'settings';
 }
 
 function describe(issue: Issue, above: readonly PropertyKey[]): string[] {

@@ -21,3 +21,5 @@ export {
   defaultRetentionSeconds,
 } from './options.js';
 export * from './schemas.js';
+export type { StreamOptions } from './stream.js';
+export type { StreamEvent } from './transcript.js';

@@ -22,7 +22,7 @@ export const cancelledReason = 'cancelled by request';
 const reservedIds = new Set([
   ...['active', 'wait', 'waiting-children', 'paused', 'id', 'delayed', 'prioritized', 'stalled-check'],
   ...['completed', 'failed', 'stalled', 'repeat', 'limiter', 'meta', 'events', 'pc', 'marker', 'de'],
-  ...['result', 'cancel'],
+  ...['result', 'cancel', 'text', 'listening'],
 ]);
 
 /**
@@ -64,6 +64,10 @@ export interface Keys {
   result(id: string): string;
   /** Set while a job is asked to stop. */
   cancel(id: string): string;
+  /** The text of a job under way, and the channel on which it is published. */
+  text(id: string): string;
+  /** Set while somebody listens to that. */
+  listening(id: string): string;
   /** The stored answer to one question about one video, by its content key. */
   answer(contentKey: string): string;
   /** What a worker says of itself, by its name. */
@@ -76,6 +80,8 @@ export function keysOf(prefix: string, queue: string): Keys {
   return {
     result: (id) => `${prefix}:${queue}:result:${id}`,
     cancel: (id) => `${prefix}:${queue}:cancel:${id}`,
+    text: (id) => `${prefix}:${queue}:text:${id}`,
+    listening: (id) => `${prefix}:${queue}:listening:${id}`,
     answer: (contentKey) => `${prefix}:answer:${contentKey}`,
     worker: (name) => `${prefix}:${queue}:worker:${name}`,
     cancelChannel: `${prefix}:${queue}:cancel`,

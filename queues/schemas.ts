@@ -87,6 +87,10 @@ export const tagsSchema = z
   )
   .refine((tags) => Object.keys(tags).length <= 16, { message: 'there are more than 16 tags' });
 
+/** An earlier question about the same video, and its answer. */
+export const turnSchema = z.strictObject({ question, answer: z.string().max(65_536) });
+export type JobTurn = z.infer<typeof turnSchema>;
+
 /** What a producer enqueues. Unknown fields are refused. */
 export const askJobSchema = z.strictObject({
   /**
@@ -96,6 +100,8 @@ export const askJobSchema = z.strictObject({
   video: z.string().min(1, 'the path of the video is empty').max(4096),
   /** Each in words, or with options: then the answer is a letter, with the likelihood of each. */
   questions: z.union([asked.transform((q) => [q]), z.array(asked).min(1).max(256)]),
+  /** What was asked and answered before each of the questions, the oldest first; the oldest are dropped where the context is full. */
+  history: z.array(turnSchema).max(256).optional(),
   sampling: samplingSchema.default({}),
   compression: compressionSchema.default('auto'),
   /** What is done about what repeats over time. Older producers do not say. */
@@ -156,6 +162,8 @@ export const answerSchema = z.strictObject({
   finishReason: z.enum(['stop', 'length']),
   promptTokens: z.int(),
   newTokens: z.int(),
+  /** Of the job's history, how many of the oldest turns had no room in the context; default none. */
+  turnsDropped: z.int().optional(),
   prefillMs: ms,
   generateMs: ms,
   /** True when the answer was stored before and nothing was computed for it. */

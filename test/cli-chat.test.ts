@@ -27,7 +27,7 @@ function lines({ stdout }: CliRun): Record<string, unknown>[] {
 const textOf = ({ answers }: Result) => answers.map(({ question, answer }) => [question, answer]);
 
 describe('visionzip chat', () => {
-  it('answers each line of a pipe as `ask` does, and encodes the video once', async () => {
+  it('answers each line of a pipe as `ask` does where the model knows single questions, and encodes the video once', async () => {
     const asked = resultSchema.parse(documentOf(await cli(['ask', clip, ...questions, '--json'])));
     const run = await chat(`${questions[0]}\n\n  ${questions[1]}`, '--json');
     expect([run.code, run.stderr, run.notices]).toEqual([0, '', 1]);
@@ -39,6 +39,18 @@ describe('visionzip chat', () => {
       expect(timings.generateMs).toBeGreaterThan(0);
       expect(tokens).toEqual(asked.tokens);
     }
+  });
+
+  it('asks each question with --history with what was asked and answered before, until /new', async () => {
+    const input = `${questions[0]}\n${questions[1]}\n/new\n${questions[1]}\n`;
+    const run = await chat(input, '--json', '--history');
+    expect([run.code, run.stderr]).toEqual([0, '']);
+    const tokens = (lines(run) as unknown as Result[]).map(({ answers }) => answers[0]!.promptTokens);
+    const alone = lines(await chat(`${questions[1]}\n`, '--json')) as unknown as Result[];
+    const short = alone[0]!.answers[0]!.promptTokens;
+    // The second prompt holds the first question and its answer, too.
+    expect(tokens[1]).toBeGreaterThan(short + 5);
+    expect(tokens[2]).toBe(short);
   });
 
   it('prints each question of a pipe above its answer, and what the video came to before', async () => {

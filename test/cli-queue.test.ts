@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { EventEmitter, on, once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -89,6 +89,44 @@ describe('visionzip enqueue', () => {
     work({ answers: ['red', 'left'] });
     const { stdout } = await cli(['enqueue', 'clip.mp4', 'What colour?', 'Which way?', '--wait'], env);
     expect(stdout).toBe('What colour?\nred\n\nWhich way?\nleft\n\n');
+  });
+
+  it('prints the answer as it is generated with --follow, and as events with --json', async () => {
+    const opened = new EventEmitter();
+    work({ answers: ['red', 'left'], says: ['r', 'e'], until: () => once(opened, 'open') });
+    const { child, ended } = startCli(['enqueue', 'clip.mp4', 'What colour?', 'Which way?', '--follow'], env);
+    let stdout = '';
+    for await (const [chunk] of on(child.stdout!, 'data')) {
+      stdout += chunk;
+      if (stdout.endsWith('re')) break;
+    }
+    expect(stdout).toBe('What colour?\nre');
+    opened.emit('open');
+    const run = await ended;
+    expect([run.code, run.stdout]).toEqual([0, 'What colour?\nred\n\nWhich way?\nleft\n\n']);
+    expect(run.stderr).toMatch(/^visionzip: enqueued \S{36}\ntokens {2}2304 → 272/);
+  });
+
+  it('prints the events of a job with --follow and --json, of several videos with their names', async () => {
+    work({ answers: ['red'] });
+    const run = await cli(['enqueue', 'a.mp4', 'b.mp4', 'What?', '--follow', '--json'], env, folder);
+    const lines = run.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines.map(({ video, type }) => [video.path.slice(folder.length + 1), type])).toEqual(
+      ['a.mp4', 'b.mp4'].flatMap((name) => ['text', 'answer', 'document'].map((type) => [name, type])),
+    );
+  });
+
+  it('fails with --follow as with --wait', async () => {
+    work({ error: 'no luck', fault: 'video' });
+    const run = await cli(['enqueue', 'clip.mp4', 'What?', '--follow'], env);
+    expect([run.code, run.stdout, run.stderr]).toEqual([
+      1,
+      '',
+      expect.stringMatching(/visionzip: no luck\n$/),
+    ]);
   });
 
   it('says so when nobody works, and gives up after --timeout with exit code 4', async () => {

@@ -74,7 +74,8 @@ describe('a wrong command line', () => {
       '--model: expected the folder of a prepared model',
     ],
     [['enqueue', 'clip.mp4', 'What?', '--model', './nano'], '--model: a model is named by its folder'],
-    [['enqueue', 'clip.mp4', 'What?', '--timeout', '5'], '--timeout goes with --wait'],
+    [['enqueue', 'clip.mp4', 'What?', '--timeout', '5'], '--timeout goes with --wait or --follow'],
+    [['enqueue', 'clip.mp4', 'What?', '--wait', '--follow'], 'give --wait or --follow, not both'],
     [['batch', 'rows.jsonl'], "required option '--out <file>' not specified"],
     [['batch', 'rows.jsonl', '--out', 'out.jsonl', '--frames', '0'], '--frames: '],
     [

@@ -46,6 +46,20 @@ describe('a cluster', () => {
     expect(await bench.client.wait(id)).toMatchObject({ status: 'cancelled' });
   });
 
+  it('streams the text of a job', async () => {
+    open();
+    const gate = join(bench.dir, 'gate');
+    const video = bench.video('a.mp4', { text: 'red', say: ['re', 'd'], gate });
+    const id = await bench.client.ask({ video, questions: 'what?' });
+    await bench.worker();
+    const heard: string[] = [];
+    for await (const event of bench.client.stream(id)) {
+      heard.push(event.type === 'text' ? event.text : event.type);
+      if (heard.length === 1) writeFileSync(gate, '');
+    }
+    expect(heard).toEqual(['re', 'd', 'answer', 'document']);
+  });
+
   for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
     it(`whose master gets ${signal} loses no job, and worker and client go on`, async () => {
       open();
@@ -140,15 +154,22 @@ async function answersBy(env: Record<string, string>): Promise<void> {
   bench = new Bench(servers.dir, redis!, { redis });
   const worker = startWorkerProcess(bench.settings);
   try {
-    const video = bench.video('a.mp4', { text: 'red' });
+    const video = bench.video('a.mp4', { text: 'red', say: ['re', 'd'] });
     const document = await bench.client.askAndWait({ video, questions: 'what?' }, { onNoWorker: () => {} });
     expect(document).toMatchObject({ status: 'completed', answers: [{ answer: 'red' }] });
+    expect(await textOf(await bench.client.ask({ video, questions: 'else?' }))).toBe('red');
     const ended = once(worker, 'exit');
     worker.kill('SIGTERM');
     expect((await ended)[0]).toBe(0);
   } finally {
     worker.kill('SIGKILL');
   }
+}
+
+async function textOf(id: string): Promise<string> {
+  let text = '';
+  for await (const event of bench.client.stream(id)) if (event.type === 'text') text += event.text;
+  return text;
 }
 
 function startWorkerProcess(settings: Settings): ChildProcess {

@@ -59,7 +59,7 @@ describe('a document that another version wrote', () => {
         },
         ...{ promptTokens: 1, maxNewTokens: 1, reason: '', overTime: {} },
       },
-      reused: 'none',
+      reused: 'of-later',
       tokens: { before: 1, after: 1, merged: 0 },
       frames: [{ index: 0, ptsSeconds: 0, tokens: 1, kept: true }],
       timings: {

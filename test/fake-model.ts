@@ -34,6 +34,8 @@ export function fakeModel(
     typeof reply === 'string' ? [...new TextEncoder().encode(reply), 0] : [reply].flat(),
   );
   let current: (number | Logits)[] = [];
+  let reply: (number | Logits)[] = [];
+  let wasQuestion = false;
   const logitsOf = (next: number | Logits) => {
     const logits = new Float32Array(257);
     if (typeof next === 'number') logits[next] = 1;
@@ -81,8 +83,12 @@ export function fakeModel(
         const before = past?.length ?? 0;
         calls.push({ S, before, rows: [...embeds] });
         const video = calls.findLast((call) => call.before === 0)!;
-        // A question comes right after the video; anything later is one of its decode steps.
-        if (before === video.S) current = [...(queue.shift() ?? [0])];
+        // A question comes right after the video, or in parts after it; one token after that is one of its decode steps.
+        const isQuestion = before >= video.S && (before === video.S || S > 1);
+        const goesOn = isQuestion && wasQuestion && before > video.S;
+        if (isQuestion && !goesOn) reply = queue.shift() ?? [0];
+        if (isQuestion) current = [...reply];
+        wasQuestion = isQuestion;
         return {
           logits: logitsOf(current.shift() ?? 0),
           cache: { length: before + S, nextPosition: before + S, bytes: 4 * (before + S), tensors: {} },
@@ -93,7 +99,8 @@ export function fakeModel(
       ...{ frames: 'images', frameTimes, imageTokenId: 256, specialTokens: ['<image>'] },
       render:
         options.render ??
-        ((parts) => parts.map((part) => (part.type === 'text' ? part.text : '<image>')).join('')),
+        ((parts, later = []) =>
+          [...parts.map((part) => (part.type === 'text' ? part.text : '<image>')), ...later].join('')),
       tokenize: (text) =>
         text
           .split(/(<image>)/)

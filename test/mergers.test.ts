@@ -27,6 +27,7 @@ import {
   concat,
   copyFixture,
   difference,
+  expectTurns,
   fixtures,
   meanDifference,
   readFloats,
@@ -196,6 +197,8 @@ describe.each(families)('%s', (family) => {
       expect(kept.map(({ dominantIndices }) => dominantIndices)).toEqual(reference.dominantIndices);
       expect(kept.map(({ contextualMembers }) => contextualMembers)).toEqual(reference.contextualMembers);
     });
+
+    it('shows earlier turns behind the same video', () => expectTurns(model));
 
     it("gives transformers' prompt", () => {
       const { prefix, suffix } = model.chat.layOut(video, reference.question);

@@ -13,6 +13,7 @@ import {
   concat,
   copyFixture,
   difference,
+  expectTurns,
   fixtures,
   meanDifference,
   readFloats,
@@ -119,6 +120,8 @@ describe.each(families)('%s', (family) => {
       reference.contextualMembers,
     );
   });
+
+  it('shows earlier turns behind the same video', () => expectTurns(model));
 
   it("gives transformers' prompt", () => {
     const { prefix, suffix } = promptOf(model);

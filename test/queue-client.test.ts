@@ -80,6 +80,11 @@ describe('asking', () => {
     ],
     [{ ...job, questions: ['what?', ''] }, '`questions[1]`: the question is empty', 'question'],
     [
+      { ...job, history: [{ question: 'who?' }] },
+      '`history[0].answer`: expected string, received undefined',
+      'question',
+    ],
+    [
       { ...job, questions: 7 },
       '`questions`: expected string, received number, or expected array, received number',
       'question',

@@ -42,6 +42,10 @@ describe('the content key', () => {
     expect(contentKey(parts)).toMatch(/^[0-9a-f]{64}$/);
   });
 
+  it('is the same of no history and of an empty one', () => {
+    expect(contentKey({ ...parts, job: { ...job, history: [] } })).toBe(contentKey(parts));
+  });
+
   it('changes with everything that an answer depends on', () => {
     const keys = [
       parts,
@@ -54,6 +58,8 @@ describe('the content key', () => {
       { ...parts, job: { ...job, sampling: { frames: 4 } } },
       { ...parts, job: { ...job, compression: { dominant: 54, contextual: 10 } } },
       { ...parts, job: { ...job, generation: { temperature: 1, seed: 3 } } },
+      { ...parts, job: { ...job, history: [{ question: 'who?', answer: 'me' }] } },
+      { ...parts, job: { ...job, history: [{ question: 'who?', answer: 'you' }] } },
       { ...parts, job: { ...job, generation: { temperature: 1, seed: 2, defaults: 'model' as const } } },
     ].map(contentKey);
     expect(new Set(keys).size).toBe(keys.length);

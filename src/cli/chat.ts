@@ -1,7 +1,7 @@
 import { createInterface, type Interface } from 'node:readline';
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import type { AskJob, Result } from '../../queues/schemas.js';
+import type { AskJob, JobTurn, Result } from '../../queues/schemas.js';
 import { formatMs } from '../format.js';
 import { CliError, type ExitCode, exitCodes } from './exit.js';
 import { type LocalModel, withLocalModel } from './local-model.js';
@@ -16,29 +16,45 @@ export function addChat(program: Command): void {
     .command('chat')
     .summary('ask one video question after question')
     .description(
-      'Encodes a video once and then answers the questions that are typed, one a line. Each is asked by itself: an answer does not know of the ' +
-        'ones before it. Ctrl-C stops an answer; Ctrl-D, or Ctrl-C twice, ends. Questions can also come through a pipe; with --json each ' +
+      'Encodes a video once and then answers the questions that are typed, one a line. Each is asked with the questions and answers before it, ' +
+        'but for the shipped model, which was trained on single questions; ' +
+        'where the context of the model is full the oldest are dropped, which is said. A line `/new` starts over. Ctrl-C stops an answer; Ctrl-D, or Ctrl-C twice, ends. Questions can also come through a pipe; with --json each ' +
         'answer is a document on a line of its own.',
     )
     .argument('<video>', 'a video or picture file');
-  addJobOptions(chat, "a model's name below the models folder, or the path of its folder");
+  addJobOptions(chat, "a model's name below the models folder, or the path of its folder")
+    .option(
+      '--history',
+      'ask each question with the ones before it, and their answers, of the shipped model, too',
+    )
+    .option('--no-history', 'ask each question by itself: an answer does not know of the ones before it');
   addCommonOptions(chat, [
     'chat clip.mp4',
     'chat lecture.mp4 --start 12:30 --end 14:00 --frames 32',
-    'chat clip.mp4 --json < questions.txt > answers.jsonl',
+    'chat clip.mp4 --no-history --json < questions.txt > answers.jsonl',
   ]).action(command(runChat));
 }
 
-async function runChat(context: Context, video: string, options: JobOptions): Promise<ExitCode> {
+interface ChatOptions extends JobOptions {
+  readonly history?: boolean;
+}
+
+async function runChat(context: Context, video: string, options: ChatOptions): Promise<ExitCode> {
   const { model: wanted, ...chosen } = jobSettings(options);
   const job = buildJob(video, ['(typed later)'], chosen);
   return withLocalModel(wanted, async (model) => {
     tellOfShippedModel(model);
-    const chat = new Chat(model, { ...job, model: model.name }, context);
+    const { history = !model.isShipped } = options;
+    const chat = new Chat(model, { ...job, model: model.name }, context, history);
     await chat.open();
     return chat.answerAll();
   });
 }
+
+/** What is typed to start over. */
+const newTopic = '/new';
+/** As many turns as a job may carry. */
+const mostTurns = 256;
 
 /** One video and its questions, as they come from standard input. */
 class Chat {
@@ -48,8 +64,15 @@ class Chat {
   #lines: Interface | undefined;
   /** Of the answer under way. */
   #stop: AbortController | null = null;
+  /** What was asked and answered so far, as far as it is remembered. */
+  #turns: JobTurn[] = [];
 
-  constructor(model: LocalModel, job: AskJob, context: Context) {
+  constructor(
+    model: LocalModel,
+    job: AskJob,
+    context: Context,
+    readonly hasHistory: boolean,
+  ) {
     this.#model = model;
     this.#job = job;
     this.#context = context;
@@ -75,7 +98,8 @@ class Chat {
     try {
       lines.prompt();
       for await (const line of lines) {
-        if (line.trim() !== '' && !(await this.#answer(line.trim()))) exitCode = exitCodes.failed;
+        if (line.trim() === newTopic) this.#startOver();
+        else if (line.trim() !== '' && !(await this.#answer(line.trim()))) exitCode = exitCodes.failed;
         this.#context.signal.throwIfAborted();
         lines.prompt();
       }
@@ -121,6 +145,7 @@ class Chat {
       printer.end();
       if (json) this.#context.line({ question, ...document });
       if (document.status !== 'completed') throw new CliError(exitCodes.failed, document.error);
+      this.#remember(document);
       if (!json) process.stderr.write(`${pc.dim(timeOf(document))}\n`);
       return true;
     } catch (error) {
@@ -135,10 +160,24 @@ class Chat {
     }
   }
 
+  #startOver(): void {
+    this.#turns = [];
+    if (!this.#context.json) process.stderr.write(`${pc.dim('(what was said before is forgotten)')}\n`);
+  }
+
+  #remember({ answers: [answer] }: Result): void {
+    if (!this.hasHistory || !answer) return;
+    const { question, turnsDropped = 0 } = answer;
+    this.#turns = [...this.#turns.slice(turnsDropped), { question, answer: answer.answer }].slice(-mostTurns);
+    if (turnsDropped === 0) return;
+    const what = turnsDropped === 1 ? 'question is' : `${turnsDropped} questions are`;
+    process.stderr.write(`visionzip: the context is full: the oldest ${what} forgotten\n`);
+  }
+
   #document(questions: string[], { stop, ...listeners }: Listeners) {
     const { signal } = this.#context;
     return this.#model.document(
-      { ...this.#job, questions },
+      { ...this.#job, questions, ...(this.#turns.length > 0 && { history: this.#turns }) },
       { ...listeners, keepVideo: true, signal: stop ? AbortSignal.any([signal, stop]) : signal },
     );
   }

@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import type { QueueClient } from '../../queues/client.js';
 import type { AskJob } from '../../queues/schemas.js';
 import { withQueue } from './connect.js';
-import { exitCodes, usageError } from './exit.js';
+import { type ExitCode, exitCodes, usageError } from './exit.js';
+import { followAndReport } from './follow.js';
 import {
   addChoiceOption,
   addJobOptions,
@@ -21,6 +22,7 @@ interface EnqueueOptions extends JobOptions {
   readonly option?: string[];
   readonly id?: string;
   readonly wait?: boolean;
+  readonly follow?: boolean;
   readonly timeout?: number;
 }
 
@@ -38,20 +40,27 @@ export function addEnqueue(program: Command): void {
   addChoiceOption(addJobOptions(enqueue, "a model's name below the worker's models folder"))
     .option('--id <id>', 'an id of your own, for one video: the same job is then enqueued once only')
     .option('--wait', 'wait for the answer and print it; the id goes to standard error at once')
-    .option('--timeout <seconds>', 'with --wait: give up after this time; the job goes on', decimal);
+    .option('--follow', 'the same, but print the answer as it is generated; with --json an event a line')
+    .option(
+      '--timeout <seconds>',
+      'with --wait or --follow: give up after this time; the job goes on',
+      decimal,
+    );
   addCommonOptions(enqueue, [
     'enqueue clip.mp4 "What colour is the circle?"',
     'enqueue clip.mp4 "What colour is the circle?" --wait --timeout 60',
+    'enqueue clip.mp4 "What happens in this video?" --follow',
     'enqueue clip.mp4 "How many objects are there?" --id clip-count --json',
     'enqueue *.mp4 "How many objects are there?" > ids',
   ]).action(command(runEnqueue));
 }
 
 async function runEnqueue(context: Context, first: string, rest: string[], options: EnqueueOptions) {
-  const { id, wait, timeout } = options;
+  const { id, wait, follow, timeout } = options;
   const { videos, questions: texts } = splitVideos(first, rest);
   const questions = withOptions(texts, options.option);
-  if (timeout !== undefined && !wait) throw usageError('--timeout goes with --wait');
+  if (wait && follow) throw usageError('give --wait or --follow, not both');
+  if (timeout !== undefined && !wait && !follow) throw usageError('--timeout goes with --wait or --follow');
   if (id !== undefined && videos.length > 1) throw usageError(`--id is for one video, got ${videos.length}`);
   const settings = jobSettings(options);
   const jobs = videos.map((video) => buildJob(video, questions, settings));
@@ -59,17 +68,26 @@ async function runEnqueue(context: Context, first: string, rest: string[], optio
     const ids: string[] = [];
     for (const job of jobs)
       ids.push(tellId(await enqueue(client, job, id), job, context, options, jobs.length));
-    if (!wait) return exitCodes.ok;
-    if (jobs.length === 1) return waitAndReport(client, ids[0]!, context, { timeoutSeconds: timeout });
-    return reportEach(videos, context, (_, i) =>
-      waitAndReport(client, ids[i]!, context, { timeoutSeconds: timeout, video: jobs[i]!.video }),
-    );
+    if (!wait && !follow) return exitCodes.ok;
+    const report = (i: number, video?: string): Promise<ExitCode> => {
+      const how = { timeoutSeconds: timeout, video };
+      if (follow) return followAndReport(client, ids[i]!, context, { ...how, questions });
+      return waitAndReport(client, ids[i]!, context, how);
+    };
+    if (jobs.length === 1) return report(0);
+    return reportEach(videos, context, (_, i) => report(i, jobs[i]!.video));
   });
 }
 
 /** Whoever waits is told at once as well: the id is what finds the job again after Ctrl-C. */
-function tellId(id: string, job: AskJob, context: Context, { wait }: EnqueueOptions, jobs: number): string {
-  if (wait) process.stderr.write(`visionzip: enqueued ${id}\n`);
+function tellId(
+  id: string,
+  job: AskJob,
+  context: Context,
+  { wait, follow }: EnqueueOptions,
+  jobs: number,
+): string {
+  if (wait || follow) process.stderr.write(`visionzip: enqueued ${id}\n`);
   else if (!context.json) process.stdout.write(`${id}\n`);
   else if (jobs === 1) context.document({ id });
   else context.line({ id, video: { path: job.video } });

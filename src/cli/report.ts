@@ -61,10 +61,7 @@ export function reportDocument(
 ): ExitCode {
   if (video === undefined) context.document(document);
   else context.line({ video: { path: video }, ...document });
-  if (document.status !== 'completed') {
-    const exitCode = document.status === 'cancelled' ? exitCodes.cancelled : exitCodes.failed;
-    throw new CliError(exitCode, nameOptions(document.error));
-  }
+  requireCompleted(document);
   if (!context.json) {
     const printer = new AnswerPrinter(document.answers.map(questionOf));
     document.answers.forEach((answer, i) => {
@@ -74,6 +71,13 @@ export function reportDocument(
     printSummary(document);
   }
   return exitCodes.ok;
+}
+
+/** Throws a CliError for a job that failed or was cancelled. */
+export function requireCompleted(document: ResultDocument): asserts document is Result {
+  if (document.status === 'completed') return;
+  const exitCode = document.status === 'cancelled' ? exitCodes.cancelled : exitCodes.failed;
+  throw new CliError(exitCode, nameOptions(document.error));
 }
 
 /**

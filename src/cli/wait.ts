@@ -46,7 +46,7 @@ export function isTimeout(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'TimeoutError';
 }
 
-function describeEnd(error: unknown, id: string, timeoutSeconds: number | undefined): unknown {
+export function describeEnd(error: unknown, id: string, timeoutSeconds: number | undefined): unknown {
   if (error instanceof Error && error.name === 'UnknownJobError') return unknownJob(id);
   if (!isTimeout(error)) return error;
   return new CliError(

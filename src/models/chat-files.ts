@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { InputError } from '../errors.js';
-import type { ChatParts } from './chat.js';
+import { type ChatParts, hasInOrder } from './chat.js';
 import type { VideoMarks } from './families/qwen-vl.js';
 import { blameModel, faultOfModel } from './fault.js';
 import type { ModelFolder } from './folder.js';
@@ -33,9 +33,9 @@ export async function readChat(
     ...(asVideo && { videoTokenId: config.videoTokenId! }),
     ...(frames === 'timed' && { videoMarks: readVideoMarks(folder) }),
     specialTokens: folder.tokenizer.added_tokens.map(({ content }) => content),
-    render: (parts) => {
+    render: (parts, later = []) => {
       try {
-        return render(template, parts, tokenizerConfig.bos_token, imageToken.content);
+        return render(template, { parts, later }, tokenizerConfig.bos_token, imageToken.content);
       } catch (error) {
         throw faultOfModel(chatTemplate.file, error);
       }
@@ -63,21 +63,46 @@ function readVideoMarks({ config, tokenizer }: ModelFolder): VideoMarks {
   };
 }
 
-/** One user message. Older templates want its content as a string, with the image tokens written out. */
+interface Conversation {
+  readonly parts: readonly PromptPart[];
+  /** See `Chat.render`. */
+  readonly later: readonly string[];
+}
+
+/**
+ * A user message, and what was said after it. Older templates want contents as strings, with the image tokens written out; some
+ * take a list of the user's alone.
+ */
 function render(
   template: Template,
-  parts: readonly PromptPart[],
+  { parts, later }: Conversation,
   bosToken: string | null | undefined,
   imageToken: string,
 ): string {
-  const write = (content: unknown): string => {
-    const messages = [{ role: 'user', content }];
+  const asList = (text: string) => [{ type: 'text', text }];
+  const write = (first: unknown, contentOf: (text: string, role: string) => unknown): string => {
+    const others = later.map((text, i) => {
+      const role = i % 2 === 0 ? 'assistant' : 'user';
+      return { role, content: contentOf(text, role) };
+    });
+    const messages = [{ role: 'user', content: first }, ...others];
     // Templates of models that may think before they answer ask whether they shall: an answer here is a few words.
     const settings = { add_generation_prompt: true, enable_thinking: false };
     return template.render({ messages, ...settings, bos_token: bosToken ?? '' });
   };
-  const text = write(parts);
   const images = parts.filter(({ type }) => type === 'image').length;
-  if (text.split(imageToken).length - 1 >= images) return text;
-  return write(parts.map((part) => (part.type === 'text' ? part.text : `${imageToken}\n`)).join(''));
+  const isWhole = (text: string) =>
+    text.split(imageToken).length - 1 >= images && (later.length === 0 || hasInOrder(text, later));
+  const forms = [
+    asList,
+    ...(later.length > 0 ? [(text: string, role: string) => (role === 'user' ? asList(text) : text)] : []),
+  ];
+  for (const contentOf of forms) {
+    const text = write(parts, contentOf);
+    if (isWhole(text)) return text;
+  }
+  return write(
+    parts.map((part) => (part.type === 'text' ? part.text : `${imageToken}\n`)).join(''),
+    (text) => text,
+  );
 }

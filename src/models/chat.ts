@@ -28,17 +28,26 @@ export function createChat(parts: ChatParts): Chat {
   const { imageTokenId, render, tokenize, detokenize } = parts;
   return {
     ...{ imageTokenId, render, tokenize, detokenize },
-    layOut: (video, question) =>
-      layOut(video.inCrops ? { ...parts, newline: undefined } : parts, video, question),
+    layOut: (video, question, history = []) =>
+      layOut(video.inCrops ? { ...parts, newline: undefined } : parts, video, [
+        ...history.flatMap((turn) => [turn.question, turn.answer]),
+        question,
+      ]),
   };
 }
 
-/** Renders the template: the frames in order, each after its time where the model was trained so, then the question. */
-function layOut(parts: ChatParts, video: ShownVideo, question: string): Prompt {
+/**
+ * Renders the template: the frames in order, each after its time where the model was trained so, then the question.
+ *
+ * @param messages the user's and the assistant's in turn; the last one is the question.
+ */
+function layOut(parts: ChatParts, video: ShownVideo, messages: readonly string[]): Prompt {
   const { imageTokenId, newline } = parts;
   const count = video.ptsSeconds.length;
-  refuseSpecialTokens(parts, question);
-  const chat = parts.render([...showFrames(parts, video), { type: 'text', text: question.trim() }]);
+  for (const text of messages) refuseSpecialTokens(parts, text);
+  const [first, ...later] = messages.map((text) => text.trim()) as [string, ...string[]];
+  const chat = parts.render([...showFrames(parts, video), { type: 'text', text: first }], later);
+  if (later.length > 0 && !hasInOrder(chat, [first, ...later])) throw severalTurns();
   const ids = placeFrames(parts, parts.tokenize(complete(parts, video, chat)), count);
   const places = ids.filter((id) => id === imageTokenId).length;
   if (places !== count) {
@@ -47,12 +56,28 @@ function layOut(parts: ChatParts, video: ShownVideo, question: string): Prompt {
     });
   }
   const end = ids.lastIndexOf(newline ? NEWLINE : imageTokenId) + 1;
-  if (end === ids.length && question.trim() !== '') {
+  if (end === ids.length && messages.some((text) => text.trim() !== '')) {
     throw new InputError("the model's chat template or tokenizer leaves no token of the question", {
       fault: 'model',
     });
   }
   return { prefix: ids.slice(0, end), suffix: ids.slice(end) };
+}
+
+export function hasInOrder(chat: string, texts: readonly string[]): boolean {
+  let at = 0;
+  return texts.every((text) => {
+    const found = chat.indexOf(text, at);
+    at = found + text.length;
+    return found >= 0;
+  });
+}
+
+function severalTurns(): InputError {
+  return new InputError(
+    "the model's chat template cannot show what was asked and answered before: expected it to write each question and answer in order; ask without `history`",
+    { fault: 'model' },
+  );
 }
 
 function refuseSpecialTokens({ specialTokens }: ChatParts, question: string): void {

@@ -169,17 +169,29 @@ export type PromptPart =
   | { readonly type: 'image' }
   | { readonly type: 'video' };
 
+/** An earlier question about the same video, and its answer. */
+export interface Turn {
+  readonly question: string;
+  readonly answer: string;
+}
+
 /** A chat template with its tokenizer: from a video and a question to token ids, and from ids back to text. */
 export interface Chat {
   /** Stands in a prompt for a block of visual tokens. */
   readonly imageTokenId: number;
   /**
-   * @throws InputError for a question that holds a special token (fault `question`), and for a template that loses
-   *   frames or the question (fault `model`).
+   * @param history what was asked and answered before, the oldest first; default nothing. It stands between the video and
+   *   the question, and so in the prompt's suffix.
+   * @throws InputError for a question, or an earlier answer, that holds a special token (fault `question`), and for a template
+   *   that loses frames, the question or an earlier turn (fault `model`).
    */
-  layOut(video: ShownVideo, question: string): Prompt;
-  /** The model's own chat template around one user message, ready for the answer. */
-  render(parts: readonly PromptPart[]): string;
+  layOut(video: ShownVideo, question: string, history?: readonly Turn[]): Prompt;
+  /**
+   * The model's own chat template around a user message, ready for the answer.
+   *
+   * @param later texts of the messages behind it: the assistant's and the user's in turn, the last one the user's; default none.
+   */
+  render(parts: readonly PromptPart[], later?: readonly string[]): string;
   /** Special tokens in the text become their ids; the family's first token is added where it is not there. */
   tokenize(text: string): number[];
   /** Special tokens are left out. */

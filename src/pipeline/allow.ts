@@ -70,11 +70,11 @@ export function allow(
   const together = new Map<string, { allowance: Allowance; plan: Plan; questions: number[] }>();
   questions.forEach((question, position) => {
     const text = renderQuestion(question);
-    const textTokens = (count: number) => {
+    const textTokens = remembering((count: number) => {
       const shown = show(count);
       const { prefix, suffix } = model.chat.layOut(shown, text);
       return prefix.length - shown.ptsSeconds.length + suffix.length;
-    };
+    });
     const shown = { gridOf, framesTogether, picture, textTokens };
     const fitted = planQuestion(model, request, wanted.length, shown);
     const plan = { ...fitted, events: framesOf(fitted.frames).filter((index) => isEvent.has(index)).length };
@@ -96,6 +96,16 @@ export function allow(
     together.set(key, { allowance, plan, questions: [position] });
   });
   return [...together.values()];
+}
+
+/** To lay a prompt out takes longer than all the rest of planning. */
+function remembering(count: (frames: number) => number): (frames: number) => number {
+  const known = new Map<number, number>();
+  return (frames) => {
+    const found = known.get(frames) ?? count(frames);
+    known.set(frames, found);
+    return found;
+  };
 }
 
 /** Of groups of so many frames. */

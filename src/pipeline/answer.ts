@@ -1,9 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { defaultLimits, type OpenedVideo, openVideo } from '../media/open.js';
 import type { VideoWarning } from '../media/types.js';
-import type { Model } from '../models/types.js';
+import type { Model, Turn } from '../models/types.js';
 import { type Allowed, allow } from './allow.js';
 import { askVideo, openPrompt } from './ask-video.js';
+import { Conversation } from './conversation.js';
 import { encodeVideo } from './encode-video.js';
 import { howToLook, lookForEvents } from './look.js';
 import { type CachedVideo, PrefixCache } from './prefix-cache.js';
@@ -41,10 +42,20 @@ export async function answerVideo(
   asked: AnswerRequest,
   options: AnswerOptions = {},
 ): Promise<AnswerOutcome> {
-  return new VideoSession(model, asked).ask(asked.questions, options);
+  const { questions, history, ...request } = asked;
+  return new VideoSession(model, request).ask(questions, { ...options, history });
 }
 
 export { PrefixCache };
+
+/** How a video is shown and asked, whatever the questions. */
+export type VideoRequest = Omit<AnswerRequest, 'questions' | 'history'>;
+type CompleteVideoRequest = Omit<CompleteRequest, 'questions' | 'history'>;
+
+export interface SessionOptions extends AnswerOptions {
+  /** See `AnswerRequest`. */
+  readonly history?: readonly Turn[];
+}
 
 /** What outlives a question: see `VideoSession`. */
 export interface Memory {
@@ -62,7 +73,7 @@ export interface Memory {
  */
 export class VideoSession {
   readonly #model: Model;
-  readonly #request: Omit<CompleteRequest, 'questions'>;
+  readonly #request: CompleteVideoRequest;
   readonly #videoKey: string;
   readonly #store: VideoStore | undefined;
   readonly #prefixes: PrefixCache;
@@ -71,10 +82,11 @@ export class VideoSession {
   /** Names of what this session encoded itself, so that its frames were seen. */
   readonly #seen = new Set<string>();
   readonly #writes: Promise<void>[] = [];
+  readonly #conversation = new Conversation();
 
   constructor(
     model: Model,
-    request: Omit<AnswerRequest, 'questions'>,
+    request: VideoRequest,
     { videoKey, store, prefixes = new PrefixCache(0) }: Memory = {},
   ) {
     this.#model = model;
@@ -84,8 +96,11 @@ export class VideoSession {
     this.#prefixes = prefixes;
   }
 
-  /** Answers as `answerVideo` does. Without questions the video is made ready for short ones, and nothing is answered. */
-  async ask(questions: readonly Question[], options: AnswerOptions = {}): Promise<AnswerOutcome> {
+  /**
+   * Answers as `answerVideo` does. Without questions the video is made ready for short ones, and nothing is answered. A question
+   * whose history ends with the one before goes on from where that lies prefilled.
+   */
+  async ask(questions: readonly Question[], options: SessionOptions = {}): Promise<AnswerOutcome> {
     const run = new Run(this.#model, questions, options);
     const facts = await this.#know(run);
     const asked = questions.length > 0 ? questions : [''];
@@ -218,7 +233,9 @@ export class VideoSession {
     const { listeners, signal, clock, answers } = run;
     const { generation } = this.#request;
     const asked = questions.map((position) => run.questions[position]!);
-    for await (const event of askVideo(this.#model, encoded, asked, { generation, signal })) {
+    const { history } = listeners;
+    const how = { generation, signal, history, conversation: this.#conversation };
+    for await (const event of askVideo(this.#model, encoded, asked, how)) {
       const position = questions[event.question]!;
       if (event.type === 'firstToken') clock.firstToken();
       else if (event.type === 'text') listeners.onText?.(position, event.text);
@@ -268,7 +285,7 @@ class Run {
   constructor(
     model: Model,
     readonly questions: readonly Question[],
-    readonly listeners: AnswerOptions,
+    readonly listeners: SessionOptions,
   ) {
     const before = model.onnxMs();
     this.signal = listeners.signal;
@@ -295,7 +312,7 @@ class Run {
   }
 }
 
-function withDefaults(request: Omit<AnswerRequest, 'questions'>): Omit<CompleteRequest, 'questions'> {
+function withDefaults(request: VideoRequest): CompleteVideoRequest {
   const { sampling = {}, compression = 'auto', generation = {}, limits, strict = false } = request;
   const { overTime = {} } = request;
   return {

@@ -1,6 +1,7 @@
-import type { KvCache, Model, Prompt, ShownVideo } from '../models/types.js';
+import type { KvCache, Model, Prompt, ShownVideo, Turn } from '../models/types.js';
 import { chooseOption } from './choose-option.js';
-import { generate, prefillVideo } from './generate.js';
+import { type Conversation, cutsOf } from './conversation.js';
+import { type AskedQuestion, defaultMaxNewTokens, generate, prefillVideo } from './generate.js';
 import { renderQuestion } from './questions.js';
 import type { Answer, Generation, Question, VideoTokens } from './types.js';
 
@@ -19,6 +20,10 @@ export type AnswerEvent =
 export interface AskOptions {
   readonly generation: Generation;
   readonly signal?: AbortSignal;
+  /** What was asked and answered before each of the questions, the oldest first; default nothing. */
+  readonly history?: readonly Turn[];
+  /** Goes on from where the latest question lies prefilled, where this one begins with it; it changes no answer. */
+  readonly conversation?: Conversation;
 }
 
 type AskModel = Pick<Model, 'language' | 'chat' | 'generationDefaults'>;
@@ -42,12 +47,34 @@ export async function* askVideo(
 ): AsyncGenerator<AnswerEvent> {
   for (const [question, asked] of questions.entries()) {
     options.signal?.throwIfAborted();
-    const prompt = layOut(model, tokens, renderQuestion(asked));
+    const text = renderQuestion(asked);
+    const { turnsDropped, ...prompt } = converse(model, { tokens, cache }, text, options);
     const events =
       typeof asked === 'string'
-        ? generate(model, { question: asked, ...prompt }, cache, options)
-        : chooseOption(model, { ...asked, ...prompt }, cache, options);
-    for await (const event of events) yield { ...event, question };
+        ? generate(model, { ...prompt, question: asked }, cache, options)
+        : chooseOption(model, { ...prompt, ...asked }, cache, options);
+    for await (const event of events) {
+      if (event.type !== 'answer' || turnsDropped === 0) yield { ...event, question };
+      else yield { ...event, question, answer: { ...event.answer, turnsDropped } };
+    }
+  }
+}
+
+/** A question behind as much of its history as the context has room for beside the video and the answer. */
+function converse(
+  model: AskModel,
+  { tokens, cache }: PrefilledVideo,
+  question: string,
+  { history = [], generation }: AskOptions,
+): AskedQuestion & { readonly turnsDropped: number } {
+  const { maxNewTokens = defaultMaxNewTokens } = generation;
+  const room = model.language.contextLength - maxNewTokens - cache.length;
+  for (let turnsDropped = 0; ; turnsDropped++) {
+    const turns = history.slice(turnsDropped);
+    const prompt = layOut(model, tokens, question, turns);
+    if (turns.length > 0 && prompt.suffix.length > room) continue;
+    const before = turns.map((turn, i) => layOut(model, tokens, turn.question, turns.slice(0, i)).suffix);
+    return { question, ...prompt, cuts: cutsOf([...before, prompt.suffix]), turnsDropped };
   }
 }
 
@@ -55,6 +82,7 @@ function layOut(
   { chat }: AskModel,
   { blocks, durationSeconds, isStill, inCrops, cropGrid }: VideoTokens,
   question: string,
+  history: readonly Turn[] = [],
 ): Prompt {
   const video: ShownVideo = {
     ptsSeconds: blocks.map(({ ptsSeconds }) => ptsSeconds),
@@ -63,5 +91,5 @@ function layOut(
     inCrops,
     ...(cropGrid && { cropGrid }),
   };
-  return chat.layOut(video, question);
+  return chat.layOut(video, question, history);
 }

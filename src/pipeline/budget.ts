@@ -96,11 +96,13 @@ function roomFor({ contextLength, maxNewTokens, textTokens }: PlanRequest, frame
 
 /** The largest number of frames, at most those sampled, that fit at so many tokens each; 0 if none. */
 function mostFrames(request: PlanRequest, tokensOf: (frames: number) => number): number {
+  const doFit = (frames: number) => groupsOf(request, frames) * tokensOf(frames) <= roomFor(request, frames);
+  if (doFit(request.frames)) return request.frames;
   let fits = 0;
-  let tooMany = request.frames + 1;
+  let tooMany = request.frames;
   while (tooMany - fits > 1) {
     const middle = (fits + tooMany) >> 1;
-    if (groupsOf(request, middle) * tokensOf(middle) <= roomFor(request, middle)) fits = middle;
+    if (doFit(middle)) fits = middle;
     else tooMany = middle;
   }
   return fits;

@@ -1,4 +1,5 @@
 import type { KvCache, Model } from '../models/types.js';
+import { Conversation } from './conversation.js';
 import { settleGeneration } from './generation.js';
 import { placeTokens } from './positions.js';
 import { createSampler } from './sampler.js';
@@ -47,6 +48,8 @@ export interface AskedQuestion {
   /** What the prompt begins with, for `repetitionPenalty`; default nothing. */
   readonly prefix?: readonly number[];
   readonly suffix: readonly number[];
+  /** Where it is prefilled in parts: see `cutsOf`; default in one. */
+  readonly cuts?: readonly number[];
 }
 
 /** What is heard of an answer: its first token, the text that was added (together the answer, but for white space around it), the whole. */
@@ -58,6 +61,8 @@ export type GenerateEvent =
 export interface GenerateOptions {
   readonly generation: Generation;
   readonly signal?: AbortSignal;
+  /** What the question may go on from; default nothing. */
+  readonly conversation?: Conversation;
 }
 
 /**
@@ -67,18 +72,20 @@ export interface GenerateOptions {
  */
 export async function* generate(
   { language, chat, generationDefaults }: Generator,
-  { question, prefix = [], suffix }: AskedQuestion,
+  { question, prefix = [], suffix, cuts = [suffix.length] }: AskedQuestion,
   video: KvCache,
-  { generation, signal }: GenerateOptions,
+  { generation, signal, conversation = new Conversation() }: GenerateOptions,
 ): AsyncGenerator<GenerateEvent> {
   const pick = createSampler(settleGeneration(generation, generationDefaults), [...prefix, ...suffix]);
   const maxNewTokens = generation.maxNewTokens ?? defaultMaxNewTokens;
   const text = new AnswerText(chat, generation.stop ?? []);
   const started = performance.now();
-  const forward = async (ids: readonly number[], past: KvCache) =>
-    language.forward({ embeds: await language.embed(ids), S: ids.length }, past);
+  const forward = async (ids: readonly number[], past: KvCache) => {
+    signal?.throwIfAborted();
+    return language.forward({ embeds: await language.embed(ids), S: ids.length }, past);
+  };
 
-  let { logits, cache } = await forward(suffix, video);
+  let { logits, cache } = await conversation.prefill(forward, video, { suffix, cuts });
   const prefillMs = performance.now() - started;
   let newTokens = 0;
   let finishReason: Answer['finishReason'] | null = null;

@@ -28,7 +28,20 @@ export function fromHalf(half: number): number {
   const fraction = half & 0x3ff;
   if (exponent === 0) return sign * fraction * 2 ** -24;
   if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  bits[0] = ((half & 0x8000) << 16) | (((half & 0x7fff) << 13) + 0x38000000);
+  return scratch[0]!;
+}
+
+export function toHalves(values: Float32Array): Uint16Array<ArrayBuffer> {
+  const halves = new Uint16Array(values.length);
+  for (let i = 0; i < values.length; i++) halves[i] = toHalf(values[i]!);
+  return halves;
+}
+
+export function fromHalves(halves: Uint16Array): Float32Array<ArrayBuffer> {
+  const values = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) values[i] = fromHalf(halves[i]!);
+  return values;
 }
 
 function roundHalfEven(value: number): number {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { VideoInfo } from '../media/types.js';
-import { fromHalf, isHalf, toHalf } from './half.js';
+import { fromHalves, isHalf, toHalves } from './half.js';
 import type { Timeline } from './sample.js';
 import type { TokenBlock, VideoTokens } from './types.js';
 
@@ -48,7 +48,7 @@ export function packTokens({ tokens, substituted }: StoredTokens): Uint8Array {
     substituted: [...substituted],
     blocks: blocks.map(({ embeds: _, ...block }) => block),
   };
-  const packed = precision === 'half' ? Uint16Array.from(numbers, toHalf) : numbers;
+  const packed = precision === 'half' ? toHalves(numbers) : numbers;
   return pack(head, packed);
 }
 
@@ -59,9 +59,7 @@ export function unpackTokens(bytes: Uint8Array): StoredTokens | null {
   const { precision, substituted, blocks, ...rest } = parts.head as TokensHead;
   const { H } = rest;
   const numbers =
-    precision === 'half'
-      ? Float32Array.from(new Uint16Array(parts.numbers), fromHalf)
-      : new Float32Array(parts.numbers);
+    precision === 'half' ? fromHalves(new Uint16Array(parts.numbers)) : new Float32Array(parts.numbers);
   let at = 0;
   const whole = blocks.map((block) => {
     const embeds = numbers.subarray(at, at + block.T * H);

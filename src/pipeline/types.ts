@@ -11,7 +11,9 @@
 
 import type { Frame, Limits, VideoInfo } from '../media/types.js';
 import type { Grid } from '../models/pool.js';
-import type { TokenBudget } from '../models/types.js';
+import type { TokenBudget, Turn } from '../models/types.js';
+
+export type { Turn };
 
 /** Which frames to take. Give `frames`, or `fps` with `maxFrames`; neither means the model's default. */
 export interface Sampling {
@@ -265,6 +267,8 @@ export interface Answer {
   readonly finishReason: 'stop' | 'length';
   readonly promptTokens: number;
   readonly newTokens: number;
+  /** Of its history, how many of the oldest turns had no room in the context; default none. */
+  readonly turnsDropped?: number;
   /** This question's own share of the timings. */
   readonly prefillMs: number;
   readonly generateMs: number;
@@ -312,6 +316,11 @@ export interface AnswerRequest {
   /** Path of a local file. */
   readonly video: string;
   readonly questions: readonly Question[];
+  /**
+   * What was asked and answered before each of them, the oldest first; default nothing. The video is shown as to the question
+   * alone; where the context has no room left the oldest turns are dropped.
+   */
+  readonly history?: readonly Turn[];
   /** Default: as many frames as the model's own configuration says, equally spaced. */
   readonly sampling?: Sampling;
   /** Default `auto`. */

@@ -56,9 +56,10 @@ export async function answerJob(
 ): Promise<AnswerOutcome> {
   const { job, path, model, videoDigest } = ready;
   const { threads, provider, limits, decoder, tokenStore: store, prefixBytes } = settings;
-  const { sampling, compression, overTime, generation, strict } = job;
+  const { history, sampling, compression, overTime, generation, strict } = job;
   const asked = {
     questions: questions ?? job.questions,
+    history,
     sampling,
     compression,
     overTime,

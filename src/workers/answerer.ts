@@ -39,8 +39,15 @@ export interface Ask {
   readonly queueMs: number;
 }
 
-/** What whoever asks may hear meanwhile; of answers those that another attempt would repeat. */
-export type AskOptions = Pick<AnswerJobOptions, 'signal' | 'onProgress' | 'onAnswer'>;
+/** What whoever asks may hear meanwhile. */
+export interface AskOptions extends Pick<AnswerJobOptions, 'signal' | 'onProgress'> {
+  /** Each answer when it is whole, in a document with it alone; those alone that another attempt would repeat. */
+  onAnswer?(document: Result): void;
+  /** The text that was added to an answer, by the question's place in the job. */
+  onText?(question: number, text: string): void;
+  /** Each answer when it is whole. */
+  onWhole?(question: number, answer: Result['answers'][number]): void;
+}
 
 /** An answer, and whether it was stored before. */
 interface Found extends StoredAnswer {
@@ -72,10 +79,15 @@ export class Answerer {
     const missing = [...new Map(ask.job.questions.map((one) => [nameQuestion(one), one]))]
       .filter(([name]) => !found.has(name))
       .map(([, question]) => question);
+    for (const [place, question] of ask.job.questions.entries()) {
+      const stored = found.get(nameQuestion(question));
+      if (!stored) continue;
+      options.onText?.(place, stored.answer.answer);
+      options.onWhole?.(place, { ...stored.answer, cached: stored.cached });
+    }
     let outcome: AnswerOutcome | null = null;
     if (missing.length > 0) {
-      const onAnswer = isRepeatable(ask.job.generation) ? options.onAnswer : undefined;
-      outcome = await this.#run(ready, { ...options, onAnswer, questions: missing });
+      outcome = await this.#run(ready, { ...listenersOf(ask.job, missing, options), questions: missing });
       await this.#store(keys, outcome, found);
     }
     const answers = ask.job.questions.map((question) => found.get(nameQuestion(question))!);
@@ -148,6 +160,26 @@ export class Answerer {
     this.#all.add(process);
     return process;
   }
+}
+
+/** What is heard of the questions that are left to a model. */
+function listenersOf(
+  { questions, generation }: AskJob,
+  missing: readonly Question[],
+  { onAnswer, onText, onWhole, ...options }: AskOptions,
+): AnswerJobOptions {
+  const placeOf = (question: Parameters<typeof nameQuestion>[0]) =>
+    questions.findIndex((one) => nameQuestion(one) === nameQuestion(question));
+  const repeatable = isRepeatable(generation);
+  return {
+    ...options,
+    onText: (index, text) => onText?.(placeOf(missing[index]!), text),
+    onAnswer: (document) => {
+      const [answer] = document.answers;
+      if (answer) onWhole?.(placeOf(answer), answer);
+      if (repeatable) onAnswer?.(document);
+    },
+  };
 }
 
 /** The content key of each different question, by its name; null where answers are not to be stored. */

@@ -65,7 +65,8 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
           : await (await import('./pictures.js')).pictureWriter(order.saveFrames, model),
     };
     const session = await sessionOf(order, model);
-    const outcome = await session.ask(order.request.questions, options);
+    const { questions, history } = order.request;
+    const outcome = await session.ask(questions, { ...options, history });
     say({ type: 'done', run, outcome });
   } catch (error) {
     say({ type: 'failed', run, error: packError(error) });
@@ -77,7 +78,7 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
 /** The session that was kept for this video, asked in the same way of the same model; else a new one. */
 async function sessionOf(order: ModelOrder, model: Model): Promise<VideoSession> {
   const { keepVideo, request, videoKey, store, prefixBytes = 0 } = order;
-  const { questions: _, ...video } = request;
+  const { questions: _, history: __, ...video } = request;
   const key = JSON.stringify([model.digest, video]);
   if (kept?.key === key) return kept.session;
   const { PrefixCache, VideoSession } = await answering;

@@ -9,6 +9,7 @@ import { InputError } from '../errors.js';
 import type { Settings } from '../settings.js';
 import { resolveBelow } from '../sources/below.js';
 import type { Answerer } from './answerer.js';
+import { Speaking } from './speaking.js';
 import { Telling } from './telling.js';
 
 /** What BullMQ keeps of a completed job; the document lies under `result:<job id>`. */
@@ -94,15 +95,20 @@ export class Processor {
       return null;
     });
     if (standing) return standing;
-    if (await this.#isCancelled(id)) throw cancelled();
-    const result = await this.#answer(job, id, signal);
+    const { isCancelled, isListened } = await this.#wishesOf(id);
+    if (isCancelled) throw cancelled();
+    const result = await this.#answer(job, id, { signal, isListened });
     const { cached, answers, timings, tokens, frames, model } = result;
     const line = { job: id, attempt: job.attemptsStarted, cached, questions: answers.length };
     logger.info({ ...line, frames: frames.length, tokens, model: model.name, timings }, 'job answered');
     return documents.writeOnce(result);
   }
 
-  async #answer(job: Job<unknown>, id: string, signal: AbortSignal): Promise<Result> {
+  async #answer(
+    job: Job<unknown>,
+    id: string,
+    { signal, isListened }: { readonly signal: AbortSignal; readonly isListened: boolean },
+  ): Promise<Result> {
     const queueMs = Math.max(0, Date.now() - job.timestamp);
     const parsed = askJobSchema.safeParse(job.data);
     if (!parsed.success) {
@@ -112,11 +118,13 @@ export class Processor {
     const data: AskJob = parsed.data;
     const path = await resolveBelow(data.video, this.#parts.settings.videoDirs);
     const telling = new Telling((progress) => job.updateProgress({ ...progress }));
+    const speaking = new Speaking(this.#parts.redis, this.#parts.keys, id, isListened);
     try {
       const ask = { id, job: data, path, queueMs };
-      return await this.#parts.answerer.answer(ask, { signal, ...telling.listeners });
+      const listeners = { ...telling.listeners, ...speaking.listeners };
+      return await this.#parts.answerer.answer(ask, { signal, ...listeners });
     } finally {
-      await telling.idle();
+      await Promise.all([telling.idle(), speaking.end()]);
     }
   }
 
@@ -132,6 +140,13 @@ export class Processor {
     if (error.why !== 'shutdown') return new UnrecoverableError(error.message);
     await job.moveToWait(token); // Another worker takes it at once, and no attempt is used up.
     return new WaitingError();
+  }
+
+  /** What somebody wishes of a job before it begins. */
+  async #wishesOf(id: string): Promise<{ readonly isCancelled: boolean; readonly isListened: boolean }> {
+    const { redis, keys } = this.#parts;
+    const [cancel, listening] = await redis.mget(keys.cancel(id), keys.listening(id));
+    return { isCancelled: cancel !== null, isListened: listening !== null };
   }
 
   async #isCancelled(id: string): Promise<boolean> {

@@ -19,7 +19,7 @@ export interface ContentKeyParts {
   /** What computes: accelerators round differently. */
   readonly provider: Provider;
   readonly question: Question;
-  readonly job: Pick<AskJob, 'sampling' | 'compression' | 'overTime' | 'generation' | 'strict'>;
+  readonly job: Pick<AskJob, 'history' | 'sampling' | 'compression' | 'overTime' | 'generation' | 'strict'>;
 }
 
 /** What an encoded video depends on besides its own allowance: names it in stores and caches. */
@@ -32,7 +32,7 @@ export function videoKey(parts: Pick<ContentKeyParts, 'videoDigest' | 'model' | 
 
 /** sha256 over canonical JSON, hex: equal for equal content, however its fields are ordered. */
 export function contentKey({ videoDigest, model, provider, question, job }: ContentKeyParts): string {
-  const { sampling, compression, overTime, generation, strict } = job;
+  const { history = [], sampling, compression, overTime, generation, strict } = job;
   const { digest, dtype } = model;
   const content = {
     pipelineVersion,
@@ -41,6 +41,7 @@ export function contentKey({ videoDigest, model, provider, question, job }: Cont
     dtype,
     provider,
     question,
+    ...(history.length > 0 && { history }),
     sampling,
     compression,
     overTime,

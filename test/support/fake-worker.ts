@@ -1,14 +1,18 @@
 import { EventEmitter, on } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'bullmq';
 import { patientClient, patientOptions, type RedisConnection } from '../../queues/connection.js';
 import { Documents } from '../../queues/documents.js';
 import { defaultPrefix, defaultRetentionSeconds, keysOf } from '../../queues/options.js';
 import type { AskJob, FaultKind, ResultDocument } from '../../queues/schemas.js';
+import { TextWriter } from '../../queues/text.js';
 
 /** How the fake worker ends a job; `never` keeps it under way. */
 export type Verdict =
   | {
       readonly answers: readonly string[];
+      /** Said of the first answer before anything else, once somebody listens. */
+      readonly says?: readonly string[];
       /** Tells the first answer before the job has ended, which it does after this. */
       readonly until?: () => Promise<unknown>;
     }
@@ -24,7 +28,8 @@ export class FakeWorker {
 
   constructor(connection: RedisConnection, queue: string, verdict: (job: AskJob) => Verdict) {
     const redis = patientClient(connection);
-    const documents = new Documents(redis, keysOf(defaultPrefix, queue), defaultRetentionSeconds);
+    const keys = keysOf(defaultPrefix, queue);
+    const documents = new Documents(redis, keys, defaultRetentionSeconds);
     this.#worker = new Worker<AskJob>(
       queue,
       async (job) => {
@@ -33,6 +38,9 @@ export class FakeWorker {
         const ending = verdict(job.data);
         if (ending === 'never') return new Promise(() => {});
         const document = documentOf(job.id!, job.data, ending);
+        const writer = new TextWriter(redis, keys, job.id!);
+        for (const text of ('says' in ending && ending.says) || [])
+          while ((await writer.write([{ question: 0, text }])) !== 'heard') await pause(10);
         if (document.status === 'completed' && 'until' in ending) {
           const counts = {
             framesDone: 1,

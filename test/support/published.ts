@@ -65,6 +65,15 @@ export function videoOf(frames: number): ShownVideo {
   return { ptsSeconds: Array.from({ length: frames }, (_, i) => i), durationSeconds: frames };
 }
 
+/** Earlier turns stand behind the same video, in their order. */
+export function expectTurns({ chat }: Pick<Model, 'chat'>): void {
+  const turn = { question: 'What color is it?', answer: 'It is red.' };
+  const alone = chat.layOut(videoOf(2), 'Where is it?');
+  const { prefix, suffix } = chat.layOut(videoOf(2), 'Where is it?', [turn]);
+  expect(prefix).toEqual(alone.prefix);
+  expect(chat.detokenize(suffix)).toMatch(/What color is it\?[\s\S]+It is red\.[\s\S]+Where is it\?/);
+}
+
 /** Blocks of a video's frames as the decoder gets them. */
 export function asVideo(
   { vision }: Pick<Model, 'vision'>,
