@@ -27,14 +27,20 @@ function describe(issue: Issue, above: readonly PropertyKey[]): string[] {
   if (issue.code === 'invalid_union') {
     const closest = issue.errors.find((branch) => branch.every(isDeeper));
     if (closest) return closest.flatMap((inner) => describe(inner, path));
-    const expected = issue.errors.flatMap((branch) => branch.map((inner) => lowerFirst(inner.message)));
-    return [`${place(path)}: ${[...new Set(expected)].join(', or ')}`];
+    return [`${place(path)}: ${[...new Set(expectedOf(issue))].join(', or ')}`];
   }
   return [`${place(path)}: ${lowerFirst(issue.message)}`];
 }
 
+/** What each branch of a union expected, of unions within it as well. */
+function expectedOf(issue: Issue): string[] {
+  if (issue.code !== 'invalid_union') return [lowerFirst(issue.message)];
+  return issue.errors.flatMap((branch) => branch.flatMap(expectedOf));
+}
+
 /** Whether a branch of a union had the right type and failed on something inside. */
 function isDeeper(issue: Issue): boolean {
+  if (issue.code === 'invalid_union') return issue.errors.some((branch) => branch.every(isDeeper));
   return issue.path.length > 0 || !['invalid_type', 'invalid_value'].includes(issue.code);
 }
 

@@ -86,7 +86,8 @@ describe('asking', () => {
     ],
     [
       { ...job, questions: 7 },
-      '`questions`: expected string, received number, or expected array, received number',
+      '`questions`: expected string, received number, or expected object, received number, ' +
+        'or expected array, received number',
       'question',
     ],
     [
