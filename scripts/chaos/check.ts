@@ -107,7 +107,7 @@ export function checkFiles({ home, videos, temporary }: Folders, clips: readonly
   const expected = [
     { folder: temporary, names: [] },
     { folder: videos, names: clips },
-    { folder: home, names: ['redis', 'changes'] },
+    { folder: home, names: ['redis', 'changes', 'tokens'] },
     { folder: join(home, 'redis'), names: ['appendonlydir', 'log'] },
   ];
   return expected.flatMap(({ folder, names }) =>
