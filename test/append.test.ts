@@ -103,10 +103,10 @@ describe('a decoder that gives new keys and values alone', () => {
     const video = await expectLogits(decoder, null, [50]);
     const first = await expectLogits(decoder, video, [5, 1]);
     const other = await decoder.decode(rows(embeds, H, 100, 110), 10, video);
-    const second = await expectLogits(decoder, video, [7, 1, 1]);
+    const second = await expectLogits(decoder, first, [1, 1, 30]);
     await decoder.decode(rows(embeds, H, 0, 1), 1, other.cache);
-    await expectLogits(decoder, first, [1, 1, 30]);
     await expectLogits(decoder, second, [1, 60, 1]);
+    await expectLogits(decoder, video, [7, 1, 1]);
   });
 
   it('gives what the untouched graph gives for a prompt that goes through in parts', async () => {
