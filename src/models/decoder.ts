@@ -49,6 +49,7 @@ export class Decoder {
 
   /** embeds (S, H) after `past` → logits (V) of the last position and the longer cache. */
   async decode(embeds: Float32Array, S: number, past: GrowingCache | null, positions?: Positions) {
+    this.#requireWidth(embeds, S);
     let cache = past;
     for (let start = 0; ; start += TOGETHER) {
       const end = Math.min(start + TOGETHER, S);
@@ -62,6 +63,14 @@ export class Decoder {
       if (end === S) return step;
       cache = step.cache;
     }
+  }
+
+  #requireWidth(embeds: Float32Array, S: number): void {
+    if (embeds.length === S * this.H) return;
+    throw new InputError(
+      `${this.session.file} takes ${this.H} numbers a token, got ${embeds.length} for ${S} tokens`,
+      { fault: 'model' },
+    );
   }
 
   async #decodeTogether(embeds: Float32Array, S: number, past: GrowingCache | null, positions?: Positions) {
