@@ -27,6 +27,8 @@ for await (const line of createInterface({ input: process.stdin })) {
 async function answer({ ids, newTokens }: AnswerRequest): Promise<Answered> {
   const answered: number[] = [];
   const [stepMs, insideMs, embedMs, pickMs]: number[][] = [[], [], [], []];
+  const cpuAtStart = cpuMs();
+  let cpuAtFirst = 0;
   let started = performance.now();
   let embeds = await language.embed(ids);
   let { logits, cache } = await language.forward({ embeds, S: ids.length }, null);
@@ -34,6 +36,7 @@ async function answer({ ids, newTokens }: AnswerRequest): Promise<Answered> {
     const decoded = performance.now();
     answered.push(argmax(logits));
     const picked = performance.now();
+    if (answered.length === 1) cpuAtFirst = cpuMs();
     stepMs!.push(picked - started);
     pickMs!.push(picked - decoded);
     if (answered.length === newTokens) break;
@@ -45,6 +48,20 @@ async function answer({ ids, newTokens }: AnswerRequest): Promise<Answered> {
     insideMs!.push(decoder.ms - before);
   }
   const [prefillMs = 0, ...steps] = stepMs!;
+  const cpu = { prefill: cpuAtFirst - cpuAtStart, steps: cpuMs() - cpuAtFirst };
   const parts = { insideMs: insideMs!, embedMs: embedMs!, pickMs: pickMs!.slice(1) };
-  return { ids: answered, prefillMs, stepMs: steps, ...parts, peakKib: process.resourceUsage().maxRSS };
+  return {
+    ids: answered,
+    prefillMs,
+    stepMs: steps,
+    cpuMs: cpu,
+    ...parts,
+    peakKib: process.resourceUsage().maxRSS,
+  };
+}
+
+/** Of the processor, by all threads so far. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }

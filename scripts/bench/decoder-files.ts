@@ -12,6 +12,7 @@ export type Form = 'prepared' | 'cut' | 'rounding';
 
 export interface DecoderFile {
   readonly title: string;
+  readonly form: Form;
   readonly decoder: string;
   readonly embedTokens: string;
 }
@@ -28,7 +29,7 @@ export async function writeDecoder(dir: string, dtype: Dtype, form: Form): Promi
   await writeGraph(decoder, model, model.graph!);
   const told = { prepared: '', cut: ', cache copied', rounding: ', activations in int8' };
   const embedTokens = join(dir, `onnx/embed_tokens${suffix}.onnx`);
-  return { title: `visionzip, ${dtype}${told[form]}`, decoder, embedTokens };
+  return { title: `visionzip, ${dtype}${told[form]}`, form, decoder, embedTokens };
 }
 
 /** MatMulNBits' `accuracy_level` 4: activations become int8 in blocks, as in llama.cpp. */

@@ -34,6 +34,8 @@ export interface Answered {
   readonly prefillMs: number;
   /** Of each further token, from one to the next. */
   readonly stepMs: readonly number[];
+  /** Of the processor, by all threads, for the first token and for all others. */
+  readonly cpuMs: { readonly prefill: number; readonly steps: number };
   /** Of these inside ONNX Runtime, for the embedding, and to choose. */
   readonly insideMs?: readonly number[];
   readonly embedMs?: readonly number[];
@@ -44,6 +46,8 @@ export interface Answered {
 /** A decoder that runs in a process of its own. */
 interface Runtime {
   readonly title: string;
+  /** Whether it is one that is used. */
+  readonly isCompared: boolean;
   answer(request: AnswerRequest): Promise<Answered>;
   stop(): void;
 }
@@ -72,7 +76,7 @@ export async function benchDecoder(bench: DecoderBench): Promise<Table[]> {
     const measured = await measure(runtimes, bench);
     const about = `${bench.threads} threads; ${bench.rounds} rounds, in each one decoder after the other. The load of the machine was ${load} before and ${loadavg()[0]!.toFixed(1)} at the end.`;
     return [
-      answersTable(runtimes, same, expected),
+      answersTable(same, expected),
       speedTable(runtimes, measured, about, versionOf(bench.python)),
       partsTable(runtimes, measured),
     ];
@@ -104,9 +108,10 @@ async function startRuntimes({ model, python, dtypes, threads }: DecoderBench): 
     files.push(await writeDecoder(model, dtype, 'prepared'), await writeDecoder(model, dtype, 'cut'));
     if (dtype === 'q4') files.push(await writeDecoder(model, dtype, 'rounding'));
   }
-  const ours = files.map(({ title, decoder, embedTokens }) =>
-    start(title, process.execPath, [childScript, decoder, embedTokens, String(threads)]),
-  );
+  const ours = files.map(({ title, form, decoder, embedTokens }) => ({
+    ...start(title, process.execPath, [childScript, decoder, embedTokens, String(threads)]),
+    isCompared: form !== 'cut',
+  }));
   const args = ['--gguf', join(model, 'decoder.gguf'), '--threads', String(threads)];
   return [...ours, start('llama.cpp, Q4_1', python, [llamaScript, ...args])];
 }
@@ -120,14 +125,20 @@ function start(title: string, command: string, args: readonly string[]): Runtime
     if (done) throw new Error(`${title} ended before it answered`);
     return JSON.parse(value) as Answered;
   };
-  return { title, answer, stop: () => child.kill() };
+  return { title, isCompared: true, answer, stop: () => child.kill() };
 }
 
-/** Of each runtime: how many answers are the same, and how many tokens are before they part. */
+interface Same {
+  readonly title: string;
+  answers: number;
+  tokens: number;
+}
+
+/** Of each runtime that is used: how many answers are the same, and how many tokens are before they part. */
 async function compareAnswers(runtimes: readonly Runtime[], { answers }: Expected, { onDone }: DecoderBench) {
-  const rows: { answers: number; tokens: number }[] = [];
-  for (const { title, answer } of runtimes) {
-    const row = { answers: 0, tokens: 0 };
+  const rows: Same[] = [];
+  for (const { title, answer } of runtimes.filter(({ isCompared }) => isCompared)) {
+    const row = { title, answers: 0, tokens: 0 };
     for (const { promptIds, answerIds } of answers) {
       const { ids } = await answer({ ids: promptIds, newTokens: answerIds.length });
       const parted = ids.findIndex((id, i) => id !== answerIds[i]);
@@ -154,11 +165,7 @@ async function measure(runtimes: readonly Runtime[], { rounds, onDone }: Decoder
   return measured;
 }
 
-function answersTable(
-  runtimes: readonly Runtime[],
-  same: readonly { readonly answers: number; readonly tokens: number }[],
-  { answers, transformers }: Expected,
-): Table {
+function answersTable(same: readonly Same[], { answers, transformers }: Expected): Table {
   const tokens = answers.reduce((sum, { answerIds }) => sum + answerIds.length, 0);
   return {
     title: 'A decoder with real weights, against transformers',
@@ -168,11 +175,7 @@ function answersTable(
       'q4 round these weights once more, per tensor and in blocks of 32; llama.cpp takes the 4 bits as they are and rounds ' +
       'activations. *Cache copied*: the decoder with its logits cut and nothing else.',
     columns: ['decoder', 'answers the same', 'tokens before they part'],
-    rows: runtimes.map(({ title }, i) => [
-      title,
-      `${same[i]!.answers} of ${answers.length}`,
-      `${same[i]!.tokens} of ${tokens}`,
-    ]),
+    rows: same.map((one) => [one.title, `${one.answers} of ${answers.length}`, `${one.tokens} of ${tokens}`]),
   };
 }
 
@@ -184,34 +187,31 @@ function speedTable(
 ): Table {
   const prefills = measured.map((rounds) => rounds.map(({ prefillMs }) => prefillMs));
   const steps = measured.map((rounds) => rounds.flatMap(({ stepMs }) => stepMs));
-  const perSecond = (tokens: number, of: number) => ((1000 * tokens) / of).toFixed(of > 100 ? 0 : 1);
-  const best = (values: readonly number[]) => Math.min(...values);
-  const ofPeer = (
-    all: readonly (readonly number[])[],
-    i: number,
-    figure: (values: readonly number[]) => number,
-  ) => times(figure(all.at(-1)!) / figure(all[i]!));
+  const cpu = measured.map((rounds) => ({
+    prefill: Math.min(...rounds.map(({ cpuMs }) => cpuMs.prefill)) / PROMPT,
+    step: Math.min(...rounds.map(({ cpuMs }) => cpuMs.steps)) / STEPS,
+  }));
+  const peer = { prefill: median(prefills.at(-1)!), step: median(steps.at(-1)!), cpu: cpu.at(-1)! };
   return {
     title: 'Tokens a second, beside llama.cpp',
     about:
-      `A prompt of ${PROMPT} tokens, and ${STEPS} greedy tokens behind it. ${about} Medians, and the fastest: on a machine with ` +
-      `other work the latter says more. ÷ llama.cpp: speed as a share of its. ${version}`,
+      `A prompt of ${PROMPT} tokens, and ${STEPS} greedy tokens behind it. ${about} Medians. *CPU* is the processor’s time of all ` +
+      'threads, the least of the rounds: other work that shares the cores moves it less, but it counts threads that wait by ' +
+      'spinning, as llama.cpp’s do where there is more than one. × is the speed as a share of llama.cpp’s. *Cache copied*: the ' +
+      `decoder with its logits cut and nothing else. ${version}`,
     columns: [
-      ...['decoder', 'prefill, tokens/s', 'fastest', '÷ llama.cpp', 'of the fastest'],
-      ...['decode, tokens/s', 'fastest', '÷ llama.cpp', 'of the fastest', 'peak MiB'],
+      ...['decoder', 'prefill, tokens/s', '×', 'CPU ms a token', '×'],
+      ...['decode, tokens/s', '×', 'CPU ms a token', '×', 'peak MiB'],
     ],
-    rows: runtimes.map(({ title }, i) => [
-      title,
-      perSecond(PROMPT, median(prefills[i]!)),
-      perSecond(PROMPT, best(prefills[i]!)),
-      ofPeer(prefills, i, median),
-      ofPeer(prefills, i, best),
-      perSecond(1, median(steps[i]!)),
-      perSecond(1, best(steps[i]!)),
-      ofPeer(steps, i, median),
-      ofPeer(steps, i, best),
-      peakMib(measured[i]!),
-    ]),
+    rows: runtimes.map(({ title }, i) => {
+      const [prefill, step, own] = [median(prefills[i]!), median(steps[i]!), cpu[i]!];
+      return [
+        ...[title, ((1000 * PROMPT) / prefill).toFixed(0), times(peer.prefill / prefill)],
+        ...[ms(own.prefill), times(peer.cpu.prefill / own.prefill)],
+        ...[(1000 / step).toFixed(1), times(peer.step / step), ms(own.step), times(peer.cpu.step / own.step)],
+        peakMib(measured[i]!),
+      ];
+    }),
   };
 }
 
