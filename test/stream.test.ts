@@ -44,16 +44,32 @@ function redVideo(name = 'a.mp4', gate = join(bench.dir, 'gate')) {
 
 const ask = (video: string, questions: string | string[] = 'what?') => bench.client.ask({ video, questions });
 
+/** A job that was heard to say "re" and says the rest once `finish` was called. */
+async function halfway() {
+  open();
+  const { gate, video } = redVideo();
+  const id = await ask(video);
+  const { events, ended } = listen(bench.client, id);
+  await bench.worker();
+  await until(() => textOf(events) === 're');
+  return { id, events, ended, finish: () => writeFileSync(gate, '') };
+}
+
+/** A job whose model has been called, and that nobody listens to yet. */
+async function unheard() {
+  open();
+  const { gate, video } = redVideo();
+  const id = await ask(video);
+  await bench.worker();
+  await until(() => callsOf(video).length === 1);
+  return { id, finish: () => writeFileSync(gate, '') };
+}
+
 describe('a stream', () => {
   it('has the text while the job goes on, then the answer and the document', async () => {
-    open();
-    const { gate, video } = redVideo();
-    const id = await ask(video);
-    const { events, ended } = listen(bench.client, id);
-    await bench.worker();
-    await until(() => textOf(events) === 're');
+    const { id, events, ended, finish } = await halfway();
     expect(await bench.client.result(id)).toBeNull();
-    writeFileSync(gate, '');
+    finish();
     await ended;
     const document = (await bench.client.result(id)) as Result;
     expect(textOf(events)).toBe('red');
@@ -64,15 +80,10 @@ describe('a stream', () => {
   });
 
   it('has all that was said before for who comes late, and for who comes after the end', async () => {
-    open();
-    const { gate, video } = redVideo();
-    const id = await ask(video);
-    const first = listen(bench.client, id);
-    await bench.worker();
-    await until(() => textOf(first.events) === 're');
+    const { id, finish, ...first } = await halfway();
     const second = listen(bench.client, id);
     await until(() => textOf(second.events) === 're');
-    writeFileSync(gate, '');
+    finish();
     await Promise.all([first.ended, second.ended]);
     const third = listen(bench.client, id);
     await third.ended;
@@ -81,25 +92,17 @@ describe('a stream', () => {
   });
 
   it('has all that was said before the first listener came', async () => {
-    open();
-    const { gate, video } = redVideo();
-    const id = await ask(video);
-    await bench.worker();
-    await until(() => callsOf(video).length === 1);
+    const { id, finish } = await unheard();
     const { events, ended } = listen(bench.client, id);
     await until(() => textOf(events) === 're');
-    writeFileSync(gate, '');
+    finish();
     await ended;
     expect(textOf(events)).toBe('red');
   });
 
   it('is not sent, nor kept, while nobody listens', async () => {
-    open();
-    const { gate, video } = redVideo();
-    const id = await ask(video);
-    await bench.worker();
-    await until(() => callsOf(video).length === 1);
-    writeFileSync(gate, '');
+    const { id, finish } = await unheard();
+    finish();
     await bench.client.wait(id);
     const admin = new Redis(redis.socket);
     try {
@@ -110,12 +113,7 @@ describe('a stream', () => {
   });
 
   it('leaves nothing in Redis that does not expire', async () => {
-    open();
-    const { gate, video } = redVideo();
-    const id = await ask(video);
-    const { events, ended } = listen(bench.client, id);
-    await bench.worker();
-    await until(() => textOf(events) === 're');
+    const { id, ended, finish } = await halfway();
     const admin = new Redis(redis.socket);
     try {
       const { text, listening } = keysOf(bench.settings.prefix, bench.settings.queue);
@@ -123,7 +121,7 @@ describe('a stream', () => {
     } finally {
       admin.disconnect();
     }
-    writeFileSync(gate, '');
+    finish();
     await ended;
   });
 
@@ -241,15 +239,10 @@ describe('a stream of the shipped model', () => {
 
 describe('a Redis that goes', () => {
   it('is waited for, and the stream goes on without a gap', async () => {
-    open();
-    const { gate, video } = redVideo();
-    const id = await ask(video);
-    const { events, ended } = listen(bench.client, id);
-    await bench.worker();
-    await until(() => textOf(events) === 're');
+    const { events, ended, finish } = await halfway();
     process.kill(Number(readFileSync(join(redis.home, 'redis/pid'), 'utf8')), 'SIGKILL');
     await redis.start();
-    writeFileSync(gate, '');
+    finish();
     await ended;
     expect(textOf(events)).toBe('red');
   });

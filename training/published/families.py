@@ -278,17 +278,18 @@ def template(family: Family) -> str:
     return (TEMPLATES / f"{family.template or family.name}.jinja").read_text()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--family", choices=tuple(FAMILIES), required=True)
+def run_command(description: str, families: dict, save: Callable) -> None:
+    """The command line of this file and of merger_families.py: `save(family, folder, seed)` returns the model."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--family", choices=tuple(families), required=True)
     parser.add_argument("--seed", type=int, help="of the weights; default: the one that the fixtures are made with")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
-    model = save(FAMILIES[args.family], folder, args.seed)
+    model = save(families[args.family], folder, args.seed)
     print(f"{sum(p.numel() for p in model.parameters()) * 4 / 1e3:.0f} kB of weights in {folder}")
 
 
 if __name__ == "__main__":
-    main()
+    run_command(__doc__, FAMILIES, save)

@@ -220,9 +220,10 @@ def check_size() -> None:
     print(f"{total / 1e6:.2f} MB in {OUT}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--family", nargs="+", choices=tuple(FAMILIES), default=list(FAMILIES))
+def run_command(description: str, families: dict, make: Callable, search: Callable) -> None:
+    """The command line of this file and of merger_fixtures.py: `make(family)` returns bytes, `search(family, seeds)` prints."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--family", nargs="+", choices=tuple(families), default=list(families))
     parser.add_argument("--search", type=int, metavar="SEEDS")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -230,12 +231,12 @@ def main() -> None:
     transformers.logging.disable_progress_bar()
     for name in args.family:
         if args.search:
-            search(FAMILIES[name], args.search)
+            search(families[name], args.search)
             continue
         print(name)
-        print(f"  {make(FAMILIES[name]) / 1e3:.0f} kB")
+        print(f"  {make(families[name]) / 1e3:.0f} kB")
     check_size()
 
 
 if __name__ == "__main__":
-    main()
+    run_command(__doc__, FAMILIES, make, search)

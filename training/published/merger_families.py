@@ -5,13 +5,12 @@
 writes what `from_pretrained` loads.
 """
 
-import argparse
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from families import TEMPLATES, write_json
+from families import TEMPLATES, run_command, write_json
 from merger_architectures import (
     PATCH,
     build_lfm2_vl,
@@ -249,17 +248,5 @@ def save(family: Merger, folder: Path, seed: int | None = None) -> PreTrainedMod
     return model
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--family", choices=tuple(MERGERS), required=True)
-    parser.add_argument("--seed", type=int, help="of the weights; default: the one that the fixtures are made with")
-    parser.add_argument("--out", required=True)
-    args = parser.parse_args()
-    folder = Path(args.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    model = save(MERGERS[args.family], folder, args.seed)
-    print(f"{sum(p.numel() for p in model.parameters()) * 4 / 1e3:.0f} kB of weights in {folder}")
-
-
 if __name__ == "__main__":
-    main()
+    run_command(__doc__, MERGERS, save)

@@ -7,7 +7,6 @@
 choice is far above the noise, for merger_families.py.
 """
 
-import argparse
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import torch
-import transformers
 from dtypes import remove_scratch, write_dtype
-from make_fixtures import OUT, check, check_size, run, session, write_reference
+from make_fixtures import OUT, check, run, run_command, session, write_reference
 from merger_families import MERGERS, Merger, new_model, save
 from merger_graphs import is_naflex
 from merger_prompt import Prompt, forward, part, say
@@ -188,22 +186,5 @@ def search(family: Merger, count: int) -> None:
             print(f"{family.name} seed {seed}: {'clear' if clear else 'no'}; {told}; answers {lengths}", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--family", nargs="+", choices=tuple(MERGERS), default=list(MERGERS))
-    parser.add_argument("--search", type=int, metavar="SEEDS")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    for name in args.family:
-        if args.search:
-            search(MERGERS[name], args.search)
-            continue
-        print(name)
-        print(f"  {make(MERGERS[name]) / 1e3:.0f} kB")
-    check_size()
-
-
 if __name__ == "__main__":
-    main()
+    run_command(__doc__, MERGERS, make, search)
