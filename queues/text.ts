@@ -18,7 +18,7 @@ const pieceSchema = z.union([
 ]);
 
 const messageSchema = z.strictObject({
-  /** Another one when the job is tried again. */
+  /** Another one when the job is tried again; the number of the attempt comes first. */
   attempt: z.string(),
   /** Of an attempt's messages, from 0. */
   number: z.int(),
@@ -44,8 +44,10 @@ const keptSeconds = 600;
 /** For how long a listener counts that has not said again that it listens, in seconds. */
 const listeningSeconds = 15;
 
+/** What was said is kept for as long as somebody listens. */
 export async function sayListening(redis: RedisClient, keys: Keys, id: string): Promise<void> {
   await redis.set(keys.listening(id), '1', 'EX', listeningSeconds);
+  await redis.expire(keys.text(id), keptSeconds);
 }
 
 /** Messages of the list, from a number on. */
@@ -55,7 +57,7 @@ export async function readText(redis: RedisClient, keys: Keys, id: string, from:
 
 /**
  * Writes and publishes a message: 1, also where it was written before, since a client sends a command again after a break. Nothing
- * where nobody listens (0), or where another attempt has begun (-1).
+ * where nobody listens (0), where another attempt has begun (-1), or where what was written before has expired (-2).
  */
 const write = `
 if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
@@ -63,7 +65,9 @@ local number = tonumber(ARGV[1])
 local first = redis.call('LINDEX', KEYS[1], 0)
 local isOwn = first and string.find(first, ARGV[2], 1, true)
 if isOwn and redis.call('LLEN', KEYS[1]) > number then return 1 end
-if not isOwn and number > 0 then return -1 end
+local other = first and not isOwn and tonumber(string.match(first, '"attempt":"(%d+)%-') or 0)
+if other and (number > 0 or other > tonumber(ARGV[5])) then return -1 end
+if not first and number > 0 then return -2 end
 if not isOwn then redis.call('DEL', KEYS[1]) end
 redis.call('RPUSH', KEYS[1], ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
@@ -72,13 +76,15 @@ return 1`;
 
 /** The text of one attempt at a job. */
 export class TextWriter {
-  readonly #attempt = randomUUID();
+  #uuid = randomUUID();
   #number = 0;
 
+  /** @param attempt its number; an earlier one never takes the place of a later one. */
   constructor(
     readonly redis: RedisClient,
     readonly keys: Keys,
     readonly id: string,
+    readonly attempt: number,
   ) {}
 
   /** Whether somebody listens. */
@@ -86,13 +92,20 @@ export class TextWriter {
     return (await this.redis.exists(this.keys.listening(this.id))) === 1;
   }
 
-  async write(pieces: readonly TextPiece[]): Promise<'heard' | 'unheard' | 'replaced'> {
+  async write(pieces: readonly TextPiece[]): Promise<'heard' | 'unheard' | 'replaced' | 'expired'> {
     const { redis, keys, id } = this;
     const number = this.#number;
-    const message = JSON.stringify({ attempt: this.#attempt, number, pieces });
-    const args = [number, this.#attempt, message, keptSeconds];
+    const attempt = `${this.attempt}-${this.#uuid}`;
+    const args = [number, attempt, JSON.stringify({ attempt, number, pieces }), keptSeconds, this.attempt];
     const written = await redis.eval(write, 2, keys.text(id), keys.listening(id), ...args);
-    if (written === 1) this.#number += 1;
-    return written === 1 ? 'heard' : written === 0 ? 'unheard' : 'replaced';
+    if (written === 0) return 'unheard';
+    if (written === -1) return 'replaced';
+    if (written === 1) {
+      this.#number += 1;
+      return 'heard';
+    }
+    this.#uuid = randomUUID();
+    this.#number = 0;
+    return 'expired';
   }
 }

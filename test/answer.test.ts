@@ -13,6 +13,7 @@ import type {
   TokenBlock,
   VideoStore,
 } from '../src/pipeline/types.js';
+import { FileDigests } from '../src/sources/digest.js';
 import { fakeModel } from './fake-model.js';
 
 /* The real stages around a scripted model: 4 patches and CLS a frame, a byte tokenizer, context 512. */
@@ -241,6 +242,20 @@ describe('what outlives a question', () => {
     const second = await new VideoSession(model, request(), { videoKey: 'v', prefixes }).ask(['Where?']);
     expect([first.reused, second.reused]).toEqual(['none', 'prefix']);
     expect(prefills(model)).toHaveLength(1);
+  });
+
+  it('is nothing of a file that changed after its digest was taken', async () => {
+    const { store, kept } = memory();
+    const prefixes = new PrefixCache(2 ** 20);
+    const { video } = request();
+    const { identity } = await new FileDigests().name(video, 2 ** 30);
+    const model = fakeModel(['a', 'b']);
+    const ask = (of: string) =>
+      new VideoSession(model, request(), { videoKey: 'v', identity: of, store, prefixes }).ask(['What?']);
+    await expect(ask(`${identity}0`)).rejects.toThrow('changed after its digest was taken');
+    expect(kept.size).toBe(0);
+    expect((await ask(identity)).reused).toBe('none');
+    expect((await ask(identity)).reused).toBe('prefix');
   });
 
   it('is encoded again for who wants to see its frames', async () => {

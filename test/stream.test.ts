@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { QueueClient, Result, StreamEvent } from '../queues/index.js';
 import { keysOf } from '../queues/options.js';
+import { readText, sayListening, TextWriter } from '../queues/text.js';
 import { startWorker } from '../src/workers/worker.js';
 import { useRedis } from './support/redis.js';
 import { callsOf, until } from './support/script.js';
@@ -193,6 +194,55 @@ describe('a stream', () => {
     await new Promise((resolve) => setImmediate(resolve));
     await bench.client.close();
     await closed;
+  });
+
+  it('is sent again from its beginning where what was kept of it is gone', async () => {
+    const { id, events, ended, finish } = await halfway();
+    const { text } = keysOf(bench.settings.prefix, bench.settings.queue);
+    const admin = new Redis(redis.socket);
+    await admin.del(text(id));
+    admin.disconnect();
+    finish();
+    await ended;
+    const restart = events.findIndex(({ type }) => type === 'restart');
+    expect(restart).toBeGreaterThan(0);
+    const again = events.slice(restart + 1).filter((event) => event.type === 'text');
+    expect(textOf(again)).toBe('red');
+    // Heard from the worker, and not told by the document alone.
+    expect(again.length).toBeGreaterThan(1);
+  });
+
+  it('is kept for as long as somebody listens', async () => {
+    const { id, ended, finish } = await halfway();
+    const { text } = keysOf(bench.settings.prefix, bench.settings.queue);
+    const admin = new Redis(redis.socket);
+    try {
+      await admin.expire(text(id), 5);
+      await until(async () => (await admin.ttl(text(id))) > 500);
+    } finally {
+      admin.disconnect();
+    }
+    finish();
+    await ended;
+  });
+
+  it('is never taken over by an attempt that began earlier', async () => {
+    const keys = keysOf(`attempts-${Date.now()}`, 'q');
+    const admin = new Redis(redis.socket);
+    try {
+      await sayListening(admin, keys, 'a');
+      const [first, second] = [1, 2].map((attempt) => new TextWriter(admin, keys, 'a', attempt));
+      expect(await second!.write([{ question: 0, text: 'new' }])).toBe('heard');
+      expect(await first!.write([{ question: 0, text: 'old' }])).toBe('replaced');
+      expect((await readText(admin, keys, 'a', 0)).map((message) => message?.pieces)).toEqual([
+        [{ question: 0, text: 'new' }],
+      ]);
+      const third = new TextWriter(admin, keys, 'a', 10);
+      expect(await third.write([{ question: 0, text: 'newer' }])).toBe('heard');
+      expect(await second!.write([{ question: 0, text: 'er' }])).toBe('replaced');
+    } finally {
+      admin.disconnect();
+    }
   });
 
   it('may be left early, and goes on for others', async () => {

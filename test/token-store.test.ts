@@ -72,6 +72,8 @@ describe('an encoded video as bytes', () => {
       ...{ ptsSeconds: Float64Array.of(0, 0.1, 1 / 3), displayedSeconds: 1, events: [2, 0] },
     };
     expect(unpackFacts(packFacts(facts))).toEqual(facts);
+    expect(unpackTokens(packFacts(facts))).toBeNull();
+    expect(unpackFacts(packTokens(stored([1, 2, 3, 4, 5, 6])))).toBeNull();
   });
 });
 
@@ -119,17 +121,25 @@ describe('the store', () => {
   it('leaves nothing of what was being written when its process died, and clears what is its own alone', async () => {
     const store = new TokenStore(dir, 1000);
     mkdirSync(join(dir, 'aa'));
-    const part = join(dir, 'aa', `${nameOf('a')}.1234.part`);
+    const part = join(dir, 'aa', `${nameOf('a')}.0123456789ab.part`);
     writeFileSync(part, 'half of it');
     const long = new Date(Date.now() - 2 * 3_600_000);
     utimesSync(part, long, long);
-    writeFileSync(join(dir, 'notes.txt'), 'mine');
+    // What others keep in the same folder, some of it under names like its own.
+    mkdirSync(join(dir, 'blobs'));
+    const others = ['notes.txt', 'film.mp4.part', `blobs/${nameOf('c')}`, nameOf('d')].map((name) =>
+      join(dir, name),
+    );
+    for (const path of others) {
+      writeFileSync(path, 'mine');
+      utimesSync(path, long, long);
+    }
     await store.write(nameOf('b'), Buffer.from('b'));
     expect(await store.status()).toMatchObject({ files: 1, bytes: 1 });
     expect(readdirSync(join(dir, 'aa'))).toEqual([]);
     expect(await store.clear()).toEqual({ files: 1, bytes: 1 });
     expect(await store.status()).toMatchObject({ files: 0, bytes: 0, oldest: null });
-    expect(readFileSync(join(dir, 'notes.txt'), 'utf8')).toBe('mine');
+    for (const path of others) expect(readFileSync(path, 'utf8')).toBe('mine');
   });
 
   it('does without a folder that cannot be written', async () => {

@@ -190,7 +190,7 @@ describe('the same question again', () => {
   it('belongs to a question with its options', async () => {
     open();
     await bench.worker();
-    const video = bench.video('a.mp4', { text: 'A' }, { text: 'B' });
+    const video = bench.video('a.mp4', { text: 'A' }, { text: 'B' }, { text: 'C' });
     const options = ['red', 'blue'];
     const reversed = { question: 'what?', options: ['blue', 'red'] };
     await answered(video, { question: 'what?', options });
@@ -205,6 +205,13 @@ describe('the same question again', () => {
       ['what?', ['blue', 'red'], 'B', false],
     ]);
     expect(callsOf(video)[1]!.questions).toEqual(['what?', reversed]);
+    // The same question and options, shown to the model in another way.
+    const shown = { question: 'what?', options, showsOptions: true };
+    const both = await answered(video, [shown, { question: 'what?', options }]);
+    expect(both.answers.map(({ answer, cached }) => [answer, cached])).toEqual([
+      ['C', false],
+      ['A', true],
+    ]);
   });
 
   it('is computed anew for other settings, another content, and sampling without a seed', async () => {

@@ -177,8 +177,8 @@ class Asker {
       generation,
       model: this.model.name,
     };
-    const videoDigest = await this.#digests.of(path, settings.limits.maxBytes);
-    const ready = { id: 'bench', job, path, videoDigest, model: this.model };
+    const { digest: videoDigest, identity } = await this.#digests.name(path, settings.limits.maxBytes);
+    const ready = { id: 'bench', job, path, videoDigest, identity, model: this.model };
     const parts = { settings, digests: this.#digests };
     return buildResult({ ...ready, outcome: await answerJob(this.#process, ready, parts, {}) });
   }

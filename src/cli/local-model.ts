@@ -46,9 +46,10 @@ export async function withLocalModel<T>(
   const parts = { settings: current, digests: new FileDigests() };
   const compute = async (job: AskJob, options: LocalOptions): Promise<Result> => {
     const path = await realpath(job.video).catch(() => job.video); // What is wrong with it is told below.
-    const videoDigest = await parts.digests.of(path, current.limits.maxBytes, options.signal);
+    const file = await parts.digests.name(path, current.limits.maxBytes, options.signal);
+    const { digest: videoDigest, identity } = file;
     const model = await catalog.find(basename(modelDir));
-    const ready = { id: 'local', job, path, videoDigest, model };
+    const ready = { id: 'local', job, path, videoDigest, identity, model };
     const modelProcess = idle.shift()!;
     try {
       return buildResult({ ...ready, outcome: await answerJob(modelProcess, ready, parts, options) });

@@ -6,7 +6,7 @@ import { type Allowed, allow } from './allow.js';
 import { askVideo, openPrompt } from './ask-video.js';
 import { Conversation } from './conversation.js';
 import { encodeVideo } from './encode-video.js';
-import { howToLook, lookForEvents } from './look.js';
+import { howToLook, lookForEvents, type Seen } from './look.js';
 import { type CachedVideo, PrefixCache } from './prefix-cache.js';
 import {
   packFacts,
@@ -28,6 +28,7 @@ import type {
   Question,
   Reuse,
   VideoStore,
+  VideoTokens,
 } from './types.js';
 
 /**
@@ -46,8 +47,6 @@ export async function answerVideo(
   return new VideoSession(model, request).ask(questions, { ...options, history });
 }
 
-export { PrefixCache };
-
 /** How a video is shown and asked, whatever the questions. */
 export type VideoRequest = Omit<AnswerRequest, 'questions' | 'history'>;
 type CompleteVideoRequest = Omit<CompleteRequest, 'questions' | 'history'>;
@@ -59,27 +58,30 @@ export interface SessionOptions extends AnswerOptions {
 
 /** What outlives a question: see `VideoSession`. */
 export interface Memory {
-  /** Names the video and all of the model that its tokens depend on; without it nothing is shared between sessions. */
+  /** Names the video and all of the model that its tokens depend on; without it nothing is shared with another `VideoSession`. */
   readonly videoKey?: string;
+  /** See `identityOf`, of the file that `videoKey` names: another one is refused. */
+  readonly identity?: string;
   readonly store?: VideoStore;
-  /** Prefilled videos of this model; default the latest of this session. */
+  /** Prefilled videos of this model, which several `VideoSession`s may share; default one that holds the latest alone. */
   readonly prefixes?: PrefixCache;
 }
 
 /**
  * A video that is asked again and again: looked at once, and encoded and prefilled once for all questions with one plan. With a
- * `videoKey` that holds from session to session: what was prefilled is looked for among `prefixes`, and else the tokens in the
- * `store`; then neither the file is opened nor the tower run.
+ * `videoKey` that outlives it, what was prefilled is looked for among `prefixes`, and else the tokens in the `store`; then neither
+ * the file is opened nor the tower run.
  */
 export class VideoSession {
   readonly #model: Model;
   readonly #request: CompleteVideoRequest;
   readonly #videoKey: string;
+  readonly #identity: string | undefined;
   readonly #store: VideoStore | undefined;
   readonly #prefixes: PrefixCache;
   #video: OpenedVideo | undefined;
   #facts: VideoFacts | undefined;
-  /** Names of what this session encoded itself, so that its frames were seen. */
+  /** Names of the tokens that were encoded here: `onFrame` was told of their frames then, and is not told of them again. */
   readonly #seen = new Set<string>();
   readonly #writes: Promise<void>[] = [];
   readonly #conversation = new Conversation();
@@ -87,11 +89,12 @@ export class VideoSession {
   constructor(
     model: Model,
     request: VideoRequest,
-    { videoKey, store, prefixes = new PrefixCache(0) }: Memory = {},
+    { videoKey, identity, store, prefixes = new PrefixCache(0) }: Memory = {},
   ) {
     this.#model = model;
     this.#request = withDefaults(request);
     this.#videoKey = videoKey ?? randomUUID();
+    this.#identity = identity;
     this.#store = videoKey === undefined ? undefined : store;
     this.#prefixes = prefixes;
   }
@@ -107,11 +110,11 @@ export class VideoSession {
     const allowed = allow(
       ...([this.#model, { ...this.#request, questions: asked }, facts, facts.info, facts.events] as const),
     );
-    let first: CachedVideo | undefined;
+    let first: VideoTokens | undefined;
     for (const one of allowed) {
       const encoded = await this.#encode(run, one);
-      first ??= encoded;
-      run.damage.push(encoded);
+      first ??= encoded.tokens;
+      run.damage.push(encoded.substituted);
       const outcomeSoFar = () => this.#describe(run, facts, allowed[0]!, first!);
       if (questions.length > 0) await this.#answer(run, encoded, one, outcomeSoFar);
     }
@@ -134,25 +137,27 @@ export class VideoSession {
     if (bytes) await this.#store!.drop(name);
     const video = await this.#open(run);
     const { info, ptsSeconds, displayedSeconds } = video;
-    this.#facts = { info, ptsSeconds, displayedSeconds, events: await this.#findEvents(run, video) };
-    this.#keep(name, () => packFacts(this.#facts!));
+    const { events, isWhole } = await this.#findEvents(run, video);
+    this.#facts = { info, ptsSeconds, displayedSeconds, events };
+    if (isWhole) this.#keep(name, () => packFacts(this.#facts!));
     return this.#facts;
   }
 
   async #open({ clock, signal, report }: Run): Promise<OpenedVideo> {
     const { video, limits, strict } = this.#request;
     report({ stage: 'probe' });
-    this.#video ??= await clock.measure('probeMs', () => openVideo(video, limits, { signal, strict }));
-    return this.#video;
+    if (this.#video) return this.#video;
+    const opened = await clock.measure('probeMs', () => openVideo(video, limits, { signal, strict }));
+    if (this.#identity !== undefined && opened.media.identity !== this.#identity)
+      throw new Error(`${video} changed after its digest was taken`);
+    this.#video = opened;
+    return opened;
   }
 
-  async #findEvents(
-    { clock, signal, report, listeners }: Run,
-    video: OpenedVideo,
-  ): Promise<readonly number[]> {
+  async #findEvents({ clock, signal, report, listeners }: Run, video: OpenedVideo): Promise<Seen> {
     const { sampling, limits } = this.#request;
     const how = howToLook(video, sampling, this.#model.defaults, limits.decodeTimeoutMs);
-    if (how === null) return [];
+    if (how === null) return { events: [], isWhole: true };
     return clock.measure('chooseMs', () =>
       lookForEvents(video, how, {
         ...{ signal, timeoutMs: limits.decodeTimeoutMs, changes: listeners.changes },
@@ -244,13 +249,13 @@ export class VideoSession {
         clock.add('prefillMs', answer.prefillMs);
         clock.add('generateMs', answer.generateMs);
         answers[position] = answer;
-        listeners.onAnswer?.({ ...outcomeSoFar(), answers: [answer] });
+        listeners.onAnswer?.({ ...outcomeSoFar(), answers: [answer] }, position);
         run.reportGenerating(encoded.tokens.frames.length);
       }
     }
   }
 
-  #describe(run: Run, { info }: VideoFacts, { plan }: Allowed, { tokens }: CachedVideo): AnswerOutcome {
+  #describe(run: Run, { info }: VideoFacts, { plan }: Allowed, tokens: VideoTokens): AnswerOutcome {
     const { answers, reused } = run;
     return {
       reused,
@@ -275,8 +280,8 @@ class Run {
   readonly clock = new StageClock();
   /** In the order of the questions. */
   readonly answers: Answer[] = [];
-  /** What was encoded for it. */
-  readonly damage: Pick<CachedVideo, 'substituted'>[] = [];
+  /** Frames for which others stand in, under each allowance. */
+  readonly damage: CachedVideo['substituted'][] = [];
   /** Of all allowances the least. */
   reused: Reuse = 'prefix';
   readonly signal: AbortSignal | undefined;
@@ -326,8 +331,8 @@ function withDefaults(request: VideoRequest): CompleteVideoRequest {
   };
 }
 
-function tellDamage(encoded: readonly Pick<CachedVideo, 'substituted'>[]): VideoWarning[] {
-  const substituted = new Map(encoded.flatMap((one) => [...one.substituted]));
+function tellDamage(damage: readonly CachedVideo['substituted'][]): VideoWarning[] {
+  const substituted = new Map(damage.flatMap((one) => [...one]));
   const { size } = substituted;
   if (size === 0) return [];
   const furthest = Math.max(...substituted.values()).toFixed(2);

@@ -69,13 +69,18 @@ function converse(
 ): AskedQuestion & { readonly turnsDropped: number } {
   const { maxNewTokens = defaultMaxNewTokens } = generation;
   const room = model.language.contextLength - maxNewTokens - cache.length;
-  for (let turnsDropped = 0; ; turnsDropped++) {
-    const turns = history.slice(turnsDropped);
-    const prompt = layOut(model, tokens, question, turns);
-    if (turns.length > 0 && prompt.suffix.length > room) continue;
-    const before = turns.map((turn, i) => layOut(model, tokens, turn.question, turns.slice(0, i)).suffix);
-    return { question, ...prompt, cuts: cutsOf([...before, prompt.suffix]), turnsDropped };
+  const behind = (dropped: number) => layOut(model, tokens, question, history.slice(dropped));
+  // The fewest turns to drop; each makes the prompt shorter.
+  let [turnsDropped, most] = [0, history.length];
+  while (turnsDropped < most) {
+    const middle = (turnsDropped + most) >> 1;
+    if (behind(middle).suffix.length > room) turnsDropped = middle + 1;
+    else most = middle;
   }
+  const turns = history.slice(turnsDropped);
+  const prompt = behind(turnsDropped);
+  const before = turns.map((turn, i) => layOut(model, tokens, turn.question, turns.slice(0, i)).suffix);
+  return { question, ...prompt, cuts: cutsOf([...before, prompt.suffix]), turnsDropped };
 }
 
 function layOut(

@@ -42,6 +42,7 @@ export class Conversation {
   async prefill(forward: Forward, video: KvCache, { suffix, cuts }: Conversed) {
     let at = this.#lengthOf(video, { suffix, cuts });
     let cache = at > 0 ? this.#latest!.cache : video;
+    this.#latest = null; // Let go of before more is prefilled: a cache is large.
     let logits: Float32Array = new Float32Array();
     for (const cut of cuts.filter((one) => one > at)) {
       ({ logits, cache } = await forward(suffix.slice(at, cut), cache));

@@ -51,9 +51,11 @@ export async function encodeVideo(
     blocks.push(...made.map((block) => ({ ...block, embeds: roundToHalf(block.embeds) })));
     for (const [i, { frame, companions: others = [], crop }] of group.entries()) {
       if (crop === undefined) await onFrame?.(frame, made[i]!);
-      for (const { index, ptsSeconds } of others)
+      for (const other of others) {
+        const { index, ptsSeconds } = other;
         companions.push({ index, ptsSeconds, tokens: 0, takenWith: frame.index });
-      for (const other of others) onDuplicate?.(other);
+        onDuplicate?.(other);
+      }
     }
   }
   const { H } = model.language;

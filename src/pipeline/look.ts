@@ -46,15 +46,23 @@ export interface LookOptions {
 /** How often it is told how far the look has come, in frames. */
 const TOLD_EVERY = 100;
 
-/** Where something happens, the most of it first. What is known of the whole video is kept, and taken from there. */
+/** What a look came to. */
+export interface Seen {
+  /** Frames where something happens, the most of it first. */
+  readonly events: readonly number[];
+  /** Whether the decoder came to the end: if not, another look may come to something else. */
+  readonly isWhole: boolean;
+}
+
+/** Finds where something happens. What is known of the whole video is kept, and taken from there. */
 export async function lookForEvents(
   video: OpenedVideo,
   { first, last, keyframes }: Look,
   { timeoutMs, signal, changes, onProgress }: LookOptions,
-): Promise<number[]> {
+): Promise<Seen> {
   const { ptsSeconds } = video.index;
   const known = keyframes ? null : ((await changes?.read()) ?? null);
-  if (known?.length === ptsSeconds.length) return findEvents(known, ptsSeconds);
+  if (known?.length === ptsSeconds.length) return { events: findEvents(known, ptsSeconds), isWhole: true };
   let reached = -1;
   async function* follow(): AsyncGenerator<FrameCells> {
     for await (const frame of scanFrames(video, [first, last], { timeoutMs, signal, keyframes })) {
@@ -71,7 +79,8 @@ export async function lookForEvents(
     });
   }
   // A decoder that broke off has not seen the last frame.
-  const isWhole = first === 0 && reached === ptsSeconds.length - 1;
-  if (isWhole && !keyframes) await changes?.write(change);
-  return findEvents(change, ptsSeconds);
+  const isWhole = keyframes || reached === last;
+  const isOfAll = first === 0 && last === ptsSeconds.length - 1;
+  if (isWhole && isOfAll && !keyframes) await changes?.write(change);
+  return { events: findEvents(change, ptsSeconds), isWhole };
 }

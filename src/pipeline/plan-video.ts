@@ -53,7 +53,7 @@ export async function planVideo(
   const video = await openVideo(request.video, limits, { signal, strict: request.strict });
   const timeoutMs = limits.decodeTimeoutMs;
   const how = howToLook(video, sampling, model.defaults, timeoutMs);
-  const events = how ? await lookForEvents(video, how, { ...options, timeoutMs }) : [];
+  const { events } = how ? await lookForEvents(video, how, { ...options, timeoutMs }) : { events: [] };
   const asked = { questions, generation, overTime: request.overTime };
   const [{ allowance, plan }] = allow(
     ...([model, { ...asked, sampling, compression }, video, video.info, events] as const),

@@ -34,13 +34,12 @@ export class PrefixCache {
     this.#drop(key);
     this.#videos.set(key, video);
     this.#bytes += bytesOf(video);
-    this.makeRoom(0);
+    this.#makeRoom();
   }
 
-  /** Lets go of videos until so many bytes are free, but for the latest. */
-  makeRoom(bytes: number): void {
+  #makeRoom(): void {
     for (const key of [...this.#videos.keys()].slice(0, -1)) {
-      if (this.#bytes + bytes <= this.#limitBytes) return;
+      if (this.#bytes <= this.#limitBytes) return;
       this.#drop(key);
     }
   }

@@ -24,7 +24,7 @@ export interface VideoFacts extends Timeline {
   readonly events: readonly number[];
 }
 
-const MAGIC = 'VZT1';
+const MAGIC = { tokens: 'VZT1', facts: 'VZF1' };
 const DIGEST_BYTES = 32;
 
 interface TokensHead extends Omit<VideoTokens, 'blocks'> {
@@ -49,12 +49,12 @@ export function packTokens({ tokens, substituted }: StoredTokens): Uint8Array {
     blocks: blocks.map(({ embeds: _, ...block }) => block),
   };
   const packed = precision === 'half' ? toHalves(numbers) : numbers;
-  return pack(head, packed);
+  return pack(MAGIC.tokens, head, packed);
 }
 
 /** Null where it is not what `packTokens` gave. */
 export function unpackTokens(bytes: Uint8Array): StoredTokens | null {
-  const parts = unpack(bytes);
+  const parts = unpack(MAGIC.tokens, bytes);
   if (!parts) return null;
   const { precision, substituted, blocks, ...rest } = parts.head as TokensHead;
   const { H } = rest;
@@ -70,40 +70,38 @@ export function unpackTokens(bytes: Uint8Array): StoredTokens | null {
 }
 
 export function packFacts({ ptsSeconds, ...head }: VideoFacts): Uint8Array {
-  return pack(head, ptsSeconds);
+  return pack(MAGIC.facts, head, ptsSeconds);
 }
 
 /** Null where it is not what `packFacts` gave. */
 export function unpackFacts(bytes: Uint8Array): VideoFacts | null {
-  const parts = unpack(bytes);
+  const parts = unpack(MAGIC.facts, bytes);
   if (!parts) return null;
   return { ...(parts.head as Omit<VideoFacts, 'ptsSeconds'>), ptsSeconds: new Float64Array(parts.numbers) };
 }
 
-function pack(head: object, numbers: Uint16Array | Float32Array | Float64Array): Uint8Array {
+function pack(magic: string, head: object, numbers: Uint16Array | Float32Array | Float64Array): Uint8Array {
   const text = Buffer.from(JSON.stringify(head));
   const start = Buffer.alloc(8);
-  start.write(MAGIC, 'latin1');
+  start.write(magic, 'latin1');
   start.writeUInt32LE(text.length, 4);
-  const content = Buffer.concat([
-    start,
-    text,
-    Buffer.from(numbers.buffer, numbers.byteOffset, numbers.byteLength),
-  ]);
-  return Buffer.concat([content, digestOf(content)]);
+  const parts = [start, text, Buffer.from(numbers.buffer, numbers.byteOffset, numbers.byteLength)];
+  return Buffer.concat([...parts, digestOf(parts)]);
 }
 
-function unpack(bytes: Uint8Array): { head: unknown; numbers: ArrayBuffer } | null {
+function unpack(magic: string, bytes: Uint8Array): { head: unknown; numbers: ArrayBuffer } | null {
   const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const end = all.length - DIGEST_BYTES;
-  if (end < 8 || all.toString('latin1', 0, 4) !== MAGIC) return null;
-  if (!digestOf(all.subarray(0, end)).equals(all.subarray(end))) return null;
+  if (end < 8 || all.toString('latin1', 0, 4) !== magic) return null;
+  if (!digestOf([all.subarray(0, end)]).equals(all.subarray(end))) return null;
   const numbersStart = 8 + all.readUInt32LE(4);
   // The digest says that it is what was written: its fields need no second look.
   const head: unknown = JSON.parse(all.toString('utf8', 8, numbersStart));
   return { head, numbers: new Uint8Array(all.subarray(numbersStart, end)).buffer };
 }
 
-function digestOf(content: Buffer): Buffer {
-  return createHash('sha256').update(content).digest();
+function digestOf(parts: readonly Buffer[]): Buffer {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest();
 }

@@ -348,7 +348,7 @@ export interface AnswerOptions {
   /** The text that was added to an answer. */
   onText?(questionIndex: number, text: string): void;
   /** Each answer as soon as it is whole: the outcome as it stands then, with this answer alone. */
-  onAnswer?(outcome: AnswerOutcome): void;
+  onAnswer?(outcome: AnswerOutcome, questionIndex: number): void;
   /** Keeps how much changes in the video, which takes a while to find out and is the same for every question. */
   readonly changes?: ChangeStore;
   /** Each frame with the tokens that were made of it, in order. */

@@ -3,10 +3,17 @@ import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { InputError } from '../errors.js';
+import { identityOf } from '../media/media.js';
 import { LARGE_BYTES, recognise } from '../media/recognise.js';
 
 /** How many files are remembered. */
 const maxRemembered = 1_000;
+
+/** A file's content, and which file that was: see `identityOf`. */
+export interface NamedFile {
+  readonly digest: string;
+  readonly identity: string;
+}
 
 /** sha256 of files, remembered for as long as size, time of change and inode stay. */
 export class FileDigests {
@@ -17,6 +24,11 @@ export class FileDigests {
    * @throws InputError where it is none, is too large or cannot be read; the signal's reason
    */
   async of(path: string, maxBytes: number, signal?: AbortSignal): Promise<string> {
+    return (await this.name(path, maxBytes, signal)).digest;
+  }
+
+  /** As `of`. */
+  async name(path: string, maxBytes: number, signal?: AbortSignal): Promise<NamedFile> {
     // O_NONBLOCK: opening a FIFO would else wait for a writer for ever.
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
       const { code } = error as NodeJS.ErrnoException;
@@ -25,15 +37,16 @@ export class FileDigests {
     try {
       const stats = await file.stat();
       checkFile(path, stats, maxBytes);
-      const version = `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeMs}:${stats.ctimeMs}`;
+      const identity = identityOf(stats);
+      const version = `${identity}:${stats.ctimeMs}`;
       const known = this.#remembered.get(path);
-      if (known?.version === version) return known.digest;
+      if (known?.version === version) return { digest: known.digest, identity };
       if (stats.size > LARGE_BYTES) await refuseOthers(path, file, stats.size);
       const hash = createHash('sha256');
       await pipeline(file.createReadStream({ autoClose: false, start: 0, highWaterMark: 2 ** 20 }), hash, {
         signal,
       });
-      return this.#remember(path, version, hash.digest('hex'));
+      return { digest: this.#remember(path, version, hash.digest('hex')), identity };
     } finally {
       await file.close();
     }

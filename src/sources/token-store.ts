@@ -16,7 +16,10 @@ export interface StoreStatus {
 const KEPT_SHARE = 0.9;
 /** What was being written when its process died. */
 const STALE_MS = 3_600_000;
-const NAME = /^[0-9a-f]{64}$/;
+/** Below the folder; what else lies there is nobody's business here. */
+const NAME = /^([0-9a-f]{2})[\\/]\1[0-9a-f]{62}(\.[0-9a-f]{12}\.part)?$/;
+/** So many writes pass before this process looks what others wrote. */
+const WRITES_BEFORE_LOOK = 50;
 
 interface StoredFile {
   readonly path: string;
@@ -27,11 +30,12 @@ interface StoredFile {
 
 /**
  * Encoded videos as files, named by digests of all that they depend on, in a folder that workers may share. The least recently
- * used give way. Nothing of it throws: what cannot be read or written is computed again.
+ * used give way. `read`, `write` and `drop` never throw: what cannot be read or written is computed again.
  */
 export class TokenStore {
-  /** Bytes that are there, as far as this process knows; unknown before the first look. */
-  #bytes: number | undefined;
+  /** Bytes that are there, as far as this process knows, and how often it wrote since it looked. */
+  #bytes = 0;
+  #writes = WRITES_BEFORE_LOOK;
 
   constructor(
     readonly dir: string,
@@ -60,8 +64,8 @@ export class TokenStore {
       await mkdir(join(this.dir, name.slice(0, 2)), { recursive: true });
       await writeFile(part, bytes);
       await rename(part, path);
-      this.#bytes = (this.#bytes ?? (await this.#look()).total - bytes.length) + bytes.length;
-      if (this.#bytes > this.limitBytes) await this.#makeRoom();
+      this.#bytes += bytes.length;
+      if (++this.#writes > WRITES_BEFORE_LOOK || this.#bytes > this.limitBytes) await this.#makeRoom();
     } catch {
       await rm(part, { force: true }).catch(() => {});
     }
@@ -86,6 +90,7 @@ export class TokenStore {
     const { files, total } = await this.#look();
     for (const { path } of files) await rm(path, { force: true });
     this.#bytes = 0;
+    this.#writes = 0;
     return { files: files.length, bytes: total };
   }
 
@@ -93,30 +98,31 @@ export class TokenStore {
     return join(this.dir, name.slice(0, 2), name);
   }
 
+  /** Looks what is there, removes what died while it was written, and where it is too much what was not used for longest. */
   async #makeRoom(): Promise<void> {
     const { files, total } = await this.#look();
     let left = total;
-    for (const { path, bytes } of files) {
-      if (left <= this.limitBytes * KEPT_SHARE) break;
+    for (const { path, bytes, usedMs, isWhole } of files) {
+      const isStale = !isWhole && Date.now() - usedMs > STALE_MS;
+      if (!isStale && (total <= this.limitBytes || left <= this.limitBytes * KEPT_SHARE)) continue;
       await rm(path, { force: true });
       left -= bytes;
     }
     this.#bytes = left;
+    this.#writes = 0;
   }
 
-  /** All that is there, the least recently used first; what died while it was written is removed. */
+  /** All that is there, the least recently used first. */
   async #look(): Promise<{ files: StoredFile[]; total: number }> {
     const names = await readdir(this.dir, { recursive: true }).catch(() => []);
     const files: StoredFile[] = [];
     for (const name of names) {
-      const last = name.split(/[\\/]/).at(-1)!;
-      const isPart = last.endsWith('.part');
-      if (!isPart && !NAME.test(last)) continue;
+      const [isOurs, , part] = NAME.exec(name) ?? [];
+      if (!isOurs) continue;
       const path = join(this.dir, name);
       const found = await stat(path).catch(() => null);
-      if (!found?.isFile()) continue;
-      if (isPart && Date.now() - found.mtimeMs > STALE_MS) await rm(path, { force: true });
-      else files.push({ path, bytes: found.size, usedMs: found.mtimeMs, isWhole: !isPart });
+      if (found?.isFile())
+        files.push({ path, bytes: found.size, usedMs: found.mtimeMs, isWhole: part === undefined });
     }
     files.sort((a, b) => a.usedMs - b.usedMs);
     return { files, total: files.reduce((sum, { bytes }) => sum + bytes, 0) };

@@ -21,6 +21,8 @@ export interface ReadyJob {
   /** Real path of the video. */
   readonly path: string;
   readonly videoDigest: string;
+  /** See `identityOf`, of the file when its digest was taken. */
+  readonly identity: string;
   readonly model: CatalogModel;
   /** From enqueue to the start of the attempt, in milliseconds; default 0: there was no queue. */
   readonly queueMs?: number;
@@ -29,8 +31,8 @@ export interface ReadyJob {
 export interface AnswerJobOptions extends Omit<RunOptions, 'onAnswer'> {
   /** Which of its questions; default all. */
   readonly questions?: readonly Question[];
-  /** Each answer when it is whole, in a document with it alone. */
-  onAnswer?(document: Result): void;
+  /** Each answer when it is whole, in a document with it alone; by the question's place among those. */
+  onAnswer?(document: Result, questionIndex: number): void;
   /** Folder for a picture of each frame. */
   readonly saveFrames?: string;
   /** Keep the encoded video for the next job about it. A job without questions only makes it ready. */
@@ -54,7 +56,7 @@ export async function answerJob(
   { settings, digests }: { readonly settings: JobSettings; readonly digests: FileDigests },
   { questions, onAnswer, saveFrames, keepVideo, ...options }: AnswerJobOptions,
 ): Promise<AnswerOutcome> {
-  const { job, path, model, videoDigest } = ready;
+  const { job, path, model, videoDigest, identity } = ready;
   const { threads, provider, limits, decoder, tokenStore: store, prefixBytes } = settings;
   const { history, sampling, compression, overTime, generation, strict } = job;
   const asked = {
@@ -71,10 +73,11 @@ export async function answerJob(
     ...{ request: { video: path, limits, ...asked }, saveFrames, keepVideo },
     tellAnswers: onAnswer !== undefined,
     changeFile: changesPath(settings.home, videoDigest),
-    videoKey: videoKey({ videoDigest, model, provider }),
+    ...{ videoKey: videoKey({ videoDigest, model, provider }), identity },
     ...{ prefixBytes, ...(store.limitBytes > 0 && { store }) },
   };
-  const tell = (outcome: AnswerOutcome) => onAnswer?.(buildResult({ ...ready, outcome }));
+  const tell = (outcome: AnswerOutcome, questionIndex: number) =>
+    onAnswer?.(buildResult({ ...ready, outcome }), questionIndex);
   const outcome = await process.run(order, { ...options, onAnswer: tell });
   if (outcome.video.path !== path) {
     throw new InputError(`${path} became a link to ${outcome.video.path}, which was not checked`);

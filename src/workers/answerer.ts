@@ -1,5 +1,4 @@
 import type { AskJob, Result } from '../../queues/schemas.js';
-import { nameQuestion } from '../pipeline/questions.js';
 import type { AnswerOutcome, Question, Timings } from '../pipeline/types.js';
 import type { Settings } from '../settings.js';
 import type { FileDigests } from '../sources/digest.js';
@@ -72,15 +71,16 @@ export class Answerer {
     const { catalog, digests, settings } = this.#parts;
     const started = performance.now();
     const model = await catalog.find(ask.job.model);
-    const videoDigest = await digests.of(ask.path, settings.limits.maxBytes, options.signal);
-    const ready: ReadyJob = { ...ask, videoDigest, model };
+    const file = await digests.name(ask.path, settings.limits.maxBytes, options.signal);
+    const { digest: videoDigest, identity } = file;
+    const ready: ReadyJob = { ...ask, videoDigest, identity, model };
     const keys = keysOf(ask.job, { videoDigest, model, provider: settings.provider });
     const found = await this.#stored(keys);
-    const missing = [...new Map(ask.job.questions.map((one) => [nameQuestion(one), one]))]
+    const missing = [...new Map(ask.job.questions.map((one) => [asAsked(one), one]))]
       .filter(([name]) => !found.has(name))
       .map(([, question]) => question);
     for (const [place, question] of ask.job.questions.entries()) {
-      const stored = found.get(nameQuestion(question));
+      const stored = found.get(asAsked(question));
       if (!stored) continue;
       options.onText?.(place, stored.answer.answer);
       options.onWhole?.(place, { ...stored.answer, cached: stored.cached });
@@ -88,9 +88,9 @@ export class Answerer {
     let outcome: AnswerOutcome | null = null;
     if (missing.length > 0) {
       outcome = await this.#run(ready, { ...listenersOf(ask.job, missing, options), questions: missing });
-      await this.#store(keys, outcome, found);
+      await this.#store(keys, missing, outcome, found);
     }
-    const answers = ask.job.questions.map((question) => found.get(nameQuestion(question))!);
+    const answers = ask.job.questions.map((question) => found.get(asAsked(question))!);
     const { plan, tokens, frames, video } = answers[0]!.run; // As the pipeline has it: the first question's.
     const timings = outcome?.timings ?? lookupOnly(performance.now() - started);
     return buildResult({
@@ -120,11 +120,16 @@ export class Answerer {
   }
 
   /** Adds the answers to `found`: where another worker was faster, the ones that it stored. */
-  async #store(keys: ReadonlyMap<string, string | null>, outcome: AnswerOutcome, found: Map<string, Found>) {
+  async #store(
+    keys: ReadonlyMap<string, string | null>,
+    questions: readonly Question[],
+    outcome: AnswerOutcome,
+    found: Map<string, Found>,
+  ) {
     const { video, plan, tokens, frames } = outcome;
     const run = { video, plan, tokens, frames };
-    for (const answer of outcome.answers) {
-      const name = nameQuestion(answer);
+    for (const [i, answer] of outcome.answers.entries()) {
+      const name = asAsked(questions[i]!);
       const key = keys.get(name);
       const own = { answer, run };
       const standing = key ? await this.#parts.store.writeOnce(key, own) : own;
@@ -168,28 +173,32 @@ function listenersOf(
   missing: readonly Question[],
   { onAnswer, onText, onWhole, ...options }: AskOptions,
 ): AnswerJobOptions {
-  const placeOf = (question: Parameters<typeof nameQuestion>[0]) =>
-    questions.findIndex((one) => nameQuestion(one) === nameQuestion(question));
+  const placeOf = (index: number) => questions.findIndex((one) => asAsked(one) === asAsked(missing[index]!));
   const repeatable = isRepeatable(generation);
   return {
     ...options,
-    onText: (index, text) => onText?.(placeOf(missing[index]!), text),
-    onAnswer: (document) => {
+    onText: (index, text) => onText?.(placeOf(index), text),
+    onAnswer: (document, index) => {
       const [answer] = document.answers;
-      if (answer) onWhole?.(placeOf(answer), answer);
+      if (answer) onWhole?.(placeOf(index), answer);
       if (repeatable) onAnswer?.(document);
     },
   };
 }
 
-/** The content key of each different question, by its name; null where answers are not to be stored. */
+/** Equal for what is asked in the same way, other than `nameQuestion`, by which answers are known. */
+function asAsked(question: Question): string {
+  return JSON.stringify(question);
+}
+
+/** The content key of each different question, by `asAsked`; null where answers are not to be stored. */
 function keysOf(
   job: AskJob,
   parts: Pick<ContentKeyParts, 'videoDigest' | 'model' | 'provider'>,
 ): Map<string, string | null> {
   const repeatable = isRepeatable(job.generation);
   const keyOf = (question: Question) => (repeatable ? contentKey({ ...parts, question, job }) : null);
-  return new Map(job.questions.map((question) => [nameQuestion(question), keyOf(question)]));
+  return new Map(job.questions.map((question) => [asAsked(question), keyOf(question)]));
 }
 
 /** The timings of a job for which nothing was computed. */

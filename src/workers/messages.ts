@@ -20,6 +20,8 @@ export interface ModelOrder {
   readonly changeFile?: string;
   /** Names the video and all of the model that its tokens depend on: see `VideoSession`. */
   readonly videoKey?: string;
+  /** Of the file that `videoKey` names: see `VideoSession`. */
+  readonly identity?: string;
   /** Where encoded videos are kept; default nowhere. */
   readonly store?: { readonly dir: string; readonly limitBytes: number };
   /** Memory for prefilled videos; default for the latest alone. */
@@ -48,6 +50,11 @@ export type ToModel =
 export type FromModel =
   | { readonly type: 'progress'; readonly run: number; readonly progress: Progress }
   | { readonly type: 'text'; readonly run: number; readonly questionIndex: number; readonly text: string }
-  | { readonly type: 'answer'; readonly run: number; readonly outcome: AnswerOutcome }
+  | {
+      readonly type: 'answer';
+      readonly run: number;
+      readonly questionIndex: number;
+      readonly outcome: AnswerOutcome;
+    }
   | { readonly type: 'done'; readonly run: number; readonly outcome: AnswerOutcome }
   | { readonly type: 'failed'; readonly run: number; readonly error: SentError };

@@ -9,7 +9,8 @@ import { InputError } from '../errors.js';
 import { decoderSandbox, useDecoder } from '../media/ffmpeg.js';
 import { killDecoders } from '../media/sandbox.js';
 import type { Model } from '../models/types.js';
-import type { PrefixCache, VideoSession } from '../pipeline/answer.js';
+import type { VideoSession } from '../pipeline/answer.js';
+import { PrefixCache } from '../pipeline/prefix-cache.js';
 import type { AnswerOptions } from '../pipeline/types.js';
 import { changeFile } from '../sources/changes.js';
 import { TokenStore } from '../sources/token-store.js';
@@ -29,6 +30,8 @@ let loaded: Loaded | null = null;
 let kept: { readonly key: string; readonly session: VideoSession } | null = null;
 /** Of the model that is loaded. */
 let prefixes: PrefixCache | null = null;
+/** The folder of encoded videos that is in use. */
+let tokenStore: TokenStore | null = null;
 let current: { readonly run: number; readonly controller: AbortController } | null = null;
 
 process.on('message', (message: ToModel) => {
@@ -58,7 +61,9 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
       onProgress: (progress) => say({ type: 'progress', run, progress }),
       onText: (questionIndex, text) => say({ type: 'text', run, questionIndex, text }),
       changes: order.changeFile === undefined ? undefined : changeFile(order.changeFile),
-      onAnswer: order.tellAnswers ? (outcome) => say({ type: 'answer', run, outcome }) : undefined,
+      onAnswer: order.tellAnswers
+        ? (outcome, questionIndex) => say({ type: 'answer', run, questionIndex, outcome })
+        : undefined,
       onFrame:
         order.saveFrames === undefined
           ? undefined
@@ -77,18 +82,24 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
 
 /** The session that was kept for this video, asked in the same way of the same model; else a new one. */
 async function sessionOf(order: ModelOrder, model: Model): Promise<VideoSession> {
-  const { keepVideo, request, videoKey, store, prefixBytes = 0 } = order;
+  const { keepVideo, request, videoKey, identity, store, prefixBytes = 0 } = order;
   const { questions: _, history: __, ...video } = request;
-  const key = JSON.stringify([model.digest, video]);
+  const key = JSON.stringify([model.digest, videoKey, video]);
   if (kept?.key === key) return kept.session;
-  const { PrefixCache, VideoSession } = await answering;
+  const { VideoSession } = await answering;
   prefixes ??= new PrefixCache(prefixBytes);
   const session = new VideoSession(model, video, {
-    ...{ videoKey, prefixes },
-    ...(store && { store: new TokenStore(store.dir, store.limitBytes) }),
+    ...{ videoKey, identity, prefixes },
+    ...(store && { store: storeOf(store) }),
   });
   kept = keepVideo ? { key, session } : null;
   return session;
+}
+
+function storeOf({ dir, limitBytes }: NonNullable<ModelOrder['store']>): TokenStore {
+  if (tokenStore?.dir !== dir || tokenStore.limitBytes !== limitBytes)
+    tokenStore = new TokenStore(dir, limitBytes);
+  return tokenStore;
 }
 
 async function modelOf(order: ModelOrder, run: number): Promise<Model> {

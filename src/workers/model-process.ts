@@ -17,7 +17,7 @@ export interface RunOptions {
   /** The text that was added to an answer. */
   onText?(questionIndex: number, text: string): void;
   /** Each answer when it is whole, for an order that says `tellAnswers`. */
-  onAnswer?(outcome: AnswerOutcome): void;
+  onAnswer?(outcome: AnswerOutcome, questionIndex: number): void;
 }
 
 /** The model process ended in the middle of a run. Another attempt gets a new one. */
@@ -174,7 +174,7 @@ class Child {
       const hear = (message: FromModel) => {
         if (message.type === 'progress') onProgress?.(message.progress);
         else if (message.type === 'text') onText?.(message.questionIndex, message.text);
-        else if (message.type === 'answer') onAnswer?.(message.outcome);
+        else if (message.type === 'answer') onAnswer?.(message.outcome, message.questionIndex);
         else if (message.type === 'done') settle(() => resolve(message.outcome));
         else settle(() => reject(unpackError(message.error)));
       };

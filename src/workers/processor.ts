@@ -118,7 +118,7 @@ export class Processor {
     const data: AskJob = parsed.data;
     const path = await resolveBelow(data.video, this.#parts.settings.videoDirs);
     const telling = new Telling((progress) => job.updateProgress({ ...progress }));
-    const speaking = new Speaking(this.#parts.redis, this.#parts.keys, id, isListened);
+    const speaking = new Speaking(this.#parts.redis, this.#parts.keys, id, job.attemptsStarted, isListened);
     try {
       const ask = { id, job: data, path, queueMs };
       const listeners = { ...telling.listeners, ...speaking.listeners };
@@ -156,7 +156,8 @@ export class Processor {
 
 /** A job may allow itself less time than the worker does. */
 function deadlineOf({ data }: Job<unknown>, { deadlineMs }: Pick<Settings, 'deadlineMs'>): number {
-  const own = askJobSchema.safeParse(data).data?.deadlineMs;
+  const asked = (data as { readonly deadlineMs?: unknown } | null)?.deadlineMs;
+  const own = askJobSchema.shape.deadlineMs.safeParse(asked).data;
   return Math.min(deadlineMs, own ?? deadlineMs);
 }
 

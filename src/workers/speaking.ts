@@ -13,6 +13,8 @@ const lookupMs = 500;
  */
 export class Speaking {
   readonly #writer: TextWriter;
+  /** What was sent. */
+  #said: TextPiece[] = [];
   /** What was not sent yet. */
   #pieces: TextPiece[] = [];
   #isHeard: boolean;
@@ -20,9 +22,12 @@ export class Speaking {
   #sending: Promise<void> | null = null;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param isHeard whether somebody listens when the attempt begins. */
-  constructor(redis: RedisClient, keys: Keys, id: string, isHeard: boolean) {
-    this.#writer = new TextWriter(redis, keys, id);
+  /**
+   * @param attempt its number
+   * @param isHeard whether somebody listens when the attempt begins
+   */
+  constructor(redis: RedisClient, keys: Keys, id: string, attempt: number, isHeard: boolean) {
+    this.#writer = new TextWriter(redis, keys, id, attempt);
     this.#isHeard = isHeard;
     if (!isHeard) this.#lookLater();
   }
@@ -61,8 +66,13 @@ export class Speaking {
       this.#pieces = [];
       // After a fault nobody knows what was written: then the document alone says the rest.
       const how = await this.#writer.write(pieces).catch(() => 'replaced' as const);
-      if (how === 'heard') continue;
-      this.#pieces = [...pieces, ...this.#pieces];
+      if (how === 'heard') {
+        this.#said.push(...pieces);
+        continue;
+      }
+      const again = how === 'expired' ? this.#said.splice(0) : [];
+      this.#pieces = [...again, ...pieces, ...this.#pieces];
+      if (how === 'expired') continue;
       this.#isHeard = false;
       if (how === 'unheard') this.#lookLater();
     }

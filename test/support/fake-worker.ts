@@ -38,7 +38,7 @@ export class FakeWorker {
         const ending = verdict(job.data);
         if (ending === 'never') return new Promise(() => {});
         const document = documentOf(job.id!, job.data, ending);
-        const writer = new TextWriter(redis, keys, job.id!);
+        const writer = new TextWriter(redis, keys, job.id!, job.attemptsStarted);
         for (const text of ('says' in ending && ending.says) || [])
           while ((await writer.write([{ question: 0, text }])) !== 'heard') await pause(10);
         if (document.status === 'completed' && 'until' in ending) {
