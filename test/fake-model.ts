@@ -1,7 +1,8 @@
 import { type ChatParts, createChat } from '../src/models/chat.js';
-import type { KvCache, Model, Vision } from '../src/models/types.js';
+import type { Form } from '../src/models/chat-forms.js';
+import type { Chat, KvCache, Model, Vision } from '../src/models/types.js';
 
-export interface FakeModelOptions extends Partial<Pick<ChatParts, 'frameTimes' | 'render'>> {
+export interface FakeModelOptions extends Partial<Pick<ChatParts, 'frameTimes'> & Pick<Chat, 'render'>> {
   readonly contextLength?: number;
   readonly vision?: Partial<Vision>;
   readonly onnxMs?: () => number;
@@ -42,6 +43,10 @@ export function fakeModel(
     else for (const [character, logit] of Object.entries(next)) logits[character.charCodeAt(0)] = logit;
     return logits;
   };
+  const render: Form =
+    options.render ??
+    ((parts, later) =>
+      [...parts.map((part) => (part.type === 'text' ? part.text : '<image>')), ...later].join(''));
   const { contextLength = 512, frameTimes = true, onnxMs = () => 0 } = options;
   return {
     calls,
@@ -97,10 +102,7 @@ export function fakeModel(
     },
     chat: createChat({
       ...{ frames: 'images', frameTimes, imageTokenId: 256, specialTokens: ['<image>'] },
-      render:
-        options.render ??
-        ((parts, later = []) =>
-          [...parts.map((part) => (part.type === 'text' ? part.text : '<image>')), ...later].join('')),
+      forms: { one: [render], several: [render], imageToken: '<image>' },
       tokenize: (text) =>
         text
           .split(/(<image>)/)

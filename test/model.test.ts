@@ -187,4 +187,14 @@ describe('a model folder', () => {
     'is refused with a manifest of another format',
     broken('visionzip.json', (file) => writeFileSync(file, '{ "formatVersion": 2 }')),
   );
+  it('of another format says how to prepare it again', async () => {
+    const copy = mkdtempSync(join(folder, 'nano-'));
+    cpSync(nano, copy, { recursive: true });
+    writeFileSync(join(copy, 'visionzip.json'), '{ "formatVersion": 1, "order": "project-first" }');
+    await expect(loadModel(copy)).rejects.toThrow(
+      new RegExp(
+        `visionzip.json is not as expected: .*; \`visionzip model prepare ${copy}\` makes it again$`,
+      ),
+    );
+  });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { nativeConfigSchema, shapesConfigSchema } from '../src/models/native-config.js';
+import { type NativeConfig, nativeConfigSchema, shapesConfigSchema } from '../src/models/native-config.js';
 import { createNativeResolution, roundHalfEven } from '../src/models/native-resolution.js';
 
 /** As published for Qwen2-VL's pictures, and for Qwen3-VL's pictures and videos. */
@@ -114,7 +114,43 @@ describe('rows of patches', () => {
   });
 });
 
+describe('a still picture', () => {
+  it('is resized as pictures are, not as videos', async () => {
+    const settings = {
+      ...{ ...common, patch_size: 1, merge_size: 1, temporal_patch_size: 1, min_pixels: 1, max_pixels: 64 },
+      ...{ do_rescale: false, do_normalize: false },
+    };
+    const linear = nativeConfigSchema.parse({ ...settings, resample: 2 });
+    const cubic = nativeConfigSchema.parse({ ...settings, resample: 3 });
+    const grey = [0, 0, 200, 40, 90].flatMap((level) => [level, level, level]);
+    const frame = { index: 0, ptsSeconds: 0, width: 5, height: 1, rgb: Uint8Array.from(grey) };
+    const values = async (image: NativeConfig, video: NativeConfig, isStill: boolean) => {
+      const { prepare } = createNativeResolution({ image, video, pixelsOf: 'frame' });
+      return (await prepare([frame], { rows: 1, columns: 3 }, isStill)).pixelValues;
+    };
+    const still = await values(cubic, linear, true);
+    const shown = await values(cubic, linear, false);
+    expect(still).toEqual(await values(cubic, cubic, true));
+    expect(shown).toEqual(await values(linear, linear, false));
+    expect(still).not.toEqual(shown);
+  });
+});
+
 describe('settings', () => {
+  it.each([
+    [{ patch_size: 14 }, '`patch_size` 14 and `merge_size` 2'],
+    [{ merge_size: 3 }, '`patch_size` 16 and `merge_size` 3'],
+  ])('of pictures must have the patches of those of videos: not %j', (change, told) => {
+    expect(() =>
+      createNativeResolution({ image: { ...image, ...change }, video: image, pixelsOf: 'frame' }),
+    ).toThrow(
+      expect.objectContaining({
+        fault: 'model',
+        message: expect.stringMatching(new RegExp(`${told}.*\`patch_size\` 16 and \`merge_size\` 2`)),
+      }),
+    );
+  });
+
   it('must say how many pixels a picture may have', () => {
     const { error } = nativeConfigSchema.safeParse({
       ...common,

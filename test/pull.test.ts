@@ -338,7 +338,26 @@ describe('pulling a model', () => {
       /needs \d{10} MiB for the download, \d+ MiB are free/,
     );
     // What model it is, and nothing of its weights.
-    expect(hub.sent).toBeLessThan(100);
+    expect(hub.filesAsked.filter((path) => path.startsWith('onnx/'))).toEqual([]);
+  });
+
+  it('says what it would be where the disk is too small for the weights', async () => {
+    hub.faults = { claimBytes: 1e15 };
+    const dry = await pullModel({ access: access(), dtype: 'q4', dir, dryRun: true });
+    expect(dry.partBytes).toMatchObject({ vision: 1e15, embed: 1e15, decoder: 1e15 });
+  });
+
+  it('does not begin the small files where the disk cannot hold them', async () => {
+    await hub.stop();
+    hub = await HubServer.start('maker/model', {
+      ...files,
+      'tokenizer.json': files['tokenizer.json'].padEnd(200),
+    });
+    hub.faults = { claimBytes: 1e15 };
+    await expect(pullModel({ access: access(), dtype: 'q4', dir, dryRun: true })).rejects.toThrow(
+      /needs \d{9,} MiB for the download/,
+    );
+    expect(hub.filesAsked).toEqual(['config.json']);
   });
 
   it('stops when told to', async () => {

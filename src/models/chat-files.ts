@@ -2,13 +2,13 @@ import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { InputError } from '../errors.js';
-import { type ChatParts, hasInOrder } from './chat.js';
+import type { ChatParts } from './chat.js';
+import type { Form, Forms } from './chat-forms.js';
 import type { VideoMarks } from './families/qwen-vl.js';
 import { blameModel, faultOfModel } from './fault.js';
 import type { ModelFolder } from './folder.js';
 import type { Manifest } from './manifest.js';
 import type { Newline } from './newline.js';
-import type { PromptPart } from './types.js';
 
 /** The chat of a model folder: its template and its tokenizer. */
 export async function readChat(
@@ -33,13 +33,7 @@ export async function readChat(
     ...(asVideo && { videoTokenId: config.videoTokenId! }),
     ...(frames === 'timed' && { videoMarks: readVideoMarks(folder) }),
     specialTokens: folder.tokenizer.added_tokens.map(({ content }) => content),
-    render: (parts, later = []) => {
-      try {
-        return render(template, { parts, later }, tokenizerConfig.bos_token, imageToken.content);
-      } catch (error) {
-        throw faultOfModel(chatTemplate.file, error);
-      }
-    },
+    forms: writeForms(chatTemplate.file, template, tokenizerConfig.bos_token, imageToken.content),
     tokenize: (text) => {
       // A template may write the first token itself; else the tokenizer adds it where the family has one.
       const begun = text.startsWith(tokenizerConfig.bos_token || '\0');
@@ -63,46 +57,43 @@ function readVideoMarks({ config, tokenizer }: ModelFolder): VideoMarks {
   };
 }
 
-interface Conversation {
-  readonly parts: readonly PromptPart[];
-  /** See `Chat.render`. */
-  readonly later: readonly string[];
-}
-
 /**
- * A user message, and what was said after it. Older templates want contents as strings, with the image tokens written out; some
- * take a list of the user's alone.
+ * Contents as lists; as a list of the user's alone, and strings of the assistant's, which some templates want; or, for older
+ * ones, as strings with the image tokens written out.
  */
-function render(
+function writeForms(
+  file: string,
   template: Template,
-  { parts, later }: Conversation,
   bosToken: string | null | undefined,
   imageToken: string,
-): string {
+): Forms {
   const asList = (text: string) => [{ type: 'text', text }];
-  const write = (first: unknown, contentOf: (text: string, role: string) => unknown): string => {
+  const asText = (text: string) => text;
+  const write = (
+    first: unknown,
+    later: readonly string[],
+    contentOf: Record<Role, (text: string) => unknown>,
+  ) => {
     const others = later.map((text, i) => {
       const role = i % 2 === 0 ? 'assistant' : 'user';
-      return { role, content: contentOf(text, role) };
+      return { role, content: contentOf[role](text) };
     });
     const messages = [{ role: 'user', content: first }, ...others];
     // Templates of models that may think before they answer ask whether they shall: an answer here is a few words.
     const settings = { add_generation_prompt: true, enable_thinking: false };
-    return template.render({ messages, ...settings, bos_token: bosToken ?? '' });
+    try {
+      return template.render({ messages, ...settings, bos_token: bosToken ?? '' });
+    } catch (error) {
+      throw faultOfModel(file, error);
+    }
   };
-  const images = parts.filter(({ type }) => type === 'image').length;
-  const isWhole = (text: string) =>
-    text.split(imageToken).length - 1 >= images && (later.length === 0 || hasInOrder(text, later));
-  const forms = [
-    asList,
-    ...(later.length > 0 ? [(text: string, role: string) => (role === 'user' ? asList(text) : text)] : []),
-  ];
-  for (const contentOf of forms) {
-    const text = write(parts, contentOf);
-    if (isWhole(text)) return text;
-  }
-  return write(
-    parts.map((part) => (part.type === 'text' ? part.text : `${imageToken}\n`)).join(''),
-    (text) => text,
-  );
+  const lists: Form = (parts, later) => write(parts, later, { user: asList, assistant: asList });
+  const mixed: Form = (parts, later) => write(parts, later, { user: asList, assistant: asText });
+  const texts: Form = (parts, later) => {
+    const first = parts.map((part) => (part.type === 'text' ? part.text : `${imageToken}\n`)).join('');
+    return write(first, later, { user: asText, assistant: asText });
+  };
+  return { one: [lists, texts], several: [lists, mixed, texts], imageToken };
 }
+
+type Role = 'user' | 'assistant';

@@ -1,4 +1,5 @@
 import { InputError } from '../errors.js';
+import { type Forms, fillIn } from './chat-forms.js';
 import { markPictures } from './families/lfm2-vl.js';
 import { tellTimes, type VideoMarks } from './families/qwen-vl.js';
 import { describeInSentences, wrapPictures } from './families/smolvlm.js';
@@ -7,7 +8,9 @@ import { NEWLINE } from './newline.js';
 import type { Chat, Prompt, PromptPart, ShownVideo } from './types.js';
 
 /** What a chat is made of. */
-export interface ChatParts extends Omit<Chat, 'layOut'> {
+export interface ChatParts extends Omit<Chat, 'layOut' | 'render'> {
+  /** How its template is filled in. */
+  readonly forms: Forms;
   /** How it shows the frames; see the manifest. */
   readonly frames: Manifest['frames'];
   /** How it shows a still picture; default as a frame. */
@@ -25,9 +28,10 @@ export interface ChatParts extends Omit<Chat, 'layOut'> {
 }
 
 export function createChat(parts: ChatParts): Chat {
-  const { imageTokenId, render, tokenize, detokenize } = parts;
+  const { forms, imageTokenId, tokenize, detokenize } = parts;
   return {
-    ...{ imageTokenId, render, tokenize, detokenize },
+    ...{ imageTokenId, tokenize, detokenize },
+    render: (said, later = []) => fillIn(forms, said, later),
     layOut: (video, question, history = []) =>
       layOut(video.inCrops ? { ...parts, newline: undefined } : parts, video, [
         ...history.flatMap((turn) => [turn.question, turn.answer]),
@@ -46,8 +50,7 @@ function layOut(parts: ChatParts, video: ShownVideo, messages: readonly string[]
   const count = video.ptsSeconds.length;
   for (const text of messages) refuseSpecialTokens(parts, text);
   const [first, ...later] = messages.map((text) => text.trim()) as [string, ...string[]];
-  const chat = parts.render([...showFrames(parts, video), { type: 'text', text: first }], later);
-  if (later.length > 0 && !hasInOrder(chat, [first, ...later])) throw severalTurns();
+  const chat = fillIn(parts.forms, [...showFrames(parts, video), { type: 'text', text: first }], later);
   const ids = placeFrames(parts, parts.tokenize(complete(parts, video, chat)), count);
   const places = ids.filter((id) => id === imageTokenId).length;
   if (places !== count) {
@@ -62,22 +65,6 @@ function layOut(parts: ChatParts, video: ShownVideo, messages: readonly string[]
     });
   }
   return { prefix: ids.slice(0, end), suffix: ids.slice(end) };
-}
-
-export function hasInOrder(chat: string, texts: readonly string[]): boolean {
-  let at = 0;
-  return texts.every((text) => {
-    const found = chat.indexOf(text, at);
-    at = found + text.length;
-    return found >= 0;
-  });
-}
-
-function severalTurns(): InputError {
-  return new InputError(
-    "the model's chat template cannot show what was asked and answered before: expected it to write each question and answer in order; ask without `history`",
-    { fault: 'model' },
-  );
 }
 
 function refuseSpecialTokens({ specialTokens }: ChatParts, question: string): void {

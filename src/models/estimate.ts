@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { framesAtOnce } from './batch.js';
 import { type Part, type PartDtypes, parts } from './layout.js';
 import { attentionBytes, type CacheShape, heldBytes, promptBytes } from './memory.js';
+import { CACHELESS_LAYERS } from './published-config.js';
 
 /** What a model adds to its process, about, before anything of its graphs was seen. */
 export interface MemoryEstimate {
@@ -81,13 +82,13 @@ function cacheShape(text: Partial<z.output<typeof decoderSchema>>): CacheShape {
   };
 }
 
-/** Layers with a cache that grows: linear attention and convolutions keep a state of one size. */
+/** Layers with a cache that grows. */
 function attendingLayers({
   num_hidden_layers,
   layer_types,
   full_attention_interval,
 }: Partial<z.output<typeof decoderSchema>>): number {
-  if (layer_types) return layer_types.filter((type) => !['linear_attention', 'conv'].includes(type)).length;
+  if (layer_types) return layer_types.filter((type) => !CACHELESS_LAYERS.includes(type)).length;
   const layers = num_hidden_layers ?? LLAMA.layers;
   return full_attention_interval ? Math.floor(layers / full_attention_interval) : layers;
 }

@@ -57,7 +57,12 @@ async function describe(path: string): Promise<ModelDescription> {
     throw new InputError(
       `${join(path, manifestFile)} is missing: \`visionzip model prepare ${path}\` makes it`,
     );
-  const manifest = await readJson(path, manifestFile, manifestSchema);
+  const manifest = await readJson(
+    path,
+    manifestFile,
+    manifestSchema,
+    `\`visionzip model prepare ${path}\` makes it again`,
+  );
   await requireWeights(path, manifest.weights);
   const texts = [...textFiles, ...optionalFiles.filter((name) => there.has(name))];
   const digest = await digestFiles(path, contentOf(manifest), [...texts, ...Object.values(manifest.files)]);
@@ -219,7 +224,7 @@ function parse<S extends z.ZodType>(
   { file, within, value }: FoundSettings,
   schema: S,
 ): z.output<S> {
-  return check(dir, file, schema, value, within);
+  return check(dir, file, schema, value, { within });
 }
 
 /** From generation_config.json, else the tokenizer's own. */
@@ -270,11 +275,16 @@ async function readOptional<S extends z.ZodType>(
   return there ? readJson(dir, name, schema) : undefined;
 }
 
-/** Reads and checks a JSON file of a model. Throws an InputError that names a missing or broken file. */
+/**
+ * Reads and checks a JSON file of a model. Throws an InputError that names a missing or broken file.
+ *
+ * @param remedy what to do about one that does not fit the schema.
+ */
 export async function readJson<S extends z.ZodType>(
   dir: string,
   name: string,
   schema: S,
+  remedy?: string,
 ): Promise<z.output<S>> {
   const text = await readText(dir, name);
   let value: unknown;
@@ -283,24 +293,25 @@ export async function readJson<S extends z.ZodType>(
   } catch (error) {
     throw new InputError(`${join(dir, name)} is no JSON: ${(error as Error).message}`, { cause: error });
   }
-  return check(dir, name, schema, value);
+  return check(dir, name, schema, value, { remedy });
 }
 
-/** @param within the path of `value` in the file. */
+/** `within`: the path of `value` in the file. */
 function check<S extends z.ZodType>(
   dir: string,
   name: string,
   schema: S,
   value: unknown,
-  within: readonly string[] = [],
+  { within = [], remedy }: { readonly within?: readonly string[]; readonly remedy?: string | undefined },
 ): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(
     ({ path, message }) => `\`${[...within, ...path].join('.')}\`: ${message}`,
   );
-  const more = faults.length > 3 ? `; and ${faults.length - 3} more` : '';
-  throw new InputError(`${join(dir, name)} is not as expected: ${faults.slice(0, 3).join('; ')}${more}`);
+  const more = faults.length > 3 ? [`and ${faults.length - 3} more`] : [];
+  const told = [...faults.slice(0, 3), ...more, ...(remedy ? [remedy] : [])].join('; ');
+  throw new InputError(`${join(dir, name)} is not as expected: ${told}`);
 }
 
 async function readText(dir: string, name: string): Promise<string> {

@@ -7,8 +7,7 @@ import { elementTypes, Graph } from './graph/graph.js';
 import { workBytes } from './graph/live.js';
 import type { GraphProto, TensorProto, ValueInfoProto } from './graph/onnx_pb.js';
 import { bytesOf, type Known } from './graph/shapes.js';
-import { scalesOverAll } from './layout.js';
-import { dtypesOf, type Manifest } from './manifest.js';
+import { type Manifest, takesFramesAlone } from './manifest.js';
 import {
   attentionBytes,
   BASE_BYTES,
@@ -33,8 +32,8 @@ export interface ModelSize {
 /**
  * Estimates what a model adds to a process: ONNX Runtime itself; weights as they are held; what the tower computes with for the
  * frames that it takes at once, and their pixels twice, as they come and as they go in; what the decoder computes with for a usual
- * prompt; and the cache of that prompt twice, since a step reads one and writes the next. Each graph has an arena of its own,
- * which keeps what it took, so all of these are there at the same time.
+ * prompt; and the cache of that prompt twice, as `promptBytes` says. Each graph has an arena of its own, which keeps what it
+ * took, so all of these are there at the same time.
  */
 export async function measureModel(dir: string, manifest: Manifest): Promise<ModelSize> {
   const { files, contextLength } = manifest;
@@ -78,19 +77,14 @@ function towerBytes({ tower }: Manifest): number {
   return attentionBytes(tower.grid.rows * tower.grid.columns + (tower.cls ? 1 : 0), tower.width);
 }
 
-/** Frames that the tower takes in one run; see `inOrder` in vision.ts. */
-function framesInRun(manifest: Manifest): number {
-  const alone = scalesOverAll(dtypesOf(manifest).vision) || manifest.tower.scores === 'similarity';
-  return alone ? 1 : framesAtOnce;
-}
-
 /** What goes into the tower at once: frames, or a usual video's group of them as rows of patches with their grid. */
 async function towerInputs(dir: string, manifest: Manifest): Promise<Map<string, Known>> {
   const { native, grid } = manifest.tower;
   const float = { type: elementTypes.float32 };
   if (!native) {
     const { width, height } = createPreprocessor(await readPreprocessor(dir));
-    return new Map([['pixel_values', { ...float, dims: [framesInRun(manifest), 3, height, width] }]]);
+    const frames = takesFramesAlone(manifest) ? 1 : framesAtOnce;
+    return new Map([['pixel_values', { ...float, dims: [frames, 3, height, width] }]]);
   }
   const { mergeSize, patchSize, framesTogether, gridInput } = native;
   const [rows, columns] = [grid.rows * mergeSize, grid.columns * mergeSize];

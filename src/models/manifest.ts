@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { dtypes, type PartDtypes } from './layout.js';
+import { dtypes, type PartDtypes, scalesOverAll } from './layout.js';
 import { weightsSchema } from './prepare/weights.js';
 
 const count = z.int().positive();
@@ -108,4 +108,15 @@ export type Manifest = z.infer<typeof manifestSchema>;
 
 export function dtypesOf({ dtype, dtypes }: Pick<Manifest, 'dtype' | 'dtypes'>): PartDtypes {
   return dtypes ?? { vision: dtype, embed: dtype, decoder: dtype };
+}
+
+/**
+ * Whether the tower takes one frame at a time: some graphs scale over all they are given, and alone a frame's tokens do not
+ * depend on its neighbours; and a tower of convolutions takes as much more memory as it gets frames.
+ */
+export function takesFramesAlone({
+  tower,
+  ...manifest
+}: Pick<Manifest, 'dtype' | 'dtypes' | 'tower'>): boolean {
+  return scalesOverAll(dtypesOf(manifest).vision) || tower.scores === 'similarity';
 }

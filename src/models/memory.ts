@@ -21,7 +21,10 @@ export function tokenBytes({ layers, kvHeads, headWidth }: CacheShape): number {
   return 2 * layers * kvHeads * headWidth * 4;
 }
 
-/** The cache of a usual prompt twice, since a step reads one and writes the next. */
+/**
+ * The cache of a usual prompt twice: a step reads one and writes the next, or, where the decoder appends, the cache is copied when it
+ * grows: from part to part of the prompt, and then once in 128 tokens.
+ */
 export function promptBytes(shape: CacheShape, contextLength: number): number {
   return 2 * tokenBytes(shape) * Math.min(USUAL_TOKENS, contextLength);
 }

@@ -1,3 +1,4 @@
+import { InputError } from '../errors.js';
 import { resizeRgb } from '../media/image.js';
 import type { Frame } from '../media/types.js';
 import type { NativeConfig, NativeTower } from './native-config.js';
@@ -19,36 +20,45 @@ const MOST_FRAME_TOKENS = 768;
 /** Pictures in their own proportions, near their own size, for a tower whose merger makes one token of some patches. */
 export function createNativeResolution(settings: NativeSettings): NativeResolution {
   const { image, video, gridInput } = settings;
+  requireSamePatches(image, video);
   const cut = gridInput === 'spatial_shapes' ? cutRaster : cutPatches;
   const edge = video.patch_size * video.merge_size;
-  const pixels = (frame: Frame, grid: Grid) =>
-    resizeRgb(
-      ...([frame.rgb, frame.width, frame.height] as const),
-      ...([grid.columns * edge, grid.rows * edge, video.resample] as const),
-    );
+  const pixels = ({ rgb, width, height }: Frame, grid: Grid, { resample }: NativeConfig) =>
+    resizeRgb(rgb, width, height, grid.columns * edge, grid.rows * edge, resample);
   return {
     framesTogether: video.temporal_patch_size,
     show: async (frame, grid) => ({
       ...{ width: grid.columns * edge, height: grid.rows * edge },
-      rgb: await pixels(frame, grid),
+      rgb: await pixels(frame, grid, video),
     }),
     gridOf: (shape) => {
       const [height, width] = sizeOf(settings, shape);
       return { rows: height / edge, columns: width / edge };
     },
     prepare: async (frames, grid, isStill) => {
+      const config = isStill ? image : video;
       const pictures: Uint8Array[] = [];
-      for (const frame of frames) pictures.push(await pixels(frame, grid));
+      for (const frame of frames) pictures.push(await pixels(frame, grid, config));
       while (pictures.length < video.temporal_patch_size) pictures.push(pictures.at(-1)!);
       const [first] = frames as [Frame];
       return {
         index: first.index,
         ptsSeconds: (first.ptsSeconds + frames.at(-1)!.ptsSeconds) / 2,
-        pixelValues: cut(pictures, grid, isStill ? image : video),
+        pixelValues: cut(pictures, grid, config),
         grid,
       };
     },
   };
+}
+
+/** A tower has one kind of patches. */
+function requireSamePatches(image: NativeConfig, video: NativeConfig): void {
+  if (image.patch_size === video.patch_size && image.merge_size === video.merge_size) return;
+  const tell = ({ patch_size, merge_size }: NativeConfig) =>
+    `\`patch_size\` ${patch_size} and \`merge_size\` ${merge_size}`;
+  throw new InputError(`pictures have ${tell(image)}, videos ${tell(video)}: expected the same`, {
+    fault: 'model',
+  });
 }
 
 /** Height and width after resizing. */

@@ -23,6 +23,9 @@ export const publishedConfigSchema = z.looseObject({
 });
 export type PublishedConfig = z.output<typeof publishedConfigSchema>;
 
+/** Kinds of layers, in `layer_types`, without keys and values: they keep a state of one size. */
+export const CACHELESS_LAYERS: readonly string[] = ['linear_attention', 'conv'];
+
 /** What transformers' configuration classes take where config.json says nothing. */
 const defaultContext: Readonly<Record<string, number>> = { llama: 2048, qwen2: 32_768, mistral: 131_072 };
 

@@ -58,7 +58,7 @@ export function planPull(
   };
   const parts = { vision: of(graphs.vision), embed: of(graphs.embed), decoder: of(graphs.decoder) };
   const weights = [...parts.vision, ...parts.embed, ...parts.decoder];
-  const small = files.filter(({ path }) => isSmall(path, paths));
+  const small = files.filter(({ path }) => isText(path, paths));
   const partBytes = {
     vision: sumBytes(parts.vision),
     embed: sumBytes(parts.embed),
@@ -76,7 +76,7 @@ export function planPull(
 }
 
 /** Of two chat templates the runtime reads the one that has a file of its own. */
-function isSmall(path: string, paths: readonly string[]): boolean {
+function isText(path: string, paths: readonly string[]): boolean {
   if (path === 'chat_template.json') return !paths.includes('chat_template.jinja');
   return [...textFiles, ...optionalFiles, NEWLINE_FILE].includes(path);
 }

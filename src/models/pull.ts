@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { InputError } from '../errors.js';
-import { findFamily } from './families/index.js';
+import type { Family } from './families/family.js';
 import { readJson, readModelFolder, readNativePreprocessor, readPreprocessor } from './folder.js';
 import { type HubAccess, type HubFile, listRepository } from './hub.js';
 import { type DtypeWish, NEWLINE_FILE } from './layout.js';
@@ -45,12 +45,13 @@ export async function pullModel(options: PullOptions): Promise<Pulled> {
   const source: PullSource = { access, commit, dir, ...(signal && { signal }) };
   const { config, fetched: already } = await pullConfig(source, files);
   const { plan, family, small, weights } = planPull(access.id, repository, config, options.dtype);
-  await requireSpace(dir, [...small, ...weights]);
+  await requireSpace(dir, small);
   const progress = new Progress(plan.bytes, options.onProgress);
   let fetched = already + (await pullAll(source, small, progress));
-  await requireUsable(dir, config);
+  await requireUsable(dir, config, family);
   options.onPlan?.(plan);
   if (options.dryRun) return { ...plan, dir, fetched };
+  await requireSpace(dir, weights);
   fetched += await pullAll(source, weights, progress);
   const lacksNewline = family.newline !== 'none' && !files.some(({ path }) => path === NEWLINE_FILE);
   if (lacksNewline) fetched += (await pullNewline(access, commit, files, dir, signal)) ?? 0;
@@ -69,10 +70,9 @@ async function pullConfig(
 }
 
 /** What a worker reads beside the graphs, and would refuse only once the weights are there. */
-async function requireUsable(dir: string, config: PublishedConfig): Promise<void> {
+async function requireUsable(dir: string, config: PublishedConfig, { native }: Family): Promise<void> {
   contextLength(config);
   await readModelFolder(dir);
-  const { native } = findFamily(config.model_type);
   await (native ? readNativePreprocessor(dir, native) : readPreprocessor(dir));
 }
 

@@ -12,9 +12,9 @@ type Size = Pick<Frame, 'width' | 'height'>;
 const MOST_CROPS = 6;
 
 /**
- * How SmolVLM, of either version, looks at a still picture, as transformers' SmolVLMImageProcessor and Idefics3ImageProcessor: the longest edge goes to `size`, both edges up to
- * multiples of the encoder's, which changes the proportions, and the crops have the encoder's size. Small pictures are
- * enlarged, so that none stays whole unless `size` is no more than the encoder's.
+ * How SmolVLM, of either version, looks at a still picture, as transformers' SmolVLMImageProcessor and Idefics3ImageProcessor:
+ * the longest edge goes to `size`, both edges up to multiples of the encoder's, which changes the proportions, and the crops
+ * have the encoder's size. Small pictures are enlarged, so that none stays whole unless `size` is no more than the encoder's.
  *
  * @throws InputError for sizes that are missing, or make more crops than there are tokens for.
  */

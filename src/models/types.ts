@@ -46,7 +46,10 @@ export interface KvCache {
   readonly nextPosition: number;
   /** Memory that it takes. */
   readonly bytes: number;
-  /** What the decoder gave as `present.*`; opaque to the pipeline. */
+  /**
+   * What the decoder gave as `present.*`; of one that appends, a buffer of keys and values that is longer than `length` and may
+   * be shared with other caches. Opaque to the pipeline.
+   */
   readonly tensors: Readonly<Record<string, unknown>>;
 }
 

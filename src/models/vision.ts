@@ -1,6 +1,5 @@
 import { InputError } from '../errors.js';
-import { scalesOverAll } from './layout.js';
-import { dtypesOf, type Manifest } from './manifest.js';
+import { type Manifest, takesFramesAlone } from './manifest.js';
 import type { NativeTower } from './native-config.js';
 import { type Grid, resampleGrid } from './pool.js';
 import type { Preprocessor } from './preprocess.js';
@@ -45,14 +44,14 @@ export function createVision(
  * belong to encoding: what the pipeline calls the tower's tokens are the language model's already.
  */
 function inOrder(
-  { order, tower: { grid: patches, pooled, scores }, ...manifest }: Manifest,
+  manifest: Manifest,
   { tower, projector, projectorTuned }: VisionSessions,
   size: Pick<Preprocessor, 'width' | 'height'>,
 ): Pick<Vision, 'encode' | 'project'> {
-  // Some graphs scale over all they are given: alone, a frame's tokens do not depend on its neighbours. And a tower of
-  // convolutions takes as much more memory as it gets frames.
+  const { order } = manifest;
+  const { grid: patches, pooled } = manifest.tower;
   const grid = order === 'project-compress' && pooled ? pooled : patches;
-  const alone = scalesOverAll(dtypesOf(manifest).vision) || scores === 'similarity';
+  const alone = takesFramesAlone(manifest);
   const encode = (frames: readonly PreparedFrame[]) =>
     alone ? oneByOne(frames, (frame) => run(tower, [frame], grid, size)) : run(tower, frames, grid, size);
   if (!projector) return { encode, project: async (tokens) => tokens };

@@ -65,10 +65,7 @@ export class Graph {
   numbers(tensor: string): number[] | undefined {
     const constant = this.constant(tensor);
     if (constant?.dataType !== elementTypes.int64 || constant.externalData.length > 0) return undefined;
-    const { int64Data, rawData } = constant;
-    if (int64Data.length > 0) return int64Data.map(Number);
-    const bytes = new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength);
-    return Array.from({ length: rawData.byteLength / 8 }, (_, i) => Number(bytes.getBigInt64(8 * i, true)));
+    return numbersOf(constant);
   }
 
   /** What kind of numbers a tensor holds, of a graph in which most operators give what they take. */
@@ -251,6 +248,20 @@ function takenFromOutside(branch: GraphProto): string[] {
   ]);
   const outputs = branch.output.map(({ name }) => name);
   return [...branch.node.flatMap(readBy), ...outputs].filter((name) => !own.has(name));
+}
+
+/** The numbers that a tensor holds itself; none of other types than those of shapes, truths and float32. */
+export function numbersOf({ dataType, rawData, int64Data, int32Data, floatData }: TensorProto): number[] {
+  if (int64Data.length > 0) return int64Data.map(Number);
+  if (int32Data.length > 0) return [...int32Data];
+  if (floatData.length > 0) return [...floatData];
+  const view = new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength);
+  const read = (width: number, at: (place: number) => number) =>
+    Array.from({ length: Math.floor(rawData.length / width) }, (_, i) => at(i * width));
+  if (dataType === elementTypes.int64) return read(8, (at) => Number(view.getBigInt64(at, true)));
+  if (dataType === elementTypes.int32) return read(4, (at) => view.getInt32(at, true));
+  if (dataType === elementTypes.float32) return read(4, (at) => view.getFloat32(at, true));
+  return dataType === elementTypes.bool ? [...rawData] : [];
 }
 
 export function attribute(node: NodeProto, name: string): AttributeProto | undefined {

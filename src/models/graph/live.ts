@@ -46,9 +46,8 @@ interface Place {
 
 /** The bytes that a run touches, beside weights and inputs. */
 export function workBytes(proto: GraphProto, inputs: ReadonlyMap<string, Known>): number {
-  const graph = new Graph(proto);
-  proto.node = inOrder(graph);
-  return new Walk(graph, inputs).run();
+  const ordered = { ...proto, node: inOrder(new Graph(proto)) };
+  return new Walk(new Graph(ordered), inputs).run();
 }
 
 /** The order in which ONNX Runtime runs nodes: what an output needs comes before it, and of that what is last in the file first. */

@@ -1,4 +1,4 @@
-import { attribute, elementTypes, type Graph } from './graph.js';
+import { attribute, elementTypes, type Graph, numbersOf } from './graph.js';
 import type { NodeProto, TensorProto } from './onnx_pb.js';
 
 /*
@@ -40,7 +40,7 @@ export function inferNode(node: NodeProto, inputs: readonly (Known | undefined)[
 }
 
 /** A weight, and where it is small its numbers. */
-export function knownWeight(tensor: TensorProto): Known {
+function knownWeight(tensor: TensorProto): Known {
   const dims = tensor.dims.map(Number);
   const values = count(dims) <= MOST_VALUES ? numbersOf(tensor) : undefined;
   return { dims, type: tensor.dataType, ...(values && values.length === count(dims) && { values }) };
@@ -50,19 +50,6 @@ export function knownWeight(tensor: TensorProto): Known {
 export function constantOf(graph: Graph, name: string): Known | undefined {
   const tensor = graph.constant(name);
   return tensor && knownWeight(tensor);
-}
-
-function numbersOf({ dataType, rawData, int64Data, int32Data, floatData }: TensorProto): number[] {
-  if (int64Data.length > 0) return int64Data.map(Number);
-  if (int32Data.length > 0) return [...int32Data];
-  if (floatData.length > 0) return [...floatData];
-  const view = new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength);
-  const read = (width: number, at: (place: number) => number) =>
-    Array.from({ length: Math.floor(rawData.length / width) }, (_, i) => at(i * width));
-  if (dataType === elementTypes.int64) return read(8, (at) => Number(view.getBigInt64(at, true)));
-  if (dataType === elementTypes.int32) return read(4, (at) => view.getInt32(at, true));
-  if (dataType === elementTypes.float32) return read(4, (at) => view.getFloat32(at, true));
-  return dataType === elementTypes.bool ? [...rawData] : [];
 }
 
 type Rule = (inputs: readonly (Known | undefined)[], node: NodeProto) => (Known | undefined)[] | undefined;

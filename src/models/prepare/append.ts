@@ -1,7 +1,7 @@
 import { attribute, Graph, valueInfo } from '../graph/graph.js';
 import type { ModelProto } from '../graph/onnx_pb.js';
 import { opsetOf } from '../graph/write.js';
-import type { PublishedConfig } from '../published-config.js';
+import { CACHELESS_LAYERS, type PublishedConfig } from '../published-config.js';
 import { attendInPlace } from './attend.js';
 import { findCachedAttentions, type Growth } from './cached-attention.js';
 import { foldShapes } from './fold-shapes.js';
@@ -11,7 +11,7 @@ import { fuseRotations } from './rotary.js';
 /** Pad, Slice and Softmax in the form in which they are added. */
 const LEAST_OPSET = 13;
 /** Kinds of layers in which a token sees all that is before it, or that keep no keys. */
-const FULL = ['full_attention', 'linear_attention', 'conv'];
+const FULL = ['full_attention', ...CACHELESS_LAYERS];
 
 /**
  * Lets a decoder give the keys and values of new tokens alone, `appended.*` (B, heads, S, width), instead of the whole

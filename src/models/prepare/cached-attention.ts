@@ -4,7 +4,7 @@ import { isData, PROJECTIONS } from './attention.js';
 
 const PRODUCTS = new Set(['MatMul', 'FusedMatMul']);
 /** What stands between a cache and its product: heads are repeated, keys turned. */
-const MOVES = new Set(['Unsqueeze', 'Expand', 'Reshape', 'Transpose', 'Identity']);
+const ARRANGES = new Set(['Unsqueeze', 'Expand', 'Reshape', 'Transpose', 'Identity']);
 /** What stands between scores and attention: a scale, a mask, a softmax. */
 const WEIGHS = new Set([
   ...['Mul', 'Div', 'Add', 'Where', 'Max', 'Softmax', 'IsNaN'],
@@ -92,7 +92,7 @@ function findProduct(
     return { node: user, scales: alpha === 1 ? [] : [{ opType: 'Mul', by: alpha }] };
   }
   const scale = readScale(graph, user, tensor);
-  if (!scale && !(MOVES.has(user.opType) && user.input[0] === tensor)) return undefined;
+  if (!scale && !(ARRANGES.has(user.opType) && user.input[0] === tensor)) return undefined;
   const found = findProduct(graph, user.output[0]!);
   return found && { ...found, scales: scale ? [...found.scales, scale] : found.scales };
 }

@@ -131,7 +131,7 @@ async function prepareConnector(task: Task) {
   };
 }
 
-/** Patches of a picture of a video in 16:9, for towers that take pictures in their own proportions. */
+/** A video in 16:9, edges in pixels, for towers that take pictures in their own proportions. */
 const USUAL = { width: 640, height: 360, frames: 8, isStill: false };
 
 /** An encoder that takes pictures in their own proportions, and whose merger joins squares of patches. */

@@ -1,5 +1,6 @@
+import { toJsonString } from '@bufbuild/protobuf';
 import { type Graph, intAttribute } from '../graph/graph.js';
-import type { AttributeProto, NodeProto } from '../graph/onnx_pb.js';
+import { type AttributeProto, AttributeProtoSchema, type NodeProto } from '../graph/onnx_pb.js';
 
 /** How long things are when a decoder runs. Lengths are vectors of one number; each is computed once for all layers. */
 export class Lengths {
@@ -45,7 +46,9 @@ export class Lengths {
 
   /** What an operator makes of lengths. */
   once(opType: string, inputs: readonly string[], attributes: AttributeProto[] = []): string {
-    return this.#keep([opType, ...inputs].join(' '), () => this.graph.add(opType, inputs, attributes));
+    const settings = attributes.map((one) => toJsonString(AttributeProtoSchema, one));
+    const key = [opType, ...inputs, ...settings].join(' ');
+    return this.#keep(key, () => this.graph.add(opType, inputs, attributes));
   }
 
   /** The nodes that ask for a tensor's shape, but for those here. */

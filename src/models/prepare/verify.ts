@@ -30,32 +30,17 @@ export async function compareVision(
   whole: string,
   tower: string,
   projector: string,
-  { height, width, patches, dropped }: VisionShape,
+  shape: VisionShape,
   pictures: number,
   threads: number,
 ): Promise<Difference> {
-  const size = 3 * height * width;
-  const pixels = noise(pictures * size);
-  const feeds = (from: number, count: number) => ({
-    pixel_values: new Tensor('float32', pixels.slice(from * size, (from + count) * size), [
-      count,
-      3,
-      height,
-      width,
-    ]),
-  });
-  const { hidden, keys, scores } = await runOnce(tower, feeds(0, pictures), threads);
-  const [, N = 0, D = 0] = hidden!.dims;
-  if (keys!.dims[1] !== N || scores!.dims[1] !== patches)
-    throw new Error(
-      `the prepared tower gives ${N} tokens, ${keys!.dims[1]} keys and ${scores!.dims[1]} scores for ${patches} patches`,
-    );
-  requireFinite({ scores: scores!, keys: keys! });
+  const { height, width, dropped } = shape;
+  const { pixels, hidden, N, D } = await encodeNoise(tower, shape, pictures, threads);
   let largest = 0;
   for (let i = 0; i < pictures; i++) {
-    const expected = Object.values(await runOnce(whole, feeds(i, 1), threads))[0]!;
-    const rows = floats(hidden!).slice((i * N + dropped) * D, (i + 1) * N * D);
-    const kept = new Tensor('float32', rows, [N - dropped, D]);
+    const feeds = { pixel_values: new Tensor('float32', pixels(i), [1, 3, height, width]) };
+    const expected = Object.values(await runOnce(whole, feeds, threads))[0]!;
+    const kept = new Tensor('float32', hidden(i).slice(dropped * D), [N - dropped, D]);
     const { visual_tokens: found } = await runOnce(projector, { hidden: kept }, threads);
     largest = Math.max(largest, difference(floats(found!), floats(expected)));
   }
@@ -66,43 +51,52 @@ export async function compareVision(
 export async function compareWrapped(
   whole: string,
   tower: string,
-  { height, width, patches }: Omit<VisionShape, 'dropped'>,
+  shape: Omit<VisionShape, 'dropped'>,
   pictures: number,
   threads: number,
 ): Promise<Difference> {
-  const size = 3 * height * width;
-  const pixels = noise(pictures * size);
-  const together = new Tensor('float32', pixels, [pictures, 3, height, width]);
-  const { hidden, keys, scores } = await runOnce(tower, { pixel_values: together }, threads);
-  const [, T = 0, H = 0] = hidden!.dims;
-  if (T !== patches || keys!.dims[1] !== T || scores!.dims[1] !== T)
-    throw new Error(
-      `the prepared tower gives ${T} tokens, ${keys!.dims[1]} keys and ${scores!.dims[1]} scores, expected ${patches}`,
-    );
-  requireFinite({ scores: scores!, keys: keys! });
+  const { height, width } = shape;
+  const { pixels, hidden } = await encodeNoise(tower, shape, pictures, threads);
+  const mask = new Tensor('bool', new Uint8Array(height * width).fill(1), [1, 1, height, width]);
   const session = await Session.load(whole, threads, { inputs: ['pixel_values'], outputs: [] });
   let largest = 0;
   try {
     for (let i = 0; i < pictures; i++) {
-      const one = pixels.slice(i * size, (i + 1) * size);
       const feeds: Record<string, Tensor> = {
-        pixel_values: new Tensor('float32', one, [1, 1, 3, height, width]),
+        pixel_values: new Tensor('float32', pixels(i), [1, 1, 3, height, width]),
       };
-      if (session.inner.inputNames.includes('pixel_attention_mask'))
-        feeds.pixel_attention_mask = new Tensor('bool', new Uint8Array(height * width).fill(1), [
-          1,
-          1,
-          height,
-          width,
-        ]);
+      if (session.inner.inputNames.includes('pixel_attention_mask')) feeds.pixel_attention_mask = mask;
       const expected = Object.values(await session.run(feeds))[0]!;
-      const found = floats(hidden!).subarray(i * T * H, (i + 1) * T * H);
-      largest = Math.max(largest, difference(found, floats(expected)));
+      largest = Math.max(largest, difference(hidden(i), floats(expected)));
     }
   } finally {
     await session.release();
   }
   return { what: 'visual tokens', largest };
+}
+
+/** Pictures of noise, and what the tower makes of them together, each (N, D). */
+async function encodeNoise(
+  tower: string,
+  { height, width, patches }: Omit<VisionShape, 'dropped'>,
+  pictures: number,
+  threads: number,
+) {
+  const size = 3 * height * width;
+  const all = noise(pictures * size);
+  const together = new Tensor('float32', all, [pictures, 3, height, width]);
+  const { hidden, keys, scores } = await runOnce(tower, { pixel_values: together }, threads);
+  const [, N = 0, D = 0] = hidden!.dims;
+  if (keys!.dims[1] !== N || scores!.dims[1] !== patches)
+    throw new Error(
+      `the prepared tower gives ${N} tokens, ${keys!.dims[1]} keys and ${scores!.dims[1]} scores for ${patches} patches`,
+    );
+  requireFinite({ scores: scores!, keys: keys! });
+  return {
+    ...{ N, D },
+    pixels: (i: number) => all.slice(i * size, (i + 1) * size),
+    hidden: (i: number) => floats(hidden!).slice(i * N * D, (i + 1) * N * D),
+  };
 }
 
 /** Two grids that are not square, in tokens: an encoder must take more than one. */
