@@ -68,13 +68,13 @@ describe('a file of rows', () => {
         question: 'What is "it", then?',
         range: { startSeconds: 1.5 },
         frames: 8,
-        given: { question: 'What is "it", then?', answer: 'red' },
+        given: { video: 'a.mp4', question: 'What is "it", then?', answer: 'red' },
       },
       {
         video: join(folder, 'b/c.mp4'),
         question: 'Which?\nThis or that?',
         range: {},
-        given: { question: 'Which?\nThis or that?' },
+        given: { video: 'b/c.mp4', question: 'Which?\nThis or that?' },
       },
     ]);
     // Other fields are carried through, each row on one line.
@@ -207,6 +207,20 @@ describe('the options of a row', () => {
     [{ options: `['red'\n 'light blue']` }, [['red', 'light blue'], undefined]],
     [{ options: [1, 2], answer: 2 }, [['1', '2'], 'B']],
     [{ options: ['red', 'blue'], answer: 'green' }, [['red', 'blue'], 'green']],
+    [{ options: { B: 'blue', A: 'red' }, answer: 'B' }, [['red', 'blue'], 'B']],
+    [{ options: ['B', 'A', 'C'], answer: 'A' }, [['B', 'A', 'C'], 'B']],
+    [
+      { options: ['red', 'blue', 'black'], answer: ['blue', 'C'] },
+      [
+        ['red', 'blue', 'black'],
+        ['B', 'C'],
+      ],
+    ],
+    [{ options: ['no', 'yes'], answer: true }, [['no', 'yes'], 'B']],
+    [{ options: [true, false], answer: false }, [['true', 'false'], 'B']],
+    [{ answer: ['car', null, ' truck ', 2] }, [undefined, ['car', 'truck', '2']]],
+    [{ answer: false }, [undefined, 'no']],
+    [{ answer: [] }, [undefined, undefined]],
     [{ options: [], answer: 'x' }, [undefined, 'x']],
     [{ options: ['red'] }, "the row's options: expected 2 to 26, got 1"],
     [{ options: 'red' }, 'the row\'s options: expected a list of texts, got "red"'],

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { findOptions } from '../src/batch/choices.js';
 import { extractChoice } from '../src/batch/scores/extract-choice.js';
 import { wilson } from '../src/batch/scores/intervals.js';
 import { normaliseAnswer } from '../src/batch/scores/normalise-answer.js';
 import { mcNemar } from '../src/batch/scores/paired.js';
-import { readOptions, resolveOption, scoreRow } from '../src/batch/scores/score-row.js';
+import { resolveOption, scoreRow } from '../src/batch/scores/score-row.js';
 import { letterOf } from '../src/pipeline/questions.js';
 
 describe('normaliseAnswer', () => {
@@ -83,8 +84,6 @@ describe('extractChoice', () => {
     ['A green ball', null],
     ['I do not know', null],
     ['red or blue', null],
-    ['(A) or (B)', null],
-    ['It is infrared', null],
   ])('finds in %j the option %j', (text, index) => {
     expect(extractChoice(text, options)).toBe(index);
   });
@@ -156,11 +155,21 @@ describe('scoreRow', () => {
     expect(scoreRow({ prediction: 'C', answer: ['A', 'C'], options })).toBe(true);
   });
 
+  it('takes an answer that is a letter already for nothing else', () => {
+    const options = ['B', 'A', 'C'];
+    expect(scoreRow({ prediction: 'A', answer: 'A', options, answerIs: 'letter' })).toBe(true);
+    expect(scoreRow({ prediction: 'B', answer: ['A', 'C'], options, answerIs: 'letter' })).toBe(false);
+    expect(scoreRow({ prediction: 'A', answer: 'A', options })).toBe(false);
+    expect(scoreRow({ prediction: 'B', answer: 'two.', options: ['one', 'two'], answerIs: 'letter' })).toBe(
+      true,
+    );
+  });
+
   it('reads options as a list, or as an object by its letters', () => {
-    expect(readOptions(['a', 2])).toEqual(['a', '2']);
-    expect(readOptions({ B: 'blue', A: 'red' })).toEqual(['red', 'blue']);
+    expect(findOptions(['a', 2])).toEqual(['a', '2']);
+    expect(findOptions({ B: 'blue', A: 'red' })).toEqual(['red', 'blue']);
     for (const none of [undefined, null, 'a, b', ['a'], [], {}, ['a', null]])
-      expect(readOptions(none)).toBe(null);
+      expect(findOptions(none)).toBe(null);
     expect(resolveOption('B. Rome', ['A. Paris', 'B. Rome'])).toBe(1);
     expect(resolveOption('Rome', ['A. Paris', 'B. Rome'])).toBe(1);
     expect(resolveOption(4, ['a', 'b'])).toBe(null);

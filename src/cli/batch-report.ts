@@ -14,7 +14,7 @@ import { addCommonOptions, type Context, command } from './run.js';
 interface ReportOptions {
   readonly compare?: string;
   readonly out?: string;
-  readonly map?: Partial<FieldNames>;
+  readonly map?: FieldNames;
 }
 
 export function addReport(program: Command): void {
@@ -41,8 +41,7 @@ async function runReport(context: Context, file: string, options: ReportOptions)
   const { compare, out } = options;
   if (out !== undefined) await refuseAnswers(out, [file, ...(compare === undefined ? [] : [compare])]);
   const { makeReport } = await import('../batch/report/report.js');
-  const fields = { ...defaultFields, ...options.map };
-  const report = await makeReport(file, { fields, before: compare }).catch((error) => {
+  const report = await makeReport(file, { fields: options.map, before: compare }).catch((error) => {
     throw error instanceof InputError ? usageError(nameOption(error.message)) : error;
   });
   if (out !== undefined) await writePage(out, report);
@@ -81,10 +80,10 @@ function describeFields(): string {
   return `NAME=FIELD,…, of ${shown.join(', ')}`;
 }
 
-function fieldNames(text: string, before: Partial<FieldNames> = {}): Partial<FieldNames> {
+function fieldNames(text: string, before: FieldNames = {}): FieldNames {
   const pairs = text.split(',').map((pair) => /^([^=]+)=(.+)$/.exec(pair.trim()));
   const names = pairs.map((pair) => pair?.[1] ?? '');
-  if (names.every((name) => name in defaultFields))
+  if (names.every((name) => Object.hasOwn(defaultFields, name)))
     return { ...before, ...Object.fromEntries(pairs.map((pair) => [pair![1], [pair![2]]])) };
   const expected = Object.keys(defaultFields).join(', ');
   throw new InvalidArgumentError(`expected NAME=FIELD,… with the names ${expected}, got "${text}"`);

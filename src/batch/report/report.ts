@@ -1,5 +1,5 @@
 import { InputError } from '../../errors.js';
-import { type AnsweredRow, defaultFields, type FieldNames, readRow } from './answered-row.js';
+import { type AnsweredRow, type FieldNames, readRow } from './answered-row.js';
 import { compareRuns } from './comparison.js';
 import { readJsonLines } from './read-lines.js';
 import { RunTally } from './run-tally.js';
@@ -13,7 +13,7 @@ import type { Report } from './types.js';
  */
 export async function makeReport(
   file: string,
-  { fields = defaultFields, before }: { readonly fields?: FieldNames; readonly before?: string } = {},
+  { fields, before }: { readonly fields?: FieldNames; readonly before?: string } = {},
 ): Promise<Report> {
   const run = new RunTally(file);
   if (before === undefined) {
@@ -39,7 +39,11 @@ export async function makeReport(
   }
 }
 
-async function* readRows(file: string, names: FieldNames, tally: RunTally): AsyncGenerator<AnsweredRow> {
+async function* readRows(
+  file: string,
+  names: FieldNames | undefined,
+  tally: RunTally,
+): AsyncGenerator<AnsweredRow> {
   let isEmpty = true;
   for await (const { line, fields } of readJsonLines(file)) {
     const row = fields && readRow(line, fields, names);
