@@ -84,6 +84,27 @@ describe('extractChoice', () => {
     ['A green ball', null],
     ['I do not know', null],
     ['red or blue', null],
+    // What is rejected.
+    ['The correct answer is B. Option A is wrong because it is too bright.', 1],
+    ['The correct answer is B. Option A comes close.', 1],
+    ['Option A comes close, I choose B.', 1],
+    ['The answer is B, not option A.', 1],
+    ['The answer is not B.', null],
+    ["It isn't (B).", null],
+    ['It cannot be B, so it is C.', 2],
+    ['A is incorrect. It must be B', 1],
+    ['Neither A nor B, it is C', 2],
+    ['Not A or B but C', 2],
+    ['The answer is B, A is wrong.', 1],
+    ['Options A, B and D are wrong: it is C', 2],
+    ['A and B are incorrect, so D', 3],
+    ["B isn't right.", null],
+    ['Blue is wrong, it is red.', 0],
+    ['(A) is not the answer, (B) is.', 1],
+    ['Why not? B', 1],
+    ['I do not know, maybe B', 1],
+    ['(A) or (B)', null],
+    ['It is infrared', null],
   ])('finds in %j the option %j', (text, index) => {
     expect(extractChoice(text, options)).toBe(index);
   });
