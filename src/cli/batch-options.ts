@@ -66,12 +66,19 @@ export function addBatchOptions(batch: Command): Command {
       wholeNumber,
     )
     .option('--deadline <seconds>', 'how long a job may take, if less than the worker allows', decimal)
-    .option('--id-field <name>', 'know rows by this field and not by all that they hold')
+    .option(
+      '--id-field <name>',
+      'the field that names rows: rows are then known by it and by all that they hold, and no two may have the same',
+    )
     .option('--limit <n>', 'answer only the first n rows', wholeNumber)
-    .option('--shard <i/n>', 'answer only part i of n; rows about one video are in one part', shard)
+    .option(
+      '--shard <i/n>',
+      'answer only part i of n; rows that name one video are in one part, the same on every machine',
+      shard,
+    )
     .option(
       '--only <id>',
-      'answer only the row of this id, or of this number from 1; may be repeated',
+      'answer only the row of this id, or of this number from 1; may be repeated; with --debug its job and the whole document of its result go to standard error',
       collect,
     )
     .option('--keep-failed', 'leave rows alone that failed before')
