@@ -33,6 +33,9 @@ export interface BatchOptions extends JobOptions {
 /** Behind all questions that are asked one by one, which have no priority; datasets of one priority take turns. */
 export const defaultPriority = 100;
 
+/** A job has up to 16 tags, and `run` is one. */
+const mostTags = 15;
+
 /** Adds the options that say how a file of rows is read, and which of its rows are asked, in what order. */
 export function addBatchOptions(batch: Command): Command {
   return batch
@@ -115,11 +118,11 @@ function runId(text: string): string {
 
 function tag(text: string, previous: Record<string, string> = {}): Record<string, string> {
   const [, name = '', value = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
-  const parsed = tagsSchema.safeParse({ ...previous, [name]: value });
-  if (parsed.success && name !== 'run') return parsed.data;
-  const why =
-    name === 'run'
-      ? '--run-id sets the tag `run`'
-      : 'expected name=value, with up to 256 characters of value';
-  throw new InvalidArgumentError(`${why}, got "${text}"`);
+  const tags = { ...previous, [name]: value };
+  const refuse = (why: string) => new InvalidArgumentError(`${why}, got "${text}"`);
+  if (name === 'run') throw refuse('--run-id sets the tag `run`');
+  if (Object.keys(tags).length > mostTags) throw refuse(`expected up to ${mostTags} tags besides \`run\``);
+  const parsed = tagsSchema.safeParse(tags);
+  if (!parsed.success) throw refuse('expected name=value, with up to 256 characters of value');
+  return parsed.data;
 }
