@@ -122,7 +122,8 @@ function timesOf(timings: unknown): Times | null {
   return known.length === 0 ? null : Object.fromEntries(known);
 }
 
-function objectOf(value: unknown): Fields {
+/** An object with no fields for what is none. */
+export function objectOf(value: unknown): Fields {
   return typeof value === 'object' && value !== null ? (value as Fields) : {};
 }
 
