@@ -342,8 +342,8 @@ describe('what is counted while rows pass by', () => {
 
 describe('numbers for people', () => {
   it('are short', () => {
-    expect([0.34, 812, 1940, 12_345, 185_000].map(duration)).toEqual([
-      ...['0.3 ms', '812 ms', '1.94 s', '12.3 s', '3 min 05 s'],
+    expect([0.34, 812, 1940, 12_345, 59_949, 59_970, 185_000].map(duration)).toEqual([
+      ...['0.3 ms', '812 ms', '1.94 s', '12.3 s', '59.9 s', '1 min 00 s', '3 min 05 s'],
     ]);
     expect([0.012, -0.1, Number.NaN].map(points)).toEqual(['+1.2', '−10.0', '–']);
     expect([0.00001, 0.0123, 1].map(probability)).toEqual(['below 0.0001', '0.012', '1']);
@@ -393,6 +393,8 @@ describe('visionzip report', () => {
       2,
       expect.stringContaining('id, answer, options, kind, category'),
     ]);
+    const inherited = await cli(['report', file, '--map', 'toString=gold']);
+    expect(inherited.code).toBe(2);
     const same = await cli(['report', file, '--out', file]);
     expect([same.code, same.stderr]).toEqual([
       2,
