@@ -2,8 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { layoutOf } from '../src/batch/layout.js';
+import { lineOf } from '../src/batch/line.js';
 import { presetNames, presetOf } from '../src/batch/presets/index.js';
 import { openRows } from '../src/batch/readers/index.js';
+import { readRow } from '../src/batch/report/answered-row.js';
 import { parseRow, type Row } from '../src/batch/rows.js';
 import { textOf } from '../src/pipeline/questions.js';
 
@@ -118,6 +120,32 @@ describe('a preset', () => {
         given?.category,
       ]),
     ).toEqual(expected[name]);
+  });
+
+  it.each(presetNames)('%s: what it read reaches the report', async (name) => {
+    for (const [i, row] of (await readSample(name)).entries()) {
+      const [video, question, options, answer, category] = expected[name]![i]!;
+      const report = (prediction: string) => {
+        const line = lineOf(row, { status: 'completed', prediction }, 'digest');
+        return readRow(1, JSON.parse(line))!;
+      };
+      expect(report(String(answer))).toMatchObject({
+        ...{ video, question, options: options ?? null, category: category ?? null, answer: answer ?? null },
+        right: answer === undefined ? null : true,
+      });
+      if (answer !== undefined) expect(report(options ? 'D' : 'else').right).toBe(false);
+    }
+  });
+
+  it('gives way to a field that the report is told to read', async () => {
+    const [row] = await readSample('longvideobench');
+    const line = JSON.parse(lineOf(row!, { status: 'completed', prediction: 'A' }, 'digest'));
+    const told = readRow(
+      1,
+      { ...line, gold: 'a circle', topic: 't' },
+      { answer: ['gold'], category: ['topic'] },
+    );
+    expect(told).toMatchObject({ right: true, category: 't', options: expected.longvideobench![0]![2] });
   });
 
   it('asks for what the benchmark asks for, and for a letter only where there are options', async () => {

@@ -170,11 +170,27 @@ describe('a survey of a file', () => {
     expect(await wanted({ limit: 2 })).toEqual([0, 1]);
     expect(await wanted({ only: ['2500', '1'] })).toEqual([0, 2499]);
     expect(await wanted({ only: ['2500'] }, 'id')).toEqual([2500]);
+    expect(await wanted({ only: ['1', '3'], limit: 1 })).toEqual([0]);
+    await expect(wanted({ only: ['3001', '1'], limit: 1 })).rejects.toThrow('--only 3001: no row has this');
     const parts = await Promise.all([1, 2, 3].map((part) => wanted({ shard: { part, count: 3 } })));
     expect(parts.flat().sort((a, b) => a - b)).toEqual(await wanted({}));
     // All rows about a video are in one part.
     const videos = parts.map((indices) => [...new Set(indices.map((i) => i % 9))]);
     expect(videos.flat().length).toBe(9);
+  });
+
+  it('shares rows out by the names of their videos, wherever those lie', async () => {
+    write(...Array.from({ length: 60 }, (_, i) => row(i, `${i % 2 ? './' : ''}${i % 30}.mp4`)));
+    const opened = await openRows(file());
+    const part = async (mount: string | null) => {
+      const moved = layoutOf({ file: file(), folder: mount });
+      const survey = await surveyRows(opened, moved, { shard: { part: 1, count: 2 } });
+      return Array.from({ length: 60 }, (_, i) => i).filter(survey.isWanted);
+    };
+    const here = await part('/data');
+    expect(await part('/mnt/other')).toEqual(here);
+    expect(await part(null)).toEqual(here);
+    expect(here.length % 60).not.toBe(0);
   });
 
   it('gives the rows that wait, and notices that the file is another one', async () => {

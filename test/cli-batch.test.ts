@@ -380,6 +380,20 @@ describe('a run of a batch', () => {
     ]);
   });
 
+  it.each([
+    [['--priority', '3000000'], '--priority: Too big: expected number to be <=2097152, got 3000000'],
+    [['--deadline', '99999999999999999'], '--deadline: '],
+    [
+      Array.from({ length: 16 }, (_, i) => ['--tag', `t${i}=x`]).flat(),
+      'expected up to 15 tags besides `run`, got "t15=x"',
+    ],
+  ])('refuses %j once, and asks nothing', async (args, message) => {
+    writeRows(['a.mp4', 'one'], ['b.mp4', 'two']);
+    const { code, stderr } = await cli(batch(...args), env);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+    expect(existsSync(join(folder, 'out.jsonl'))).toBe(false);
+  });
+
   it('finds videos by name in a folder, and says of a row what it looked for', async () => {
     mkdirSync(join(folder, 'videos', 'deep'), { recursive: true });
     for (const name of ['a.mp4', 'a.mkv', 'b.avi', 'c', 'deep/d.webm', 'deep/e.mp4', 'e.mp4.mp4'])

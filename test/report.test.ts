@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { readRow } from '../src/batch/report/answered-row.js';
@@ -15,6 +18,7 @@ import { temporaryFolder } from './media.js';
 import { cli, documentOf } from './support/cli.js';
 
 const folder = temporaryFolder();
+const cliMain = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url));
 const path = (name: string) => join(folder, name);
 
 function write(name: string, rows: readonly object[], end = ''): string {
@@ -115,6 +119,29 @@ describe('the report', () => {
       [4, 0.8],
       [2, null],
     ]);
+  });
+
+  it('counts a row once of which an unfinished output has several lines', async () => {
+    const line = (row: number, hash: string, status: string, prediction: string | null = null) => ({
+      ...{ video: 'a.mp4', answer: 'a', status, prediction, error: status === 'failed' ? 'x' : undefined },
+      batch: { row, hash, settings: 's' },
+    });
+    const unfinished = write('unfinished.jsonl', [
+      line(0, 'h', 'failed'),
+      line(1, 'h', 'failed'), // A row like the one before.
+      line(2, 'i', 'failed'),
+      line(3, 'j', 'completed', 'a'),
+      line(2, 'i', 'cancelled'),
+      line(0, 'h', 'completed', 'a'),
+      line(3, 'j', 'failed'),
+      line(3, 'j', 'completed', 'b'), // An output keeps the first that is completed.
+    ]);
+    const report = await makeReport(unfinished);
+    expect(report.rows).toMatchObject({ completed: 2, failed: 1, cancelled: 1, unreadable: 0 });
+    expect(report.accuracy).toMatchObject({ right: 2, count: 2 });
+    expect(report.failures.map(({ example }) => example.line)).toEqual([5, 2]);
+    const { comparison } = await makeReport(unfinished, { before: unfinished });
+    expect(comparison).toMatchObject({ shared: 4, onlyBefore: 0, onlyNow: 0, bothRight: 2 });
   });
 
   it('finds fields under other names', async () => {
@@ -315,8 +342,8 @@ describe('what is counted while rows pass by', () => {
 
 describe('numbers for people', () => {
   it('are short', () => {
-    expect([0.34, 812, 1940, 12_345, 185_000].map(duration)).toEqual([
-      ...['0.3 ms', '812 ms', '1.94 s', '12.3 s', '3 min 05 s'],
+    expect([0.34, 812, 1940, 12_345, 59_949, 59_970, 185_000].map(duration)).toEqual([
+      ...['0.3 ms', '812 ms', '1.94 s', '12.3 s', '59.9 s', '1 min 00 s', '3 min 05 s'],
     ]);
     expect([0.012, -0.1, Number.NaN].map(points)).toEqual(['+1.2', '−10.0', '–']);
     expect([0.00001, 0.0123, 1].map(probability)).toEqual(['below 0.0001', '0.012', '1']);
@@ -338,6 +365,18 @@ describe('visionzip report', () => {
     expect(await readFile(out, 'utf8')).toMatch(/^<!doctype html>\n<html lang="en">/);
   });
 
+  it('reads answers from a pipe', async () => {
+    const piped = await cli(['report', '-', '--json'], {}, folder, await readFile(file, 'utf8'));
+    expect(documentOf(piped)).toMatchObject({ file: '-', accuracy: { right: 3, count: 6 } });
+    const args = [
+      '-c',
+      `"$0" ${cliMain} report <(cat ${file}) --compare <(cat ${file}) --json`,
+      process.execPath,
+    ];
+    const { stdout } = await promisify(execFile)('bash', args);
+    expect(JSON.parse(stdout)).toMatchObject({ accuracy: { right: 3 }, comparison: { shared: 10 } });
+  });
+
   it('reads other fields, and tells what it expected', async () => {
     const mapped = await cli([
       'report',
@@ -354,6 +393,8 @@ describe('visionzip report', () => {
       2,
       expect.stringContaining('id, answer, options, kind, category'),
     ]);
+    const inherited = await cli(['report', file, '--map', 'toString=gold']);
+    expect(inherited.code).toBe(2);
     const same = await cli(['report', file, '--out', file]);
     expect([same.code, same.stderr]).toEqual([
       2,

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { findOptions } from '../src/batch/choices.js';
 import { extractChoice } from '../src/batch/scores/extract-choice.js';
 import { wilson } from '../src/batch/scores/intervals.js';
 import { normaliseAnswer } from '../src/batch/scores/normalise-answer.js';
 import { mcNemar } from '../src/batch/scores/paired.js';
-import { readOptions, resolveOption, scoreRow } from '../src/batch/scores/score-row.js';
+import { resolveOption, scoreRow } from '../src/batch/scores/score-row.js';
 import { letterOf } from '../src/pipeline/questions.js';
 
 describe('normaliseAnswer', () => {
@@ -83,6 +84,25 @@ describe('extractChoice', () => {
     ['A green ball', null],
     ['I do not know', null],
     ['red or blue', null],
+    // What is rejected.
+    ['The correct answer is B. Option A is wrong because it is too bright.', 1],
+    ['The correct answer is B. Option A comes close.', 1],
+    ['Option A comes close, I choose B.', 1],
+    ['The answer is B, not option A.', 1],
+    ['The answer is not B.', null],
+    ["It isn't (B).", null],
+    ['It cannot be B, so it is C.', 2],
+    ['A is incorrect. It must be B', 1],
+    ['Neither A nor B, it is C', 2],
+    ['Not A or B but C', 2],
+    ['The answer is B, A is wrong.', 1],
+    ['Options A, B and D are wrong: it is C', 2],
+    ['A and B are incorrect, so D', 3],
+    ["B isn't right.", null],
+    ['Blue is wrong, it is red.', 0],
+    ['(A) is not the answer, (B) is.', 1],
+    ['Why not? B', 1],
+    ['I do not know, maybe B', 1],
     ['(A) or (B)', null],
     ['It is infrared', null],
   ])('finds in %j the option %j', (text, index) => {
@@ -156,11 +176,21 @@ describe('scoreRow', () => {
     expect(scoreRow({ prediction: 'C', answer: ['A', 'C'], options })).toBe(true);
   });
 
+  it('takes an answer that is a letter already for nothing else', () => {
+    const options = ['B', 'A', 'C'];
+    expect(scoreRow({ prediction: 'A', answer: 'A', options, answerIs: 'letter' })).toBe(true);
+    expect(scoreRow({ prediction: 'B', answer: ['A', 'C'], options, answerIs: 'letter' })).toBe(false);
+    expect(scoreRow({ prediction: 'A', answer: 'A', options })).toBe(false);
+    expect(scoreRow({ prediction: 'B', answer: 'two.', options: ['one', 'two'], answerIs: 'letter' })).toBe(
+      true,
+    );
+  });
+
   it('reads options as a list, or as an object by its letters', () => {
-    expect(readOptions(['a', 2])).toEqual(['a', '2']);
-    expect(readOptions({ B: 'blue', A: 'red' })).toEqual(['red', 'blue']);
+    expect(findOptions(['a', 2])).toEqual(['a', '2']);
+    expect(findOptions({ B: 'blue', A: 'red' })).toEqual(['red', 'blue']);
     for (const none of [undefined, null, 'a, b', ['a'], [], {}, ['a', null]])
-      expect(readOptions(none)).toBe(null);
+      expect(findOptions(none)).toBe(null);
     expect(resolveOption('B. Rome', ['A. Paris', 'B. Rome'])).toBe(1);
     expect(resolveOption('Rome', ['A. Paris', 'B. Rome'])).toBe(1);
     expect(resolveOption(4, ['a', 'b'])).toBe(null);

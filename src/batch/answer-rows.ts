@@ -3,7 +3,7 @@ import type { RowOutcome } from './line.js';
 import type { RowFile } from './readers/index.js';
 import type { Row } from './rows.js';
 import { type BatchRun, runBatch } from './run.js';
-import { rightAnswer, type Scorer } from './scores.js';
+import { scoreRow } from './scores/score-row.js';
 import type { RowOutput } from './stream.js';
 import { rowsAgain, type Survey } from './survey.js';
 import type { Tally } from './tally.js';
@@ -18,8 +18,6 @@ export interface AnswerRows extends Omit<BatchRun, 'rows' | 'onRow'> {
   readonly output: RowOutput;
   readonly tally: Tally;
   readonly again: Again;
-  /** Default `rightAnswer`. */
-  readonly scorer?: Scorer;
 }
 
 /** Whether a row is to be asked now. */
@@ -41,12 +39,13 @@ export function countWaiting(parts: Pick<AnswerRows, 'survey' | 'output' | 'agai
 
 /** Answers the rows of a file that wait, and writes each as it finishes. Returns how many jobs that took. */
 export async function answerRows(parts: AnswerRows): Promise<number> {
-  const { file, layout, survey, output, tally, scorer = rightAnswer, ...run } = parts;
+  const { file, layout, survey, output, tally, ...run } = parts;
   const rows = rowsAgain(file, layout, survey, (index) => isWaiting(index, parts));
   const onRow = async (row: Row, outcome: RowOutcome) => {
     await output.append(row, outcome);
     const { prediction } = outcome;
-    tally.add(outcome, prediction === null ? null : scorer.score(row, prediction));
+    const { answer, options } = row.given ?? {};
+    tally.add(outcome, scoreRow({ prediction, answer, options, answerIs: 'letter' }));
   };
   return (await runBatch({ ...run, rows, onRow })).jobs;
 }

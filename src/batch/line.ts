@@ -2,7 +2,8 @@ import type { ResultDocument } from '../../queues/schemas.js';
 import { nameQuestion } from '../pipeline/questions.js';
 import type { Question } from '../pipeline/types.js';
 import type { RowFault } from './layout.js';
-import type { Row } from './rows.js';
+import { valueText } from './members.js';
+import type { Row, RowKey } from './rows.js';
 
 /** How a row ended. */
 export interface RowOutcome {
@@ -46,7 +47,7 @@ export function outcomeOf(document: ResultDocument, question: Question): RowOutc
 export function lineOf(row: Row, outcome: RowOutcome, settings: string): string {
   const { prediction, status, error, fault, run } = outcome;
   const { options, answer, category } = row.given ?? {};
-  const batch = { row: row.index, hash: row.hash, settings, options, answer, category };
+  const batch = { row: row.index, hash: row.hash, settings, ...renamed(row), options, answer, category };
   const ours = Object.entries({ prediction, status, error, fault, run, batch }).filter(
     ([, value]) => value !== undefined,
   );
@@ -54,4 +55,13 @@ export function lineOf(row: Row, outcome: RowOutcome, settings: string): string 
   const theirs = row.members.filter(({ name }) => !names.has(name)).map(({ text }) => text);
   const own = ours.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
   return `{${[...theirs, ...own].join(',')}}\n`;
+}
+
+/** Video and question where the row's fields of these names do not say the same. */
+function renamed({ given, members }: Row): Partial<Pick<RowKey, 'video' | 'question'>> {
+  const { video, question } = given ?? {};
+  const fields = Object.entries({ video, question });
+  return Object.fromEntries(
+    fields.filter(([name, text]) => valueText(members, name) !== JSON.stringify(text)),
+  );
 }

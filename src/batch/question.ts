@@ -1,4 +1,4 @@
-import { letterOf } from './choices.js';
+import { letterOf } from '../pipeline/questions.js';
 import type { Wording } from './presets/preset.js';
 
 const plainWording: Wording = { behind: 'Answer with the letter of the right option.' };

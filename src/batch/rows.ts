@@ -27,14 +27,16 @@ export interface RowAsk {
   readonly frames?: number;
 }
 
-/** What a row says besides, for those who judge its answer. */
+/** What a row says, for those who judge its answer. */
 export interface RowKey {
+  /** As the row names it. */
+  readonly video: string;
   /** The question alone. */
   readonly question: string;
   /** What there is to choose from, without letters. */
   readonly options?: readonly string[];
-  /** The right answer; of a row with options its letter. */
-  readonly answer?: string;
+  /** The right answer, or several of which each is right; of a row with options its letter. */
+  readonly answer?: string | readonly string[];
   readonly category?: string;
 }
 
@@ -115,8 +117,8 @@ function readFields(fields: Fields, layout: Layout): Required<Pick<Row, 'ask' | 
     ...(typeof question === 'string' ? [] : [columnOf('question', layout)]),
   ];
   if (missing.length > 0) throw new RangeError(`the row needs ${missing.join(' and ')} as text`);
-  const video = check(videoSchema, preset?.videoName?.(name!) ?? name);
-  const given = readKey(fields, check(questionSchema, question), layout);
+  const video = check(videoSchema, preset?.videoName?.(name!) ?? name!);
+  const given = readKey(fields, video, check(questionSchema, question), layout);
   // A row without options, in a file of those that have some, is an open question.
   const isOpen = given.options === undefined && layout.columns.options !== undefined;
   const worded = wordQuestion(given.question, given.options, isOpen ? {} : preset?.wording);
@@ -160,12 +162,17 @@ function videoText(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-function readKey(fields: Fields, question: string, layout: Layout): RowKey {
+function readKey(fields: Fields, video: string, question: string, layout: Layout): RowKey {
   const options = readOptions(namesOf('options', layout).map((name) => fields[name]));
   const answer = readAnswer(fieldOf(fields, 'answer', layout), options, layout.preset?.answerIs);
   const value = fieldOf(fields, 'category', layout) ?? layout.preset?.categoryOf?.(layout.file);
   const category = value === undefined || typeof value === 'string' ? value : JSON.stringify(value);
-  return { question, ...(options && { options }), ...(answer && { answer }), ...(category && { category }) };
+  return {
+    ...{ video, question },
+    ...(options && { options }),
+    ...(answer && { answer }),
+    ...(category && { category }),
+  };
 }
 
 function readRange(fields: Fields, layout: Layout): Range {

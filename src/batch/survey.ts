@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { posix } from 'node:path';
 import { settingsError } from './errors.js';
 import { Fingerprints, fingerprintOf, fingerprintOfKey } from './fingerprints.js';
 import type { Layout } from './layout.js';
@@ -100,7 +101,8 @@ class Chooser {
 
   add(source: SourceRow, key: string | undefined, index: number): void {
     const { limit = Number.POSITIVE_INFINITY } = this.#choice;
-    if (this.wanted >= limit || !this.#isNamed(key, index) || !this.#isInShard(source)) return;
+    // By name first: a name counts as found beyond the limit, too.
+    if (!this.#isNamed(key, index) || this.wanted >= limit || !this.#isInShard(source)) return;
     if (index >> 3 >= this.#bits.length) {
       const bits = new Uint8Array(this.#bits.length * 2);
       bits.set(this.#bits);
@@ -131,10 +133,10 @@ class Chooser {
   #isInShard(source: SourceRow): boolean {
     const { shard } = this.#choice;
     if (!shard) return true;
-    const { ask } = parseRow(source, 0, this.#layout);
-    const digest = createHash('sha256')
-      .update(ask?.video ?? source.text)
-      .digest();
+    const { given } = parseRow(source, 0, this.#layout);
+    // The name as the row gives it: folders differ from machine to machine.
+    const name = given ? posix.normalize(given.video) : source.text;
+    const digest = createHash('sha256').update(name).digest();
     return digest.readUInt32BE(0) % shard.count === shard.part - 1;
   }
 }

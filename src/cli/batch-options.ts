@@ -33,6 +33,9 @@ export interface BatchOptions extends JobOptions {
 /** Behind all questions that are asked one by one, which have no priority; datasets of one priority take turns. */
 export const defaultPriority = 100;
 
+/** A job has up to 16 tags, and `run` is one. */
+const mostTags = 15;
+
 /** Adds the options that say how a file of rows is read, and which of its rows are asked, in what order. */
 export function addBatchOptions(batch: Command): Command {
   return batch
@@ -66,12 +69,19 @@ export function addBatchOptions(batch: Command): Command {
       wholeNumber,
     )
     .option('--deadline <seconds>', 'how long a job may take, if less than the worker allows', decimal)
-    .option('--id-field <name>', 'know rows by this field and not by all that they hold')
+    .option(
+      '--id-field <name>',
+      'the field that names rows: rows are then known by it and by all that they hold, and no two may have the same',
+    )
     .option('--limit <n>', 'answer only the first n rows', wholeNumber)
-    .option('--shard <i/n>', 'answer only part i of n; rows about one video are in one part', shard)
+    .option(
+      '--shard <i/n>',
+      'answer only part i of n; rows that name one video are in one part, the same on every machine',
+      shard,
+    )
     .option(
       '--only <id>',
-      'answer only the row of this id, or of this number from 1; may be repeated',
+      'answer only the row of this id, or of this number from 1; may be repeated; with --debug its job and the whole document of its result go to standard error',
       collect,
     )
     .option('--keep-failed', 'leave rows alone that failed before')
@@ -108,11 +118,11 @@ function runId(text: string): string {
 
 function tag(text: string, previous: Record<string, string> = {}): Record<string, string> {
   const [, name = '', value = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
-  const parsed = tagsSchema.safeParse({ ...previous, [name]: value });
-  if (parsed.success && name !== 'run') return parsed.data;
-  const why =
-    name === 'run'
-      ? '--run-id sets the tag `run`'
-      : 'expected name=value, with up to 256 characters of value';
-  throw new InvalidArgumentError(`${why}, got "${text}"`);
+  const tags = { ...previous, [name]: value };
+  const refuse = (why: string) => new InvalidArgumentError(`${why}, got "${text}"`);
+  if (name === 'run') throw refuse('--run-id sets the tag `run`');
+  if (Object.keys(tags).length > mostTags) throw refuse(`expected up to ${mostTags} tags besides \`run\``);
+  const parsed = tagsSchema.safeParse(tags);
+  if (!parsed.success) throw refuse('expected name=value, with up to 256 characters of value');
+  return parsed.data;
 }

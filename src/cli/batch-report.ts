@@ -2,6 +2,7 @@ import { stat, writeFile } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import Table from 'cli-table3';
 import { type Command, InvalidArgumentError } from 'commander';
+import { isReadOnce, withSpooled } from '../batch/readers/spool.js';
 import { defaultFields, type FieldNames } from '../batch/report/answered-row.js';
 import { duration, number, percent, plural, points, probability } from '../batch/report/format.js';
 import { interval } from '../batch/report/parts.js';
@@ -14,7 +15,7 @@ import { addCommonOptions, type Context, command } from './run.js';
 interface ReportOptions {
   readonly compare?: string;
   readonly out?: string;
-  readonly map?: Partial<FieldNames>;
+  readonly map?: FieldNames;
 }
 
 export function addReport(program: Command): void {
@@ -26,7 +27,7 @@ export function addReport(program: Command): void {
         'time they took; what failed; which rows are worst; and of two runs which rows got better and which worse. Open answers are compared ' +
         "without case, punctuation and articles, by VQA's rule; choices by their option, also where it is found in a sentence. No language model judges answers.",
     )
-    .argument('<answers>', 'the rows that `batch` wrote to --out')
+    .argument('<answers>', 'the rows that `batch` wrote to --out; "-" for standard input')
     .option('--compare <answers>', 'a run before, to say what got better and what worse since')
     .option('--out <file>', 'write one HTML page that needs nothing else')
     .option('--map <fields>', `where rows say what: ${describeFields()}`, fieldNames);
@@ -40,14 +41,29 @@ export function addReport(program: Command): void {
 async function runReport(context: Context, file: string, options: ReportOptions): Promise<void> {
   const { compare, out } = options;
   if (out !== undefined) await refuseAnswers(out, [file, ...(compare === undefined ? [] : [compare])]);
-  const { makeReport } = await import('../batch/report/report.js');
-  const fields = { ...defaultFields, ...options.map };
-  const report = await makeReport(file, { fields, before: compare }).catch((error) => {
+  const report = await reportOf(file, options, context).catch((error) => {
     throw error instanceof InputError ? usageError(nameOption(error.message)) : error;
   });
   if (out !== undefined) await writePage(out, report);
   context.document(report);
   if (!context.json) process.stdout.write(`${describe(report)}\n`);
+}
+
+/** Answers are read twice, which a pipe does not allow; the report names what was given. */
+async function reportOf(file: string, { compare, map }: ReportOptions, { signal }: Context): Promise<Report> {
+  const { makeReport } = await import('../batch/report/report.js');
+  const lend = async <T>(path: string, use: (path: string) => Promise<T>): Promise<T> =>
+    (await isReadOnce(path)) ? withSpooled(path, signal, use) : use(path);
+  return lend(file, async (path) => {
+    if (compare === undefined) return { ...(await makeReport(path, { fields: map })), file };
+    const report = await lend(compare, (before) => makeReport(path, { fields: map, before }));
+    const { comparison } = report;
+    return {
+      ...report,
+      file,
+      ...(comparison && { comparison: { ...comparison, before: { ...comparison.before, file: compare } } }),
+    };
+  });
 }
 
 async function writePage(out: string, report: Report): Promise<void> {
@@ -81,10 +97,10 @@ function describeFields(): string {
   return `NAME=FIELD,…, of ${shown.join(', ')}`;
 }
 
-function fieldNames(text: string, before: Partial<FieldNames> = {}): Partial<FieldNames> {
+function fieldNames(text: string, before: FieldNames = {}): FieldNames {
   const pairs = text.split(',').map((pair) => /^([^=]+)=(.+)$/.exec(pair.trim()));
   const names = pairs.map((pair) => pair?.[1] ?? '');
-  if (names.every((name) => name in defaultFields))
+  if (names.every((name) => Object.hasOwn(defaultFields, name)))
     return { ...before, ...Object.fromEntries(pairs.map((pair) => [pair![1], [pair![2]]])) };
   const expected = Object.keys(defaultFields).join(', ');
   throw new InvalidArgumentError(`expected NAME=FIELD,… with the names ${expected}, got "${text}"`);

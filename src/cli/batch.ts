@@ -69,7 +69,10 @@ async function runBatchCommand(context: Context, file: string, options: BatchOpt
   await checkOut(file, resolve(options.out));
   const { model, ...settings } = jobSettings(options);
   // What is wrong with the options is not the rows' fault. A model here may be a path.
-  buildJob('any', ['any'], options.local ? settings : { ...settings, model });
+  buildJob('any', ['any'], {
+    ...(options.local ? settings : { ...settings, model }),
+    ...dispatchOf(options, options.runId ?? newRunId()),
+  });
   if (!(await isReadOnce(file))) return batchOf(file, dirname(resolve(file)), options, context);
   return withSpooled(file, context.signal, (path) => batchOf(path, process.cwd(), options, context));
 }
@@ -181,19 +184,13 @@ async function askRows(
   options: BatchOptions,
   context: Context,
 ): Promise<number> {
-  const { deadline } = options;
-  const extras = {
-    tags: { ...options.tag, run },
-    priority: options.priority ?? defaultPriority,
-    ...(deadline !== undefined && { deadlineMs: Math.ceil(deadline * 1000) }),
-  };
   const { signal } = context;
   const onDocument = options.debug && options.only ? tellDocument : undefined;
   const answer: Answer = (ask, settings, inFlight) =>
     answerRows({
       ...parts,
       ...{ ask, inFlight, signal, onDocument },
-      settings: { ...settings, ...extras },
+      settings: { ...settings, ...dispatchOf(options, run) },
       build: buildJob,
     });
   parts.tally.begin();
@@ -203,6 +200,15 @@ async function askRows(
   } finally {
     parts.tally.end();
   }
+}
+
+/** What the jobs of a run say besides what is asked: whose they are, when they are taken, how long they may take. */
+function dispatchOf({ tag, priority, deadline }: BatchOptions, run: string) {
+  return {
+    tags: { ...tag, run },
+    priority: priority ?? defaultPriority,
+    ...(deadline !== undefined && { deadlineMs: Math.ceil(deadline * 1000) }),
+  };
 }
 
 function tellDocument(job: AskJob, document: ResultDocument): void {

@@ -151,14 +151,14 @@ const optionNames: Record<string, string> = {
   endSeconds: '--end',
   method: '--sampling',
   defaults: '--generation',
+  deadlineMs: '--deadline',
 };
 
 /** Fields that are options. The faults of others, such as `questions`, speak for themselves. */
 const optionFields = new Set([
   ...Object.keys(samplingSchema.shape),
   ...Object.keys(generationSchema.shape),
-  'compression',
-  'model',
+  ...['compression', 'model', 'priority', 'deadlineMs'],
 ]);
 
 /** The first issue of a job that breaks the contract, in the words of the command line. */

@@ -22,7 +22,8 @@ const isClosing = (code: number) => code === 0x5d || code === 0x7d;
  */
 export class ArraySplitter {
   readonly #file: string;
-  #depth = 0;
+  /** Codes that close what is open, the innermost last. */
+  readonly #open: number[] = [];
   #inString = false;
   #isEscaped = false;
   /** How deep the elements lie; 0 before the array. */
@@ -46,23 +47,25 @@ export class ArraySplitter {
     for (let i = 0; i < chunk.length; i++) {
       const code = chunk.charCodeAt(i);
       if (this.#inString) this.#string(code);
+      else if (this.#open.length === 0 && !isSpace(code) && !isOpening(code))
+        throw this.#unexpected(this.#lists > 0 ? 'has more behind its array' : 'has none');
       else if (code === quote) this.#inString = true;
       else if (isSpace(code)) {
         keep(i);
         from = i + 1;
       } else if (isOpening(code)) {
         const wasInList = this.#isInList;
-        this.#open(code);
+        this.#begin(code);
         if (!wasInList) from = i + 1;
-      } else if (isClosing(code) || (code === comma && this.#depth === this.#listDepth)) {
-        const ends = this.#depth === this.#listDepth;
+      } else if (isClosing(code) || (code === comma && this.#open.length === this.#listDepth)) {
+        const ends = this.#open.length === this.#listDepth;
         if (ends) {
           keep(i);
           from = i + 1;
           if (this.#element !== '') found.push(this.#element);
           this.#element = '';
         }
-        if (isClosing(code)) this.#close(ends);
+        if (isClosing(code)) this.#end(code, ends);
       }
     }
     keep(chunk.length);
@@ -71,13 +74,13 @@ export class ArraySplitter {
 
   /** @throws InputError where there was no array, or it has not ended. */
   end(): void {
-    if (this.#depth > 0 || this.#inString)
+    if (this.#open.length > 0 || this.#inString)
       throw settingsError(`${this.#file} ends in the middle of its JSON: it is not whole`);
     if (this.#lists === 0) throw this.#unexpected('has none');
   }
 
   get #isInList(): boolean {
-    return this.#listDepth > 0 && this.#depth >= this.#listDepth;
+    return this.#listDepth > 0 && this.#open.length >= this.#listDepth;
   }
 
   #string(code: number): void {
@@ -86,23 +89,25 @@ export class ArraySplitter {
     else if (code === quote) this.#inString = false;
   }
 
-  #open(code: number): void {
-    if (this.#depth === 0) {
+  #begin(code: number): void {
+    if (this.#open.length === 0) {
       if (this.#isObject || this.#lists > 0)
         throw settingsError(
           `${this.#file} holds several JSON values: if it is one a line, give --format jsonl`,
         );
       this.#isObject = code === 0x7b;
     }
-    this.#depth++;
-    const isList = code === 0x5b && this.#depth === (this.#isObject ? 2 : 1);
+    this.#open.push(code === 0x5b ? 0x5d : 0x7d);
+    const isList = code === 0x5b && this.#open.length === (this.#isObject ? 2 : 1);
     if (!isList) return;
     if (this.#lists++ > 0) throw this.#unexpected('has several');
-    this.#listDepth = this.#depth;
+    this.#listDepth = this.#open.length;
   }
 
-  #close(endsList: boolean): void {
-    this.#depth--;
+  #end(code: number, endsList: boolean): void {
+    const expected = this.#open.pop()!;
+    const [got, wanted] = [code, expected].map((one) => JSON.stringify(String.fromCharCode(one)));
+    if (code !== expected) throw this.#unexpected(`has a ${got} where ${wanted} was expected`);
     if (endsList) this.#listDepth = 0;
   }
 

@@ -22,12 +22,13 @@ export async function* readSeparated(file: string, delimiter: ',' | '\t'): Async
 }
 
 function checkNames(file: string, names: readonly string[]): readonly string[] {
-  const nameless = names.findIndex((name) => name.trim() === '');
+  const trimmed = names.map((name) => name.trim());
+  const nameless = trimmed.indexOf('');
   // What pandas writes for its index, in front of all others.
   if (nameless > 0) throw settingsError(`${file}: column ${nameless + 1} has no name in the first line`);
-  const twin = names.find((name, i) => names.indexOf(name) < i);
+  const twin = trimmed.find((name, i) => trimmed.indexOf(name) < i);
   if (twin !== undefined) throw settingsError(`${file}: two columns are named ${JSON.stringify(twin)}`);
-  return names.map((name) => JSON.stringify(name.trim()));
+  return trimmed.map((name) => JSON.stringify(name));
 }
 
 function rowOf(names: readonly string[], values: readonly string[]): SourceRow {

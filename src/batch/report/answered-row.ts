@@ -1,8 +1,12 @@
 import { nameQuestion } from '../../pipeline/questions.js';
 import { stageNames } from '../../pipeline/timings.js';
-import { readOptions, scoreRow } from '../scores/score-row.js';
+import { findOptions } from '../choices.js';
+import { scoreRow } from '../scores/score-row.js';
 
-/** What a report wants to know of a row, and the fields in which it is looked for, in this order; the first that is there counts. */
+/**
+ * What a report wants to know of a row, and the fields in which it is looked for, in this order; the first that is there counts. Before
+ * them comes what `batch` read from the row.
+ */
 export const defaultFields = {
   /** What names a row in two files; default the digest of its line in the questions' file, else video, question and options. */
   id: [],
@@ -12,7 +16,8 @@ export const defaultFields = {
   category: ['category', 'domain'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
-export type FieldNames = Readonly<Record<keyof typeof defaultFields, readonly string[]>>;
+/** Fields that are looked at instead. */
+export type FieldNames = Readonly<Partial<Record<keyof typeof defaultFields, readonly string[]>>>;
 
 /** Times that are told of a job, by their names in `run.timings`. */
 export const timeNames = ['queueMs', ...stageNames, 'firstTokenMs', 'totalMs'] as const;
@@ -52,22 +57,27 @@ export interface AnsweredRow {
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Reads what a line of answers says; null where it is none: it has neither a prediction nor a status. */
-export function readRow(line: number, fields: Fields, names: FieldNames = defaultFields): AnsweredRow | null {
+export function readRow(line: number, fields: Fields, names: FieldNames = {}): AnsweredRow | null {
   const { prediction = null, status } = fields;
   if (typeof prediction !== 'string' && prediction !== null) return null;
   const isKnown = status === 'completed' || status === 'failed' || status === 'cancelled';
   if (!isKnown && prediction === null) return null;
   const run = objectOf(fields.run);
   const batch = objectOf(fields.batch);
-  const answer = pick(fields, names.answer);
-  const given = pick(fields, names.options) ?? run.options;
-  const options = readOptions(given);
+  const look = (name: keyof FieldNames) =>
+    names[name] ? pick(fields, names[name]) : (batch[name] ?? pick(fields, defaultFields[name]));
+  const answer = look('answer');
+  const given = look('options') ?? run.options;
+  const options = findOptions(given);
+  // With its options `batch` writes the answer as a letter of theirs.
+  const answerIs = batch.options != null && answer === batch.answer ? 'letter' : undefined;
   return {
     ...{ line, key: keyOf(fields, names, options), options: options?.map(cut) ?? null },
-    ...{ video: cut(textOf(fields.video) ?? ''), question: cut(textOf(fields.question) ?? '') },
+    video: cut(textOf(batch.video ?? fields.video) ?? ''),
+    question: cut(textOf(batch.question ?? fields.question) ?? ''),
     ...{ status: isKnown ? status : 'completed', prediction: prediction && cut(prediction) },
-    ...{ answer: describeAnswer(answer), right: scoreRow({ prediction, answer, options: given }) },
-    ...{ kind: nameOf(fields, names.kind), category: nameOf(fields, names.category) },
+    ...{ answer: describeAnswer(answer), right: scoreRow({ prediction, answer, options: given, answerIs }) },
+    ...{ kind: cutOrNull(textOf(look('kind'))), category: cutOrNull(textOf(look('category'))) },
     likelihood: likelihoodOf(objectOf(run.choice)),
     ...{ error: cutOrNull(textOf(fields.error)), fault: textOf(fields.fault ?? run.fault) },
     ...{ model: textOf(objectOf(run.model).name), settings: textOf(batch.settings), job: textOf(run.job) },
@@ -76,7 +86,11 @@ export function readRow(line: number, fields: Fields, names: FieldNames = defaul
   };
 }
 
-function keyOf(fields: Fields, { id }: FieldNames, options: readonly string[] | null): string {
+function keyOf(
+  fields: Fields,
+  { id = defaultFields.id }: FieldNames,
+  options: readonly string[] | null,
+): string {
   const named = pick(fields, id);
   if (named !== undefined) return JSON.stringify(named);
   const { hash } = objectOf(fields.batch);
@@ -87,10 +101,6 @@ function keyOf(fields: Fields, { id }: FieldNames, options: readonly string[] | 
 
 function pick(fields: Fields, names: readonly string[]): unknown {
   return names.map((name) => fields[name]).find((value) => value !== undefined && value !== null);
-}
-
-function nameOf(fields: Fields, names: readonly string[]): string | null {
-  return cutOrNull(textOf(pick(fields, names)));
 }
 
 function describeAnswer(answer: unknown): string | null {
@@ -112,7 +122,8 @@ function timesOf(timings: unknown): Times | null {
   return known.length === 0 ? null : Object.fromEntries(known);
 }
 
-function objectOf(value: unknown): Fields {
+/** An object with no fields for what is none. */
+export function objectOf(value: unknown): Fields {
   return typeof value === 'object' && value !== null ? (value as Fields) : {};
 }
 

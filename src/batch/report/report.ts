@@ -1,19 +1,20 @@
 import { InputError } from '../../errors.js';
-import { type AnsweredRow, defaultFields, type FieldNames, readRow } from './answered-row.js';
+import { type AnsweredRow, type FieldNames, readRow } from './answered-row.js';
 import { compareRuns } from './comparison.js';
 import { readJsonLines } from './read-lines.js';
 import { RunTally } from './run-tally.js';
+import { supersededLines } from './superseded.js';
 import type { Report } from './types.js';
 
 /**
- * Reads a batch's output, and what it is compared with, and says what they come to. Memory does not grow with the rows, but for a
- * comparison, which keeps the verdicts and the predictions of one run.
+ * Reads a batch's output twice, and what it is compared with, and says what they come to. Of a row no more is kept than `supersededLines`
+ * needs; of a comparison also the verdicts and the predictions of one run.
  *
  * @throws InputError where a file cannot be read or holds no answers, and where two have no row in common.
  */
 export async function makeReport(
   file: string,
-  { fields = defaultFields, before }: { readonly fields?: FieldNames; readonly before?: string } = {},
+  { fields, before }: { readonly fields?: FieldNames; readonly before?: string } = {},
 ): Promise<Report> {
   const run = new RunTally(file);
   if (before === undefined) {
@@ -39,9 +40,15 @@ export async function makeReport(
   }
 }
 
-async function* readRows(file: string, names: FieldNames, tally: RunTally): AsyncGenerator<AnsweredRow> {
+async function* readRows(
+  file: string,
+  names: FieldNames | undefined,
+  tally: RunTally,
+): AsyncGenerator<AnsweredRow> {
+  const superseded = await supersededLines(file);
   let isEmpty = true;
   for await (const { line, fields } of readJsonLines(file)) {
+    if (superseded.has(line)) continue;
     const row = fields && readRow(line, fields, names);
     if (row) yield row;
     else tally.unreadable += 1;

@@ -6,8 +6,9 @@ const longest = 20_000;
 
 /**
  * Which option a free answer chooses, as its index; null where it chooses none, or more than one. In this order: the whole answer is a
- * letter or an option; a letter is stated ("the answer is B"); it begins with a letter ("B) red"); one letter stands in brackets; the
- * text of one option stands in it; one letter stands alone. An "A" or "I" with a word behind it is taken for a word.
+ * letter or an option; a letter is stated ("the answer is B"); an option is named ("option B"); it begins with a letter ("B) red"); one
+ * letter stands in brackets; the text of one option stands in it; one letter stands alone. An "A" or "I" with a word behind it is taken
+ * for a word. What is rejected ("not B", "A is wrong") is chosen by no rule.
  */
 export function extractChoice(text: string, options: readonly string[]): number | null {
   const answer = text
@@ -16,8 +17,11 @@ export function extractChoice(text: string, options: readonly string[]): number 
     .replace(/\\boxed\{([^{}]*)\}/g, '($1)')
     .trim();
   const bare = bareOptions(options);
-  for (const rule of [readWhole, readStated, readBeginning, readBrackets, readMention, readAlone]) {
-    const found = rule(answer, bare);
+  const whole = readWhole(answer, bare);
+  if (whole !== null) return whole;
+  const kept = withoutRejected(answer);
+  for (const rule of [readStated, readNamed, readBeginning, readBrackets, readMention, readAlone]) {
+    const found = rule(kept, bare);
     if (found !== null) return found;
   }
   return null;
@@ -48,12 +52,52 @@ export function readWhole(text: string, options: readonly string[]): number | nu
   return index !== null && findOption(rest!, options) === index ? index : null;
 }
 
-const statement =
-  /\b(?:(?:answer|option|choice)(?:\s+(?:is|was|would\s+be|should\s+be|must\s+be))?|choose|select|pick)\s*:?\s*(?:option\s+)?/gi;
+/** A letter, perhaps in brackets or quotes. */
+const quotedLetter = String.raw`(?<![\p{L}\p{N}'’])[(["']?[A-Z](?![\p{L}\p{N}'’])[)\]"']?`;
+const denial = String.raw`\b(?:[Nn](?:ot|or|either|ever)|[Cc]annot|\w+n['’]t|[Rr]ather\s+than|[Ii]nstead\s+of)`;
+const between =
+  "(?:be|is|it|it['’]s|that|think|believe|quite|really|choose|select|pick|the|right|correct|answer|[Oo]ptions?|choice)";
+/** "not B", "isn't option B", "neither A nor B". */
+const denied = new RegExp(
+  String.raw`(?=${quotedLetter})(?<=${denial}\s+(?:${between}\s+)*)${quotedLetter}(?:\s+(?:n?or|and)\s+${quotedLetter})?`,
+  'gu',
+);
+const unlike = String.raw`(?:right|correct|it|the\s+(?:(?:right|correct|best)\s+)?(?:answer|option|choice|one))\b`;
+const fault = String.raw`(?:wrong|incorrect|false|not\s+${unlike})`;
+/** "A is wrong", "(A) isn't right", "Options A, B and C are incorrect". */
+const refuted = new RegExp(
+  String.raw`(?=${quotedLetter})(?:(?<=\b(?:[Oo]ptions|[Cc]hoices)\s+)(?:${quotedLetter},\s+)*)?(?:${quotedLetter},?\s+(?:and|or)\s+)?${quotedLetter}` +
+    String.raw`(?=\s+(?:cannot\s+be|can['’]t\s+be|(?:is|are|was|were|would\s+be)(?:\s+\w+ly)?\s+${fault}|(?:is|are|was|were)n['’]t\s+${unlike}))`,
+  'gu',
+);
 
-/** The last letter that is stated: who corrects himself does so at the end. */
+/** The text with "…" for letters that are rejected. */
+function withoutRejected(text: string): string {
+  return [denied, refuted].reduce(
+    (rest, rejected) =>
+      rest.replace(rejected, (found, at: number) =>
+        found.length === 1 && isWord(found, rest.slice(at + 1)) ? found : '…',
+      ),
+    text,
+  );
+}
+
+/** What comes in front of a letter that is chosen. */
+const statement =
+  /\b(?:(?:answer|option|choice)\s+(?:is|was|would\s+be|should\s+be|must\s+be)|answer|choose|select|pick)\s*:?\s*(?:option\s+)?/gi;
+const naming = /\b(?:option|choice)\s*:?\s*/gi;
+
 function readStated(text: string, options: readonly string[]): number | null {
-  const stated = [...text.matchAll(statement)].flatMap(({ index, 0: lead }) => {
+  return readBehind(statement, text, options);
+}
+
+function readNamed(text: string, options: readonly string[]): number | null {
+  return readBehind(naming, text, options);
+}
+
+/** The last letter behind such words: who corrects himself does so at the end. */
+function readBehind(words: RegExp, text: string, options: readonly string[]): number | null {
+  const stated = [...text.matchAll(words)].flatMap(({ index, 0: lead }) => {
     const behind = text.slice(index + lead.length);
     const [, inBrackets, bare] =
       /^(?:[([]([A-Za-z])[)\]]|["']?([A-Z](?![\p{L}\p{N}'’])|[a-z](?=["']?[.)]?\s*$)))/u.exec(behind) ?? [];
@@ -82,7 +126,11 @@ function bracketed(text: string): string[] {
 /** As the words that precede what is denied. */
 const denials = /(?:^| )(?:not|no|nor|never|neither|isnt|arent|wasnt|werent)(?: (?:quite|really))? $/;
 
-/** The one option whose text stands in the answer; "red" does not stand where "dark red" does, nor behind "not". */
+/** As the words that follow what is wrong. */
+const refutations =
+  /^ (?:is|are|was|were|isnt|arent|wasnt|werent)(?: \w+ly)? (?:not )?(?:wrong|incorrect|false|right|correct)(?: |$)/;
+
+/** The one option whose text stands in the answer; "red" does not stand where "dark red" does, nor where it is rejected. */
 function readMention(text: string, options: readonly string[]): number | null {
   const words = ` ${normaliseAnswer(text)} `;
   const mentions = options.flatMap((option, index) => {
@@ -95,7 +143,9 @@ function readMention(text: string, options: readonly string[]): number | null {
     ({ at, end }) =>
       !mentions.some((other) => other.at <= at && other.end >= end && other.end - other.at > end - at),
   );
-  const meant = longest.filter(({ at }) => !denials.test(words.slice(0, at + 1)));
+  const meant = longest.filter(
+    ({ at, end }) => !denials.test(words.slice(0, at + 1)) && !refutations.test(words.slice(end + 1)),
+  );
   return onlyOne(meant.map(({ index }) => index));
 }
 

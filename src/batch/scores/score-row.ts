@@ -1,4 +1,5 @@
-import { bareOptions } from '../../pipeline/questions.js';
+import { bareOptions, letterOf } from '../../pipeline/questions.js';
+import { findOptions } from '../choices.js';
 import { extractChoice, findOption, readWhole } from './extract-choice.js';
 import { normaliseAnswer } from './normalise-answer.js';
 
@@ -10,6 +11,8 @@ export interface ScorableRow {
   readonly answer: unknown;
   /** Of a question with options: their texts in order, or an object from letters to texts. */
   readonly options?: unknown;
+  /** `letter` where an answer that is an option's letter is that and nothing else, as `readAnswer` gives it. */
+  readonly answerIs?: 'letter';
 }
 
 /**
@@ -17,31 +20,23 @@ export interface ScorableRow {
  * is none of the options. An open answer is right where it is the true one but for its form (`normaliseAnswer`); a choice where it is
  * the right option (`extractChoice`), and wrong where it chooses none.
  */
-export function scoreRow({ prediction, answer, options }: ScorableRow): boolean | null {
+export function scoreRow({ prediction, answer, options, answerIs }: ScorableRow): boolean | null {
   if (prediction === null) return null;
   const truths = (Array.isArray(answer) ? answer : [answer]).filter(isAnswer);
-  const choices = readOptions(options);
+  const choices = findOptions(options);
   if (choices === null) {
     const said = normaliseAnswer(prediction);
     return truths.length === 0 ? null : truths.some((truth) => normaliseAnswer(textOf(truth)) === said);
   }
-  const right = truths.map((truth) => resolveOption(truth, choices)).filter((index) => index !== null);
+  const letters = answerIs === 'letter' ? choices.map((_, i) => letterOf(i)) : [];
+  const right = truths
+    .map((truth) =>
+      letters.includes(textOf(truth)) ? letters.indexOf(textOf(truth)) : resolveOption(truth, choices),
+    )
+    .filter((index) => index !== null);
   if (right.length === 0) return null;
   const chosen = extractChoice(prediction, choices);
   return chosen !== null && right.includes(chosen);
-}
-
-/** A row's options; null where it has none. */
-export function readOptions(value: unknown): string[] | null {
-  const given = Array.isArray(value)
-    ? value
-    : typeof value === 'object' && value !== null
-      ? Object.entries(value)
-          .sort(([a], [b]) => (a < b ? -1 : 1))
-          .map(([, option]) => option)
-      : [];
-  const texts = given.filter((option) => typeof option === 'string' || typeof option === 'number');
-  return texts.length === given.length && texts.length >= 2 ? texts.map(String) : null;
 }
 
 /**
