@@ -2,7 +2,7 @@ import { InputError } from '../errors.js';
 import type { ChoiceQuestion, Question } from './types.js';
 
 /** Options of a question: as many as there are letters. */
-const mostOptions = 26;
+export const mostOptions = 26;
 
 /** "A" for 0, "B" for 1. */
 export function letterOf(index: number): string {
