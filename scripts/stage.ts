@@ -29,6 +29,7 @@ export class Stage {
   readonly prefix = 'stage';
   readonly client = new QueueClient({ connection: this.connection, prefix: this.prefix, queue: this.queue });
   readonly #workers = new Set<Running>();
+  readonly #commands = new Set<Running>();
 
   async open(): Promise<void> {
     for (const folder of [this.home, this.videos]) mkdirSync(folder);
@@ -37,6 +38,7 @@ export class Stage {
 
   /** Stops all and removes the folder. */
   async close(): Promise<void> {
+    for (const { child } of this.#commands) child.kill('SIGKILL');
     await this.stopWorkers();
     await this.client.close();
     await stopPrivateRedis(this.home);
@@ -66,7 +68,10 @@ export class Stage {
 
   /** Starts a command such as `batch`. */
   command(args: readonly string[]): Running {
-    return this.#start([main, ...args]);
+    const running = this.#start([main, ...args]);
+    this.#commands.add(running);
+    running.ended.then(() => this.#commands.delete(running));
+    return running;
   }
 
   /** One core for each process: as many workers as cores take turns with nobody. */
