@@ -97,6 +97,7 @@ export class VideoSession {
     this.#identity = identity;
     this.#store = videoKey === undefined ? undefined : store;
     this.#prefixes = prefixes;
+    prefixes.join(this.#conversation);
   }
 
   /**
@@ -249,6 +250,7 @@ export class VideoSession {
         clock.add('prefillMs', answer.prefillMs);
         clock.add('generateMs', answer.generateMs);
         answers[position] = answer;
+        this.#prefixes.makeRoom(this.#conversation);
         listeners.onAnswer?.({ ...outcomeSoFar(), answers: [answer] }, position);
         run.reportGenerating(encoded.tokens.frames.length);
       }
