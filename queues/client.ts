@@ -18,6 +18,7 @@ import { describeFaults, faultOfJob } from './faults.js';
 import { checkMemory, checkPrefix, type RedisHealth, readHealth } from './health.js';
 import * as defaults from './options.js';
 import { type AskJob, type AskJobInput, askJobSchema, type ResultDocument } from './schemas.js';
+import { readSight, type Sight } from './sight.js';
 import { type StreamOptions, streamJob } from './stream.js';
 import { readText, sayListening } from './text.js';
 import { type StreamEvent, Transcript } from './transcript.js';
@@ -218,6 +219,11 @@ export class QueueClient {
     });
   }
 
+  /** What the model saw, by the name in a document's `sight`; null where it is not kept any more, or cannot be read. */
+  async sight(name: string): Promise<Sight | null> {
+    return this.#talk(() => readSight(this.#redis, this.#keys, name));
+  }
+
   /**
    * Stops a job. One that waits is removed; one that runs is asked to stop, and its document tells how it ended.
    */
@@ -329,6 +335,7 @@ export class QueueClient {
       failureDocument(id, job.failedReason ?? '', {
         finishedOn: job.finishedOn,
         attempts: job.attemptsStarted,
+        worker: job.processedBy,
         data: job.data,
       }),
     );
