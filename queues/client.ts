@@ -19,6 +19,7 @@ import { checkMemory, checkPrefix, type RedisHealth, readHealth } from './health
 import * as defaults from './options.js';
 import * as runs from './runs.js';
 import { type AskJob, type AskJobInput, askJobSchema, type ResultDocument } from './schemas.js';
+import { readSight, type Sight } from './sight.js';
 import { type StreamOptions, streamJob } from './stream.js';
 import { readText, sayListening } from './text.js';
 import { type StreamEvent, Transcript } from './transcript.js';
@@ -219,6 +220,11 @@ export class QueueClient {
     });
   }
 
+  /** What the model saw, by the name in a document's `sight`; null where it is not kept any more, or cannot be read. */
+  async sight(name: string): Promise<Sight | null> {
+    return this.#talk(() => readSight(this.#redis, this.#keys, name));
+  }
+
   /**
    * Stops a job. One that waits is removed; one that runs is asked to stop, and its document tells how it ended.
    */
@@ -354,6 +360,7 @@ export class QueueClient {
       failureDocument(id, job.failedReason ?? '', {
         finishedOn: job.finishedOn,
         attempts: job.attemptsStarted,
+        worker: job.processedBy,
         data: job.data,
       }),
     );

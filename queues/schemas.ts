@@ -130,6 +130,15 @@ export type AskJob = z.output<typeof askJobSchema>;
 
 const ms = z.number().min(0);
 
+/** When a stage was first and last busy, in milliseconds from the start of the job. */
+const span = z.tuple([z.number(), z.number()]).readonly().optional();
+const spansSchema = z
+  .strictObject({
+    ...{ probe: span, choose: span, decode: span, preprocess: span, encode: span },
+    ...{ compress: span, project: span, prefill: span, generate: span },
+  })
+  .readonly();
+
 export const timingsSchema = z.strictObject({
   queueMs: ms,
   probeMs: ms,
@@ -147,6 +156,8 @@ export const timingsSchema = z.strictObject({
   onnxMs: ms,
   tokensPerSecond: ms,
   framesPerSecond: ms,
+  /** Of stages that ran; older workers did not say. */
+  spans: spansSchema.optional(),
 });
 
 export const answerSchema = z.strictObject({
@@ -159,11 +170,18 @@ export const answerSchema = z.strictObject({
   choice: z
     .strictObject({ letter: z.string(), index: z.int(), likelihoods: z.array(z.number()).readonly() })
     .optional(),
+  /**
+   * How likely the model held the tokens of a free answer, its end included: the geometric mean of their probabilities at
+   * temperature 1. Of a choice there are the likelihoods of its options; older workers did not say.
+   */
+  likelihood: z.number().optional(),
   finishReason: z.enum(['stop', 'length']),
   promptTokens: z.int(),
   newTokens: z.int(),
   /** Of the job's history, how many of the oldest turns had no room in the context; default none. */
   turnsDropped: z.int().optional(),
+  /** When its prefill began, in milliseconds from the start of the job; of a stored answer, of the one that made it. */
+  startedMs: ms.optional(),
   prefillMs: ms,
   generateMs: ms,
   /** True when the answer was stored before and nothing was computed for it. */
@@ -225,12 +243,16 @@ export const resultSchema = z.strictObject({
       ptsSeconds: z.number(),
       takenWith: z.int().optional(),
       tokens: z.int().nullable().default(null),
+      /** Of a frame that shows another one again: that one, whose tokens stand for it. */
+      sameAs: z.int().optional(),
       /** How many of them stand for merged patches, and for later frames; patches that an earlier frame's tokens stand for. */
       merged: z.int().optional(),
       static: z.int().optional(),
       standIns: z.int().optional(),
     }),
   ),
+  /** By which `QueueClient.sight` finds what the model saw, while it is kept; other jobs may have the same. */
+  sight: z.string().optional(),
   timings: timingsSchema,
   model: z.strictObject({ name: z.string(), digest: z.string(), dtype: z.string() }),
   settings: z.strictObject({
@@ -239,6 +261,9 @@ export const resultSchema = z.strictObject({
     generation: generationSchema,
   }),
   tags: tagsSchema.optional(),
+  /** Name of the worker, and the number of its attempt from 1; none of a command without a queue, and of older workers. */
+  worker: z.string().optional(),
+  attempt: z.int().optional(),
   finishedAt: z.iso.datetime(),
 });
 
@@ -276,6 +301,8 @@ export const failureSchema = z.strictObject({
   fault: faultSchema.nullable().default(null),
   /** How often it was started; older workers did not say. */
   attempts: z.int().default(0),
+  /** Name of the worker that had it last, where one had it; older workers did not say. */
+  worker: z.string().optional(),
   tags: tagsSchema.optional(),
   finishedAt: z.iso.datetime(),
 });

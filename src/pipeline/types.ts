@@ -113,6 +113,8 @@ export interface SampledFrame {
    * both together.
    */
   readonly tokens: number;
+  /** The frame, by its position, that it shows again, and whose tokens stand for it. */
+  readonly sameAs?: number;
   /** The frame, by its position, with which the tower took it together, and which has the tokens of both. */
   readonly takenWith?: number;
   /** Of these, how many stand for patches that were merged. */
@@ -263,15 +265,37 @@ export interface Answer {
   /** Of a question with options the letter. */
   readonly answer: string;
   readonly choice?: Choice;
+  /**
+   * How likely the model held the tokens of a free answer, the end's included: the geometric mean of their probabilities at
+   * temperature 1, before any penalty or cut.
+   */
+  readonly likelihood?: number;
   /** `stop`: end-of-sequence or a stop string; `length`: `maxNewTokens` reached. */
   readonly finishReason: 'stop' | 'length';
   readonly promptTokens: number;
   readonly newTokens: number;
   /** Of its history, how many of the oldest turns had no room in the context; default none. */
   readonly turnsDropped?: number;
+  /** When its prefill began, in milliseconds from the start of the job; of a stored answer, of the one that made it. */
+  readonly startedMs?: number;
   /** This question's own share of the timings. */
   readonly prefillMs: number;
   readonly generateMs: number;
+}
+
+/** First and last busy. */
+type BusySpan = readonly [startMs: number, endMs: number];
+
+export interface StageSpans {
+  readonly probe?: BusySpan;
+  readonly choose?: BusySpan;
+  readonly decode?: BusySpan;
+  readonly preprocess?: BusySpan;
+  readonly encode?: BusySpan;
+  readonly compress?: BusySpan;
+  readonly project?: BusySpan;
+  readonly prefill?: BusySpan;
+  readonly generate?: BusySpan;
 }
 
 /**
@@ -300,6 +324,8 @@ export interface Timings {
   readonly tokensPerSecond: number;
   /** Frames decoded, preprocessed and encoded a second. */
   readonly framesPerSecond: number;
+  /** When each stage that ran was first and last busy, in milliseconds from the start of the job; in between it may have waited. */
+  readonly spans?: StageSpans;
 }
 
 /** Where a job stands; sent while it runs. */
@@ -353,6 +379,16 @@ export interface AnswerOptions {
   readonly changes?: ChangeStore;
   /** Each frame with the tokens that were made of it, in order. */
   onFrame?(frame: Frame, block: TokenBlock): void | Promise<void>;
+  /** Unlike `onFrame` it has nothing decoded that lies in a store. */
+  readonly onlooker?: Onlooker;
+}
+
+/** Looks on while a video is made ready; under each allowance one after the other. */
+export interface Onlooker {
+  /** A frame that goes into the tower, in order; those that show the same again are not told. It may hold the work up. */
+  onFrame(frame: Frame, video: { readonly frames: number; readonly grid: Grid }): void | Promise<void>;
+  /** The video is ready; `name` is of all that its tokens depend on: see `AnswerOutcome.encoding`. */
+  onVideo(name: string, tokens: VideoTokens, reused: Reuse): void;
 }
 
 /** Where the change of one video is kept. */
@@ -379,6 +415,8 @@ export type Reuse = 'none' | 'tokens' | 'prefix';
 export interface AnswerOutcome {
   /** What was there before; default nothing. */
   readonly reused?: Reuse;
+  /** Names the video as it was encoded, 64 hexadecimal digits; none where the video has no name: see `Memory.videoKey`. */
+  readonly encoding?: string;
   readonly video: VideoInfo;
   readonly plan: Plan;
   /** Visual tokens of the whole video, without and with compression. */

@@ -26,6 +26,9 @@ export interface ReadyJob {
   readonly model: CatalogModel;
   /** From enqueue to the start of the attempt, in milliseconds; default 0: there was no queue. */
   readonly queueMs?: number;
+  /** Who answers it, and in which attempt. */
+  readonly worker?: string;
+  readonly attempt?: number;
 }
 
 export interface AnswerJobOptions extends Omit<RunOptions, 'onAnswer'> {
@@ -72,6 +75,7 @@ export async function answerJob(
     ...{ modelDir: model.dir, modelDigest: model.digest, threads, provider, decoder },
     ...{ request: { video: path, limits, ...asked }, saveFrames, keepVideo },
     tellAnswers: onAnswer !== undefined,
+    tellSight: options.onSight !== undefined,
     changeFile: changesPath(settings.home, videoDigest),
     ...{ videoKey: videoKey({ videoDigest, model, provider }), identity },
     ...{ prefixBytes, ...(store.limitBytes > 0 && { store }) },
