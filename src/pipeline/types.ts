@@ -160,6 +160,15 @@ export interface VideoTokens {
   readonly grid: Grid;
   /** Frames that the tower took together. */
   readonly framesTogether: number;
+  /** What each of its frames shows, to find it again. */
+  readonly vectors: FrameVectors;
+}
+
+/** A vector of length 1 for each frame, so that the cosine of two frames is the product of theirs. See `poolFrame`. */
+export interface FrameVectors {
+  readonly D: number;
+  /** (F, D), a row for each of `frames`. */
+  readonly values: Float32Array;
 }
 
 /** What may be spent on a video, fixed before a frame of it is decoded. */
