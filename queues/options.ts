@@ -70,6 +70,12 @@ export interface Keys {
   listening(id: string): string;
   /** The stored answer to one question about one video, by its content key. */
   answer(contentKey: string): string;
+  /** What is known of an encoded video, by the name of its file in the store. */
+  video(name: string): string;
+  /** Their names, by when each was used last. */
+  readonly videos: string;
+  /** How often what was asked for was there already: see `countsSchema`. */
+  readonly counts: string;
   /** What a worker says of itself, by its name. */
   worker(name: string): string;
   /** Channel on which job ids are published that shall stop. */
@@ -83,6 +89,9 @@ export function keysOf(prefix: string, queue: string): Keys {
     text: (id) => `${prefix}:${queue}:text:${id}`,
     listening: (id) => `${prefix}:${queue}:listening:${id}`,
     answer: (contentKey) => `${prefix}:answer:${contentKey}`,
+    video: (name) => `${prefix}:video:${name}`,
+    videos: `${prefix}:videos`,
+    counts: `${prefix}:counts`,
     worker: (name) => `${prefix}:${queue}:worker:${name}`,
     cancelChannel: `${prefix}:${queue}:cancel`,
   };

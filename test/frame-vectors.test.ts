@@ -54,7 +54,7 @@ describe('vectors of frames in the store, by the shipped model', () => {
     const kept = new Map<string, Uint8Array>();
     const store: VideoStore = {
       read: async (file) => kept.get(file) ?? null,
-      write: async (file, bytes) => void kept.set(file, bytes),
+      write: async (file, bytes) => kept.set(file, bytes).has(file),
       drop: async (file) => void kept.delete(file),
     };
     const request = { video: join(folder, name), sampling: { frames: 12, method: 'uniform' as const } };

@@ -376,7 +376,8 @@ export interface ChangeStore {
 export interface VideoStore {
   /** @param name 64 hexadecimal digits. */
   read(name: string): Promise<Uint8Array | null>;
-  write(name: string, bytes: Uint8Array): Promise<void>;
+  /** Whether it is there now. */
+  write(name: string, bytes: Uint8Array): Promise<boolean>;
   /** What turned out not to be readable. */
   drop(name: string): Promise<void>;
 }
@@ -384,8 +385,23 @@ export interface VideoStore {
 /** How a video came to be in the language model: all of it new, its tokens from the store, or prefilled before. */
 export type Reuse = 'none' | 'tokens' | 'prefix';
 
+/** An encoded video of which a run made use, under one allowance. */
+export interface UsedVideo {
+  /** Of its file in the store: 64 hexadecimal digits. */
+  readonly name: string;
+  readonly reused: Reuse;
+  /** Of that file, where it was read or is written now. */
+  readonly bytes?: number;
+  readonly durationSeconds: number;
+  readonly frames: number;
+  /** Visual tokens, without and with compression. */
+  readonly tokens: { readonly before: number; readonly after: number };
+}
+
 /** What `answerVideo` gives back. */
 export interface AnswerOutcome {
+  /** Which encoded videos it took; only of a video that is known beyond this run. */
+  readonly used?: readonly UsedVideo[];
   /** What was there before; default nothing. */
   readonly reused?: Reuse;
   readonly video: VideoInfo;

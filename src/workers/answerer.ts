@@ -20,12 +20,15 @@ import {
   type StoredAnswer,
   videoKey,
 } from './store.js';
+import type { VideoRecords } from './video-records.js';
 
 export interface AnswererParts {
   readonly settings: JobSettings & Pick<Settings, 'abortGraceMs' | 'concurrency'>;
   readonly catalog: Catalog;
   readonly digests: FileDigests;
   readonly store: AnswerStore;
+  /** Hears what was there already. */
+  readonly records: Pick<VideoRecords, 'note' | 'count'>;
   /** The compiled file that a model process runs; default the real one. */
   readonly modelEntry?: string;
 }
@@ -89,6 +92,7 @@ export class Answerer {
     if (missing.length > 0) {
       outcome = await this.#run(ready, { ...listenersOf(ask.job, missing, options), questions: missing });
       await this.#store(keys, missing, outcome, found);
+      this.#parts.records.note(ready, outcome.used ?? []);
     }
     const answers = ask.job.questions.map((question) => found.get(asAsked(question))!);
     const { plan, tokens, frames, video } = answers[0]!.run; // As the pipeline has it: the first question's.
@@ -116,6 +120,7 @@ export class Answerer {
     stored.forEach((answer, i) => {
       if (answer) found.set(asked[i]![0], { ...answer, cached: true });
     });
+    this.#parts.records.count({ answerHits: found.size, answerMisses: asked.length - found.size });
     return found;
   }
 

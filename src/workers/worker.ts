@@ -15,6 +15,7 @@ import { Presence } from './presence.js';
 import { cancelled, type JobSummary, Processor, Stop } from './processor.js';
 import { checkRedis, ensureRedis } from './redis.js';
 import { AnswerStore } from './store.js';
+import { VideoRecords } from './video-records.js';
 
 export interface WorkerOptions {
   /** The compiled file that a model process runs; default the real one. */
@@ -90,6 +91,7 @@ export class AskWorker {
   readonly #redis: RedisClient;
   readonly #documents: Documents;
   readonly #answerer: Answerer;
+  readonly #records: VideoRecords;
   readonly #processor: Processor;
   readonly #worker: Worker<unknown, JobSummary>;
   readonly #presence: Presence;
@@ -115,7 +117,13 @@ export class AskWorker {
     const documents = new Documents(redis, keys, settings.retentionSeconds);
     const store = new AnswerStore(redis, keys, settings.retentionSeconds);
     const catalog = new Catalog(settings.modelDirs);
-    const answerer = new Answerer({ settings, catalog, digests: new FileDigests(), store, modelEntry });
+    const { retentionSeconds, tokenStore } = settings;
+    const records = new VideoRecords(redis, keys, {
+      ...{ retentionSeconds, worker: workerName, onError: this.#tell },
+      dir: tokenStore.limitBytes > 0 ? tokenStore.dir : null,
+    });
+    const digests = new FileDigests();
+    const answerer = new Answerer({ settings, catalog, digests, store, records, modelEntry });
     this.#settings = settings;
     this.#logger = logger;
     this.#keys = keys;
@@ -123,6 +131,7 @@ export class AskWorker {
     this.#redis = redis;
     this.#documents = documents;
     this.#answerer = answerer;
+    this.#records = records;
     this.#processor = new Processor({ settings, redis, keys, documents, answerer, logger });
     this.#worker = new Worker<unknown, JobSummary>(settings.queue, this.#attempt, {
       connection: redis,
@@ -165,7 +174,7 @@ export class AskWorker {
     const { drainMs, abortGraceMs } = this.#settings;
     const stop = new Stop('shutdown', 'the worker is shutting down');
     const limit = setTimeout(() => this.#processor.stopAll(stop), drainMs);
-    const closed = this.#worker.close().then(() => Promise.all(this.#writing));
+    const closed = this.#worker.close().then(() => Promise.all([this.#records.idle(), ...this.#writing]));
     await within(drainMs + abortGraceMs + farewellMs, this.#drained());
     clearTimeout(limit);
     if (this.#redis.status === 'ready') await within(farewellMs, Promise.all([closed, this.#presence.end()]));
