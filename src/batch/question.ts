@@ -9,7 +9,14 @@ export function wordQuestion(
   options?: readonly string[],
   wording: Wording = options ? plainWording : {},
 ): string {
-  const { before, option = (letter: string, text: string) => `${letter}. ${text}`, behind } = wording;
+  const {
+    before,
+    heading,
+    option = (letter: string, text: string) => `${letter}. ${text}`,
+    behind,
+  } = wording;
   const lines = (options ?? []).map((text, place) => option(letterOf(place), text));
-  return [before, question, ...lines, behind].filter((line) => line !== undefined).join('\n');
+  return [before, wording.question?.(question) ?? question, heading, ...lines, behind]
+    .filter((line) => line !== undefined)
+    .join('\n');
 }

@@ -163,7 +163,8 @@ function videoText(value: unknown): string | undefined {
 }
 
 function readKey(fields: Fields, video: string, question: string, layout: Layout): RowKey {
-  const options = readOptions(namesOf('options', layout).map((name) => fields[name]));
+  const values = namesOf('options', layout).map((name) => fields[name]);
+  const options = readOptions(values.filter((value) => value !== layout.preset?.noOption));
   const answer = readAnswer(fieldOf(fields, 'answer', layout), options, layout.preset?.answerIs);
   const value = fieldOf(fields, 'category', layout) ?? layout.preset?.categoryOf?.(layout.file);
   const category = value === undefined || typeof value === 'string' ? value : JSON.stringify(value);

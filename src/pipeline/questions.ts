@@ -21,7 +21,7 @@ export function nameQuestion(question: string | Partial<ChoiceQuestion>): string
 
 /**
  * A question as the chat is given it. With options: the question, a line for each option behind its letter, and the sentence that
- * LLaVA-1.5 was trained with (arXiv 2310.03744, "response format prompting") and lmms-eval ends such questions with; both from memory.
+ * lmms-eval ends such questions with; LLaVA-1.5 was trained with it (arXiv 2310.03744, "response format prompting"; from memory).
  *
  * @throws InputError for fewer than 2 options or more than there are letters, and for one without text.
  */

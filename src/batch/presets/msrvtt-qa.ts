@@ -5,7 +5,7 @@ import { type Preset, shortAnswer } from './preset.js';
  *
  *     {"answer": "couch", "category_id": 14, "id": 158581, "question": "what are three people sitting on?", "video_id": 6513}
  *
- * The clips are those of MSR-VTT, `video6513.mp4`. `category_id` is MSR-VTT's category of the video, 0 to 19.
+ * The clips are those of MSR-VTT, `video6513.mp4`. `category_id` is MSR-VTT's category of the video, 0 to 19 (from memory).
  */
 export const msrvttQa: Preset = {
   title: 'MSRVTT-QA',
