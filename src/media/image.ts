@@ -52,6 +52,19 @@ export async function writePng(file: string, rgb: Uint8Array, width: number, hei
     .toFile(file);
 }
 
+/** A small picture for a page, as WebP; `rgb` is (height, width, 3). */
+export async function encodeThumbnail(
+  rgb: Uint8Array,
+  width: number,
+  height: number,
+  newWidth: number,
+): Promise<{ readonly bytes: Uint8Array; readonly width: number; readonly height: number }> {
+  const image = sharp(rgb, { raw: { width, height, channels: 3 }, limitInputPixels: false });
+  const small = image.resize({ width: newWidth, withoutEnlargement: true }).webp({ quality: 70 });
+  const { data, info } = await small.toBuffer({ resolveWithObject: true });
+  return { bytes: data, width: info.width, height: info.height };
+}
+
 function crop(rgb: Uint8Array, width: number, region: Region): Uint8Array {
   const out = new Uint8Array(region.width * region.height * 3);
   for (let y = 0; y < region.height; y++) {
