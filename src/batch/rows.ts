@@ -121,13 +121,12 @@ function readFields(fields: Fields, layout: Layout): Required<Pick<Row, 'ask' | 
   const given = readKey(fields, video, check(questionSchema, question), layout);
   // A row without options, in a file of those that have some, is an open question.
   const isOpen = given.options === undefined && layout.columns.options !== undefined;
-  const worded = wordQuestion(given.question, given.options, isOpen ? {} : preset?.wording);
   const frames = readFrames(fieldOf(fields, 'frames', layout));
   const range = readRange(fields, layout);
   return {
     ask: {
       video: folder === null ? video : resolve(folder, video),
-      question: given.options ? { question: worded, options: given.options, showsOptions: true } : worded,
+      question: wordQuestion(given.question, given.options, isOpen ? undefined : preset?.wording),
       range,
       ...(frames && { frames }),
     },

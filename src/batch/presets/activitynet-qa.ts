@@ -11,7 +11,6 @@ import { type Preset, shortAnswer } from './preset.js';
  * Questions are asked with a capital letter and a question mark, as lmms-eval asks them.
  */
 export const activityNetQa: Preset = {
-  title: 'ActivityNet-QA',
   columns: {
     video: 'video_name',
     question: 'question',

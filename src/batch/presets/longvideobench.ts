@@ -1,4 +1,5 @@
-import { letterAlone, type Preset } from './preset.js';
+import { letterAlone } from '../../pipeline/questions.js';
+import type { Preset } from './preset.js';
 
 /**
  * LongVideoBench (Wu et al., 2024): `lvb_val.json` is an array of
@@ -12,7 +13,6 @@ import { letterAlone, type Preset } from './preset.js';
  * --map category=question_category chooses another. Subtitles are not read.
  */
 export const longVideoBench: Preset = {
-  title: 'LongVideoBench',
   columns: {
     video: ['video_path', 'video_id'],
     question: 'question',

@@ -13,7 +13,6 @@ import { type Preset, videoChat2 } from './preset.js';
  * answer: they are asked as open questions.
  */
 export const mlvu: Preset = {
-  title: 'MLVU',
   columns: {
     video: ['video', 'video_name'],
     question: 'question',

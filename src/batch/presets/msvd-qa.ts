@@ -9,7 +9,6 @@ import { type Preset, shortAnswer } from './preset.js';
  * code reads them as `vid1451.avi`, by the number of `video_id`, and so they are looked for.
  */
 export const msvdQa: Preset = {
-  title: 'MSVD-QA',
   columns: { video: 'video_id', question: 'question', answer: 'answer', id: 'id' },
   videoName: (id) => `vid${id}`,
   wording: { behind: shortAnswer },

@@ -12,7 +12,6 @@ import { type Preset, videoChat2 } from './preset.js';
  * some videos cut to their parts as well (`star/Charades_segment`): for those the rows' `start` and `end` are none.
  */
 export const mvBench: Preset = {
-  title: 'MVBench',
   columns: {
     video: 'video',
     question: 'question',

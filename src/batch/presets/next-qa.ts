@@ -1,4 +1,5 @@
-import { letterAlone, type Preset } from './preset.js';
+import { letterAlone } from '../../pipeline/questions.js';
+import type { Preset } from './preset.js';
 
 /**
  * NExT-QA (Xiao et al., 2021), multiple choice: `train.csv`, `val.csv` and `test.csv` begin
@@ -10,7 +11,6 @@ import { letterAlone, type Preset } from './preset.js';
  * such folders, they are found below --videos by the number of the video.
  */
 export const nextQa: Preset = {
-  title: 'NExT-QA',
   columns: {
     video: 'video',
     question: 'question',

@@ -17,7 +17,6 @@ export interface Wording {
 
 /** How the files of a benchmark are laid out. */
 export interface Preset {
-  readonly title: string;
   readonly columns: Columns;
   /** The name of the video's file, with or without its ending; default what the column says. */
   videoName?(value: string): string;
@@ -40,5 +39,3 @@ export const videoChat2: Wording = {
 
 /** What benchmarks of open questions ask for, whose right answers are a word or two. */
 export const shortAnswer = 'Answer the question using a single word or phrase.';
-/** What is asked of a model that is to choose. */
-export const letterAlone = "Answer with the option's letter from the given choices directly.";

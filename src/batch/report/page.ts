@@ -1,4 +1,5 @@
-import { duration, number, percent, plural, points } from './format.js';
+import { plural } from '../../format.js';
+import { duration, number, percent, points } from './format.js';
 import { type Html, html } from './html.js';
 import { interval } from './parts.js';
 import type { PicturesOfRows } from './pictures.js';

@@ -1,6 +1,6 @@
-import { formatTime } from '../../format.js';
-import { bareOptions, letterOf } from '../../pipeline/questions.js';
-import { duration, number, percent, plural, points, probability, stageTitle } from './format.js';
+import { formatTime, plural } from '../../format.js';
+import { spellOption } from '../../pipeline/questions.js';
+import { duration, number, percent, points, probability, stageTitle } from './format.js';
 import { type Html, html } from './html.js';
 import { bar, type Column, given, interval, questionCell, table } from './parts.js';
 import type { PicturesOfRows, RowPictures } from './pictures.js';
@@ -142,16 +142,10 @@ function rowWithPictures(row: ShownRow, shown: RowPictures | undefined): Html {
     likelihood === null ? null : html`<div><dt>likelihood</dt><dd>${percent(likelihood)}</dd></div>`;
   return html`<article class="row" aria-label="line ${number(line)}">
 <div class="asked">${questionCell(row)}<p class="place">line ${number(line)}, ${given(video)}</p></div>
-<dl class="verdict"><div><dt>true</dt><dd class="good">${given(withOption(answer, options))}</dd></div><div><dt>answered</dt><dd class="bad">${given(withOption(prediction, options))}</dd></div>${sure}</dl>
+<dl class="verdict"><div><dt>true</dt><dd class="good">${given(answer && spellOption(answer, options))}</dd></div><div><dt>answered</dt><dd class="bad">${given(prediction && spellOption(prediction, options))}</dd></div>${sure}</dl>
 ${shown && strip(shown)}
 </article>
 `;
-}
-
-/** "B. blue" for a letter alone. */
-function withOption(text: string | null, options: ShownRow['options']): string | null {
-  const option = bareOptions(options ?? []).find((_, i) => letterOf(i) === text);
-  return option === undefined ? text : `${text}. ${option}`;
 }
 
 /** The frames of a row, each with its time. */
