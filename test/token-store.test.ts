@@ -55,12 +55,14 @@ describe('an encoded video as bytes', () => {
   });
 
   it('tells the vectors of its frames alone', () => {
-    const { frames, vectors } = stored([]).tokens;
-    for (const values of [
-      [1, 2, 3, 4, 0.5, -6],
-      [1, 2, 3, 4, 0.1, -6],
-    ])
-      expect(readFrameVectors(packTokens(stored(values)))).toEqual({ ...vectors, frames });
+    const { frames } = stored([]).tokens;
+    for (const last of [0.5, 0.1]) {
+      const read = readFrameVectors(packTokens(stored([1, 2, 3, 4, last, -6])))!;
+      expect(read).toMatchObject({ frames, D: 3 });
+      // The second was (0, 0.5, -0.5), and is of length 1 now.
+      const values = [1, 0, 0, 0, 0.5 ** 0.5, -(0.5 ** 0.5)];
+      expect([...read.values]).toEqual(values.map((value) => expect.closeTo(value, 6)));
+    }
     expect(readFrameVectors(Buffer.from('no video'))).toBeNull();
   });
 

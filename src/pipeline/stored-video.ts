@@ -3,6 +3,7 @@ import type { VideoInfo } from '../media/types.js';
 import { fromHalves, isHalf, toHalves } from './half.js';
 import type { Timeline } from './sample.js';
 import type { FrameVectors, SampledFrame, TokenBlock, VideoTokens } from './types.js';
+import { inverseNorms } from './vectors.js';
 
 /*
  * An encoded video as bytes: a head in JSON, numbers behind it (of tokens, then of frames), and a digest of all at the end, so that
@@ -79,7 +80,8 @@ export function unpackTokens(bytes: Uint8Array): StoredTokens | null {
 }
 
 /**
- * The vectors of a video's frames alone, from the bytes of its file in the store: see `poolFrame`.
+ * The vectors of a video's frames alone, from the bytes of its file in the store: see `poolFrame`. Half precision has changed their
+ * lengths by about as much as frames of one scene differ, so they are brought back to 1.
  *
  * @returns null where it is no such file, or one of another version.
  */
@@ -87,7 +89,9 @@ export function readFrameVectors(bytes: Uint8Array): StoredVectors | null {
   const parts = unpackParts(bytes);
   if (!parts) return null;
   const { D, frames } = parts.head;
-  return { D, frames, values: fromHalves(new Uint16Array(parts.vectors)) };
+  const values = fromHalves(new Uint16Array(parts.vectors));
+  const scales = inverseNorms(values, D);
+  return { D, frames, values: values.map((value, i) => value * scales[Math.floor(i / D)]!) };
 }
 
 /** The head of an encoded video, and its numbers, still packed. */

@@ -164,7 +164,7 @@ export interface VideoTokens {
   readonly vectors: FrameVectors;
 }
 
-/** A vector of length 1 for each frame, so that the cosine of two frames is the product of theirs. See `poolFrame`. */
+/** A vector of length 1, as far as half precision has it, for each frame. See `poolFrame`. */
 export interface FrameVectors {
   readonly D: number;
   /** (F, D), a row for each of `frames`. */
