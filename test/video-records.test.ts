@@ -3,11 +3,13 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { QueueClient } from '../queues/index.js';
 import { keysOf } from '../queues/options.js';
 import { readCounts, readVideos } from '../queues/videos.js';
 import type { UsedVideo } from '../src/pipeline/types.js';
 import { ffmpeg, h264, testPattern } from './media.js';
-import { cli, documentOf, startCli } from './support/cli.js';
+import { documentOf, startCli } from './support/cli.js';
+import { cliHere } from './support/cli-here.js';
 import { freshQueue, useRedis } from './support/redis.js';
 import { until } from './support/script.js';
 import { Bench } from './support/worker.js';
@@ -134,11 +136,15 @@ describe('visionzip store', () => {
       ...{ VISIONZIP_HOME: redis.home, VISIONZIP_PREFIX: freshQueue(), VISIONZIP_VIDEO_DIRS: folder },
       ...{ VISIONZIP_STORE_MIB: '8', VISIONZIP_STORE_DIR: dir },
     };
-    const store = (...args: string[]) => cli(['store', ...args], env, folder);
+    const store = (...args: string[]) => cliHere(['store', ...args], env, folder);
     expect((await store('list')).stdout).toBe('no worker has told of a video yet\n');
     const worker = startCli(['worker'], env, folder);
-    for (const question of ['What colour?', 'What shape?', 'What colour?'])
-      expect((await cli(['enqueue', 'film.mp4', question, '--wait'], env, folder)).code).toBe(0);
+    const client = new QueueClient({ connection: redis.connection, prefix: env.VISIONZIP_PREFIX });
+    for (const questions of ['What colour?', 'What shape?', 'What colour?']) {
+      const document = await client.askAndWait({ video: join(folder, 'film.mp4'), questions });
+      expect(document.status).toBe('completed');
+    }
+    await client.close();
     worker.child.kill('SIGTERM');
     await worker.ended;
     const [one, ...others] = documentOf(await store('list', '--json')) as unknown as Record<
@@ -165,11 +171,11 @@ describe('visionzip store', () => {
 
   it('says how much is kept where Redis cannot be reached, and starts none', async () => {
     const env = { VISIONZIP_HOME: join(folder, 'home') };
-    const { code, stdout } = await cli(['store', 'status'], env, folder);
+    const { code, stdout } = await cliHere(['store', 'status'], env, folder);
     expect([code, stdout]).toEqual([0, expect.stringContaining('hits     unknown: Redis cannot be reached')]);
-    expect(documentOf(await cli(['store', 'status', '--json'], env, folder)).counts).toBeNull();
-    expect((await cli(['store', 'clear'], env, folder)).code).toBe(0);
+    expect(documentOf(await cliHere(['store', 'status', '--json'], env, folder)).counts).toBeNull();
+    expect((await cliHere(['store', 'clear'], env, folder)).code).toBe(0);
     const away = { ...env, REDIS_URL: 'redis://127.0.0.1:1/' };
-    expect((await cli(['store', 'list'], away, folder)).code).toBe(3);
+    expect((await cliHere(['store', 'list'], away, folder)).code).toBe(3);
   });
 });
