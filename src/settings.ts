@@ -232,7 +232,7 @@ const variables = {
   VISIONZIP_PREFIX_MIB: variable(
     whole(0, 2 ** 30),
     512,
-    'memory of a model process for videos that were asked about, ready for the next question',
+    'memory of a model process for videos that were asked about, ready for the next question, and for a conversation about one',
   ),
   VISIONZIP_SIGHT_SECONDS: variable(
     whole(1, 10 * 365 * 24 * 3600),
