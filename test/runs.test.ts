@@ -184,8 +184,7 @@ describe('a batch that is steered', () => {
     );
     await stderrHas('paused: no more rows are taken for now');
     open(); // What is under way finishes.
-    const paused = await said(({ done }) => done === 1);
-    expect(paused.state).toBe('paused');
+    const paused = await said(({ state, done }) => state === 'paused' && done === 1);
     const later = await said(({ updatedAt }) => updatedAt > paused.updatedAt);
     expect(later).toMatchObject({ state: 'paused', done: 1 });
     expect(taken.jobs).toHaveLength(1);
