@@ -1,10 +1,9 @@
 import { once } from 'node:events';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { InputError } from '../errors.js';
-import { readVariable } from '../settings.js';
 import { settings } from './connect.js';
 import { usageError } from './exit.js';
-import { wholeNumber } from './options.js';
+import { settingOption, wholeNumber } from './options.js';
 import { addCommonOptions, type Context, command } from './run.js';
 
 interface DashboardOptions {
@@ -31,12 +30,12 @@ export function addDashboard(program: Command): void {
     .option(
       '--base <path>',
       "path below which everything lies, such as /visionzip (default: VISIONZIP_DASHBOARD_BASE, else the public URL's)",
-      setting('VISIONZIP_DASHBOARD_BASE'),
+      settingOption('VISIONZIP_DASHBOARD_BASE'),
     )
     .option(
       '--public-url <url>',
       'URL that browsers use, where a proxy stands before it (default: VISIONZIP_DASHBOARD_URL)',
-      setting('VISIONZIP_DASHBOARD_URL'),
+      settingOption('VISIONZIP_DASHBOARD_URL'),
     )
     .option('--read-only', 'show everything, and change nothing (default: VISIONZIP_DASHBOARD_READ_ONLY)')
     .option('--board-writes', 'let bull-board change jobs, too');
@@ -67,15 +66,4 @@ async function runDashboard(context: Context, options: DashboardOptions): Promis
   if (!context.json) process.stdout.write(`${dashboard.url}\n`);
   if (!context.signal.aborted) await once(context.signal, 'abort');
   await dashboard.close();
-}
-
-/** The parser of an option that stands for a setting. */
-function setting<Name extends Parameters<typeof readVariable>[0]>(name: Name) {
-  return (text: string) => {
-    try {
-      return readVariable(name, text);
-    } catch (error) {
-      throw new InvalidArgumentError((error as Error).message);
-    }
-  };
 }

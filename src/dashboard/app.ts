@@ -1,9 +1,12 @@
 import type { Queue } from 'bullmq';
 import express, { type Express, Router } from 'express';
 import type { Logger } from 'pino';
+import type { QueueClient } from '../../queues/client.js';
 import type { Credential } from '../settings.js';
 import { boardRoutes } from './board.js';
 import { logRequests } from './log.js';
+import { QueueMetrics } from './metrics/queue.js';
+import { healthRoutes, metricsRoutes } from './metrics/routes.js';
 import { pageRoutes } from './pages.js';
 import { refuseUnknownPaths, tellProblems } from './problem.js';
 import { requireToken } from './security/csrf.js';
@@ -30,6 +33,7 @@ export interface AppParts {
   readonly access: Access;
   readonly sessions: Sessions;
   readonly queue: Queue;
+  readonly client: QueueClient;
   readonly logger: Logger;
 }
 
@@ -46,15 +50,17 @@ export function appOf(parts: AppParts): Express {
   return app;
 }
 
-function routesOf({ access, sessions, queue, logger }: AppParts): Router {
+function routesOf({ access, sessions, queue, client, logger }: AppParts): Router {
   const { base, credential, isReadOnly, boardWrites } = access;
   const gate = new Gate({ credential, sessions, base, logger });
+  const readStatus = () => client.status();
   const router = Router();
-  router.use(refuseAllWrites(isReadOnly), refuseForeignWrites(access.publicUrl));
+  router.use(healthRoutes(readStatus), refuseAllWrites(isReadOnly), refuseForeignWrites(access.publicUrl));
   router.use(loginRoutes(gate));
   router.use(gate.guard, requireToken(sessions));
   router.use(boardRoutes({ queue, base, canWrite: boardWrites && !isReadOnly, sessions }));
-  router.use(['/api', '/metrics'], refuseUnknownPaths);
+  router.use(metricsRoutes(new QueueMetrics({ readStatus, secondsOfWork: () => null })));
+  router.use('/api', refuseUnknownPaths);
   router.use(pageRoutes(base));
   return router;
 }

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { Queue } from 'bullmq';
 import type { Express } from 'express';
 import { type Logger, pino } from 'pino';
+import { QueueClient } from '../../queues/client.js';
 import { addressOf, connected, hastyClient, type RedisConnection } from '../../queues/connection.js';
 import { InputError } from '../errors.js';
 import { completeSettings, type DashboardSettings, type SettingsInput } from '../settings.js';
@@ -54,15 +55,14 @@ export async function startDashboard(options: DashboardOptions = {}): Promise<Da
     await connected(redis, addressOf(connection));
     const queue = new Queue(settings.queue, { connection: redis, prefix: settings.prefix });
     queue.on('error', () => {}); // Each request that fails says so.
-    const server = await listening(
-      appOf({ access, sessions: sessionsOf(access), queue, logger }),
-      host,
-      port,
-    );
+    const client = new QueueClient({ connection, prefix: settings.prefix, queue: settings.queue });
+    const app = appOf({ access, sessions: sessionsOf(access), queue, client, logger });
+    const server = await listening(app, host, port);
     return {
       url: urlOf(server, access.base),
       close: async () => {
         await closed(server);
+        await client.close();
         await queue.close();
         redis.disconnect();
       },
