@@ -11,6 +11,7 @@ import { Documents } from '../../queues/documents.js';
 import { keysOf } from '../../queues/options.js';
 import { completeSettings, type SettingsInput } from '../settings.js';
 import { ensureRedis } from '../workers/redis.js';
+import { type Api, createApi } from './api/index.js';
 import { shortened } from './shortened.js';
 
 export interface DashboardOptions {
@@ -49,13 +50,16 @@ export async function startDashboard(options: DashboardOptions = {}): Promise<Da
       keysOf(settings.prefix, settings.queue),
       settings.retentionSeconds,
     );
-    const server = await listening(appOf(queue, documents, host), host, port);
+    const sessionOf = () => ({ csrf: '', isLoggedIn: false });
+    const api = createApi({ settings, connection, redis, isReadOnly: true, sessionOf });
+    const server = await listening(appOf(queue, documents, host, api), host, port);
     const { address, family, port: taken } = server.address() as AddressInfo;
     return {
       url: `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}/`,
       close: async () => {
         server.closeAllConnections();
         server.close();
+        await api.close();
         await queue.close();
         redis.disconnect();
       },
@@ -66,7 +70,7 @@ export async function startDashboard(options: DashboardOptions = {}): Promise<Da
   }
 }
 
-function appOf(queue: Queue, documents: Documents, host: string): Express {
+function appOf(queue: Queue, documents: Documents, host: string, api: Api): Express {
   const adapter = new BullMQAdapter(queue, {
     readOnlyMode: true,
     externalJobUrl: ({ id }) => ({ displayText: 'Result', href: `/results/${id}` }),
@@ -87,8 +91,17 @@ function appOf(queue: Queue, documents: Documents, host: string): Express {
     if (document) response.json(document);
     else response.status(404).json({ error: `no result of a job ${request.params.id}` });
   });
+  app.use('/api', skipBoard(api.router));
   app.use(board.getRouter());
   return app;
+}
+
+/** The board has its own routes below /api. */
+function skipBoard(router: RequestHandler): RequestHandler {
+  return (request, response, next) => {
+    if (/^\/queues(\/|\?|$)|^\/redis/.test(request.url)) next();
+    else router(request, response, next);
+  };
 }
 
 /** A page elsewhere could else point a name of its own at this address and read along with the browser. */
