@@ -18,6 +18,7 @@ import { describeFaults, faultOfJob } from './faults.js';
 import { checkMemory, checkPrefix, type RedisHealth, readHealth } from './health.js';
 import * as defaults from './options.js';
 import { type AskJob, type AskJobInput, askJobSchema, type ResultDocument } from './schemas.js';
+import { readSight, type Sight } from './sight.js';
 import { type StreamOptions, streamJob } from './stream.js';
 import { readText, sayListening } from './text.js';
 import { type StreamEvent, Transcript } from './transcript.js';
@@ -215,6 +216,11 @@ export class QueueClient {
     return this.#talk(async (queue) => {
       return (await this.#documents.read(id)) ?? this.#documentOfFailure(queue, id);
     });
+  }
+
+  /** What the model saw, by the name in a document's `sight`; null where it is not kept any more, or cannot be read. */
+  async sight(name: string): Promise<Sight | null> {
+    return this.#talk(() => readSight(this.#redis, this.#keys, name));
   }
 
   /**

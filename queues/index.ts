@@ -21,5 +21,6 @@ export {
   defaultRetentionSeconds,
 } from './options.js';
 export * from './schemas.js';
+export { type Sight, type SightFrame, sightFrameSchema, sightSchema, unpackSight } from './sight.js';
 export type { StreamOptions } from './stream.js';
 export type { StreamEvent } from './transcript.js';

@@ -70,6 +70,10 @@ export interface Keys {
   listening(id: string): string;
   /** The stored answer to one question about one video, by its content key. */
   answer(contentKey: string): string;
+  /** What was seen of a video, by the name of its encoding; the names by when they expire, and their sizes in bytes. */
+  sight(name: string): string;
+  readonly sightIndex: string;
+  readonly sightSizes: string;
   /** What a worker says of itself, by its name. */
   worker(name: string): string;
   /** Channel on which job ids are published that shall stop. */
@@ -83,6 +87,9 @@ export function keysOf(prefix: string, queue: string): Keys {
     text: (id) => `${prefix}:${queue}:text:${id}`,
     listening: (id) => `${prefix}:${queue}:listening:${id}`,
     answer: (contentKey) => `${prefix}:answer:${contentKey}`,
+    sight: (name) => `${prefix}:sight:${name}`,
+    sightIndex: `${prefix}:sight:index`,
+    sightSizes: `${prefix}:sight:sizes`,
     worker: (name) => `${prefix}:${queue}:worker:${name}`,
     cancelChannel: `${prefix}:${queue}:cancel`,
   };

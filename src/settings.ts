@@ -53,6 +53,8 @@ export interface Settings {
   readonly tokenStore: { readonly dir: string; readonly limitBytes: number };
   /** Of each model process, memory for videos that lie prefilled in the language model. */
   readonly prefixBytes: number;
+  /** For how long it is kept what was seen of videos, and how much of it; none with 0. */
+  readonly sights: { readonly seconds: number; readonly limitBytes: number };
   readonly logLevel: string;
 }
 
@@ -232,6 +234,16 @@ const variables = {
     512,
     'memory of a model process for videos that were asked about, ready for the next question',
   ),
+  VISIONZIP_SIGHT_SECONDS: variable(
+    whole(1, 10 * 365 * 24 * 3600),
+    24 * 3600,
+    'how long Redis keeps what the model saw of a video, for people to look at: small pictures and the patches that were kept',
+  ),
+  VISIONZIP_SIGHT_MIB: variable(
+    whole(0, 2 ** 20),
+    64,
+    'how much of that is kept, what was not asked about for longest goes first; 0: nothing is made or kept',
+  ),
   FFMPEG_PATH: variable<string>(
     z.string(),
     'ffmpeg',
@@ -316,6 +328,10 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
       limitBytes: values.VISIONZIP_STORE_MIB * 2 ** 20,
     },
     prefixBytes: values.VISIONZIP_PREFIX_MIB * 2 ** 20,
+    sights: {
+      seconds: values.VISIONZIP_SIGHT_SECONDS,
+      limitBytes: values.VISIONZIP_SIGHT_MIB * 2 ** 20,
+    },
     hub: { endpoint: values.HF_ENDPOINT, token: values.HF_TOKEN, modelsDir },
     logLevel: values.VISIONZIP_LOG_LEVEL,
   };
