@@ -22,7 +22,7 @@ export const cancelledReason = 'cancelled by request';
 const reservedIds = new Set([
   ...['active', 'wait', 'waiting-children', 'paused', 'id', 'delayed', 'prioritized', 'stalled-check'],
   ...['completed', 'failed', 'stalled', 'repeat', 'limiter', 'meta', 'events', 'pc', 'marker', 'de'],
-  ...['result', 'cancel', 'text', 'listening'],
+  ...['result', 'cancel', 'text', 'listening', 'worker', 'run', 'runs', 'run-control'],
 ]);
 
 /**
@@ -76,6 +76,11 @@ export interface Keys {
   readonly sightSizes: string;
   /** What a worker says of itself, by its name. */
   worker(name: string): string;
+  /** What a run says of itself, and what it is asked to do. */
+  run(id: string): string;
+  runControl(id: string): string;
+  /** Ids of runs, sorted by when they were heard of last, in milliseconds. */
+  readonly runs: string;
   /** Channel on which job ids are published that shall stop. */
   readonly cancelChannel: string;
 }
@@ -91,6 +96,9 @@ export function keysOf(prefix: string, queue: string): Keys {
     sightIndex: `${prefix}:sight:index`,
     sightSizes: `${prefix}:sight:sizes`,
     worker: (name) => `${prefix}:${queue}:worker:${name}`,
+    run: (id) => `${prefix}:${queue}:run:${id}`,
+    runControl: (id) => `${prefix}:${queue}:run-control:${id}`,
+    runs: `${prefix}:${queue}:runs`,
     cancelChannel: `${prefix}:${queue}:cancel`,
   };
 }
