@@ -56,6 +56,8 @@ export interface Settings {
   readonly dashboard: DashboardSettings;
   /** Where a worker tells its metrics; nowhere without a port. */
   readonly metrics: { readonly host: string; readonly port: number | null };
+  /** For how long it is kept what was seen of videos, and how much of it; none with 0. */
+  readonly sights: { readonly seconds: number; readonly limitBytes: number };
   readonly logLevel: string;
 }
 
@@ -308,6 +310,16 @@ const variables = {
     '127.0.0.1',
     'address for that; there is no login, so leave it where only yours can reach it',
   ),
+  VISIONZIP_SIGHT_SECONDS: variable(
+    whole(1, 10 * 365 * 24 * 3600),
+    24 * 3600,
+    'how long Redis keeps what the model saw of a video, for people to look at: small pictures and the patches that were kept',
+  ),
+  VISIONZIP_SIGHT_MIB: variable(
+    whole(0, 2 ** 20),
+    64,
+    'how much of that is kept, what was not asked about for longest goes first; 0: nothing is made or kept',
+  ),
   FFMPEG_PATH: variable<string>(
     z.string(),
     'ffmpeg',
@@ -399,6 +411,10 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
       isReadOnly: values.VISIONZIP_DASHBOARD_READ_ONLY,
     },
     metrics: { host: values.VISIONZIP_METRICS_HOST, port: values.VISIONZIP_METRICS_PORT },
+    sights: {
+      seconds: values.VISIONZIP_SIGHT_SECONDS,
+      limitBytes: values.VISIONZIP_SIGHT_MIB * 2 ** 20,
+    },
     hub: { endpoint: values.HF_ENDPOINT, token: values.HF_TOKEN, modelsDir },
     logLevel: values.VISIONZIP_LOG_LEVEL,
   };

@@ -1,8 +1,8 @@
 import type { Queue } from 'bullmq';
 import express, { type Express, Router } from 'express';
 import type { Logger } from 'pino';
-import type { QueueClient } from '../../queues/client.js';
 import type { Credential } from '../settings.js';
+import type { Api } from './api/index.js';
 import { boardRoutes } from './board.js';
 import { logRequests } from './log.js';
 import { QueueMetrics } from './metrics/queue.js';
@@ -33,7 +33,9 @@ export interface AppParts {
   readonly access: Access;
   readonly sessions: Sessions;
   readonly queue: Queue;
-  readonly client: QueueClient;
+  readonly api: Api;
+  /** Fails where Redis does not answer. */
+  readonly ping: () => Promise<unknown>;
   readonly logger: Logger;
 }
 
@@ -50,17 +52,16 @@ export function appOf(parts: AppParts): Express {
   return app;
 }
 
-function routesOf({ access, sessions, queue, client, logger }: AppParts): Router {
+function routesOf({ access, sessions, queue, api, ping, logger }: AppParts): Router {
   const { base, credential, isReadOnly, boardWrites } = access;
   const gate = new Gate({ credential, sessions, base, logger });
-  const readStatus = () => client.status();
   const router = Router();
-  router.use(healthRoutes(readStatus), refuseAllWrites(isReadOnly), refuseForeignWrites(access.publicUrl));
+  router.use(healthRoutes(ping), refuseAllWrites(isReadOnly), refuseForeignWrites(access.publicUrl));
   router.use(loginRoutes(gate));
   router.use(gate.guard, requireToken(sessions));
   router.use(boardRoutes({ queue, base, canWrite: boardWrites && !isReadOnly, sessions }));
-  router.use(metricsRoutes(new QueueMetrics({ readStatus, secondsOfWork: () => null })));
-  router.use('/api', refuseUnknownPaths);
+  router.use(metricsRoutes(new QueueMetrics(() => api.overview(1))));
+  router.use('/api', api.router);
   router.use(pageRoutes(base));
   return router;
 }

@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Queue } from 'bullmq';
-import type { Express } from 'express';
+import type { Express, Request } from 'express';
 import { type Logger, pino } from 'pino';
-import { QueueClient } from '../../queues/client.js';
 import { addressOf, connected, hastyClient, type RedisConnection } from '../../queues/connection.js';
 import { InputError } from '../errors.js';
 import { completeSettings, type DashboardSettings, type SettingsInput } from '../settings.js';
 import { ensureRedis } from '../workers/redis.js';
+import { createApi } from './api/index.js';
 import { type Access, appOf } from './app.js';
 import { checkAddress } from './security/address.js';
 import { Sessions } from './security/sessions.js';
@@ -55,14 +55,18 @@ export async function startDashboard(options: DashboardOptions = {}): Promise<Da
     await connected(redis, addressOf(connection));
     const queue = new Queue(settings.queue, { connection: redis, prefix: settings.prefix });
     queue.on('error', () => {}); // Each request that fails says so.
-    const client = new QueueClient({ connection, prefix: settings.prefix, queue: settings.queue });
-    const app = appOf({ access, sessions: sessionsOf(access), queue, client, logger });
-    const server = await listening(app, host, port);
+    const sessions = sessionsOf(access);
+    const sessionOf = (request: Request) => sessions.describe(request);
+    const { isReadOnly } = access;
+    const api = createApi({ settings, connection, redis, isReadOnly, sessionOf, logger });
+    const ping = () => connected(redis, addressOf(connection)).then(() => redis.ping());
+    const server = await listening(appOf({ access, sessions, queue, api, ping, logger }), host, port);
     return {
       url: urlOf(server, access.base),
       close: async () => {
-        await closed(server);
-        await client.close();
+        const left = closed(server);
+        await api.close(); // Ends the streams, which else never would.
+        await left;
         await queue.close();
         redis.disconnect();
       },

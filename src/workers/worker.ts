@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Job, Worker } from 'bullmq';
 import { type Logger, pino } from 'pino';
 import { Clients } from '../../queues/clients.js';
-import type { RedisClient, RedisConnection } from '../../queues/connection.js';
+import { addressOf, hastyClient, type RedisClient, type RedisConnection } from '../../queues/connection.js';
 import { Documents, failureDocument } from '../../queues/documents.js';
 import { type Keys, keysOf } from '../../queues/options.js';
 import { decoderSandbox, useDecoder } from '../media/ffmpeg.js';
@@ -16,6 +16,7 @@ import { type MetricsServer, serveMetrics } from './metrics-server.js';
 import { Presence } from './presence.js';
 import { cancelled, type JobSummary, Processor, Stop } from './processor.js';
 import { checkRedis, ensureRedis } from './redis.js';
+import { SightStore } from './sight-store.js';
 import { AnswerStore } from './store.js';
 
 export interface WorkerOptions {
@@ -93,6 +94,8 @@ export class AskWorker {
   readonly #keys: Keys;
   readonly #clients: Clients;
   readonly #redis: RedisClient;
+  /** For what is not worth waiting for. */
+  readonly #hasty: RedisClient;
   readonly #documents: Documents;
   readonly #answerer: Answerer;
   readonly #processor: Processor;
@@ -119,15 +122,24 @@ export class AskWorker {
     const keys = keysOf(settings.prefix, settings.queue);
     const clients = new Clients(connection, this.#tell);
     const redis = clients.open();
+    const hasty = hastyClient(connection);
     const documents = new Documents(redis, keys, settings.retentionSeconds);
     const store = new AnswerStore(redis, keys, settings.retentionSeconds);
     const catalog = new Catalog(settings.modelDirs);
-    const answerer = new Answerer({ settings, catalog, digests: new FileDigests(), store, modelEntry });
+    const sights = new SightStore({
+      redis: hasty,
+      address: addressOf(connection),
+      keys,
+      settings: settings.sights,
+    });
+    const digests = new FileDigests();
+    const answerer = new Answerer({ settings, catalog, digests, store, sights, modelEntry });
     this.#settings = settings;
     this.#logger = logger;
     this.#keys = keys;
     this.#clients = clients;
     this.#redis = redis;
+    this.#hasty = hasty;
     this.#documents = documents;
     this.#answerer = answerer;
     this.#metrics = settings.metrics.port === null ? null : new WorkerMetrics(() => this.#inHand.size);
@@ -205,6 +217,7 @@ export class AskWorker {
     if (this.#redis.status === 'ready') await within(farewellMs, Promise.all([closed, this.#presence.end()]));
     this.#over.abort();
     this.#clients.end();
+    this.#hasty.disconnect();
     await this.#answerer.close();
     await within(farewellMs, closed); // Nothing can wait for Redis any more.
     this.#metricsServer?.close();

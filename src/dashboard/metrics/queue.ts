@@ -1,21 +1,15 @@
 import { Gauge, Registry } from 'prom-client';
-import type { QueueStatus } from '../../../queues/client.js';
 import { describeProcess } from '../../workers/metrics.js';
-
-export interface QueueMetricsParts {
-  /** @throws RedisUnavailableError */
-  readStatus(): Promise<QueueStatus>;
-  /** How long the workers take for what waits; null where nobody knows. */
-  secondsOfWork(): number | null;
-}
+import type { Overview } from '../api/schemas.js';
 
 /** What Prometheus is told of the queue: how it stands at that moment. What workers did they tell themselves. */
 export class QueueMetrics {
-  readonly #parts: QueueMetricsParts;
+  readonly #readOverview: () => Promise<Overview>;
   readonly #process = new Registry();
 
-  constructor(parts: QueueMetricsParts) {
-    this.#parts = parts;
+  /** @param readOverview fails where Redis does not answer. */
+  constructor(readOverview: () => Promise<Overview>) {
+    this.#readOverview = readOverview;
     describeProcess(this.#process);
   }
 
@@ -26,20 +20,17 @@ export class QueueMetrics {
   /** The exposition, of now. While Redis is away only that is told of it. */
   async read(): Promise<string> {
     const registry = new Registry();
-    const status = await this.#parts.readStatus().catch(() => null);
+    const overview = await this.#readOverview().catch(() => null);
     const isUp = addGauge(registry, 'visionzip_redis_up', '1 while Redis answers the dashboard, else 0.');
-    isUp.set(status === null ? 0 : 1);
-    if (status !== null) describeQueue(registry, status, this.#parts.secondsOfWork());
+    isUp.set(overview === null ? 0 : 1);
+    if (overview !== null) describeQueue(registry, overview);
     return `${await this.#process.metrics()}${await registry.metrics()}`;
   }
 }
 
-function describeQueue(registry: Registry, status: QueueStatus, secondsOfWork: number | null): void {
-  const { counts, workers, redis } = status;
-  const { waiting = 0, prioritized = 0, paused = 0, ...others } = counts;
+function describeQueue(registry: Registry, { counts, secondsOfWork, workers, redis }: Overview): void {
   const jobs = addGauge(registry, 'visionzip_queue_jobs', 'Jobs in the queue by state.', ['state']);
-  jobs.set({ state: 'waiting' }, waiting + prioritized + paused);
-  for (const state of ['delayed', 'active', 'completed', 'failed']) jobs.set({ state }, others[state] ?? 0);
+  for (const [state, count] of Object.entries(counts)) jobs.set({ state }, count);
 
   const work = 'How long the workers take for the jobs that wait; missing while nobody knows.';
   if (secondsOfWork !== null) addGauge(registry, 'visionzip_queue_work_seconds', work).set(secondsOfWork);

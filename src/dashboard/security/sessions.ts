@@ -54,6 +54,11 @@ export class Sessions {
       .digest('base64url');
   }
 
+  /** What a page is told of itself. */
+  describe(request: Request): { readonly csrf: string; readonly isLoggedIn: boolean } {
+    return { csrf: this.csrfOf(request), isLoggedIn: this.of(request) !== null };
+  }
+
   #attributes() {
     const { path, isSecure } = this.#cookie;
     return { httpOnly: true, sameSite: 'strict', secure: isSecure, path } as const;
