@@ -1,5 +1,6 @@
 import { failureDocument } from '../../../queues/documents.js';
 import { type AskJob, askJobSchema, type ResultDocument } from '../../../queues/schemas.js';
+import type { Sight } from '../../../queues/sight.js';
 import { entryOf } from '../index/entry.js';
 import { type JobRecord, queueKey, readRecords } from '../index/record.js';
 import { commandsOf } from './commands.js';
@@ -155,14 +156,15 @@ function firstLine(trace: string | undefined): string | null {
 
 async function hasSight(context: ApiContext, document: ResultDocument | null): Promise<boolean> {
   const name = sightNameOf(document);
-  return (
-    name !== null &&
-    (await talk(context, (redis) => redis.exists(`${context.settings.prefix}:sight:${name}`))) === 1
-  );
+  return name !== null && (await talk(context, (redis) => redis.exists(context.keys.sight(name)))) === 1;
 }
 
-/** By which a document finds what the model saw; older workers kept nothing. */
-export function sightNameOf(document: ResultDocument | null): string | null {
-  const name = (document as { readonly sight?: unknown } | null)?.sight;
-  return typeof name === 'string' ? name : null;
+/** What the model saw of a job's video; null where that is not kept. */
+export async function sightOf({ client }: ApiContext, { document }: FoundJob): Promise<Sight | null> {
+  const name = sightNameOf(document);
+  return name === null ? null : client.sight(name);
+}
+
+function sightNameOf(document: ResultDocument | null): string | null {
+  return (document?.status === 'completed' && document.sight) || null;
 }

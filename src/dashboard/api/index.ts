@@ -8,8 +8,10 @@ import { JobIndex } from '../index/index.js';
 import { type ApiContext, keysIn } from './context.js';
 import { Live } from './live.js';
 import { Overviews } from './overview.js';
-import type { Route } from './route.js';
 import { routerOf } from './router.js';
+import { actionRoutes } from './routes/actions.js';
+import { datasetRoutes } from './routes/datasets.js';
+import { withDescription } from './routes/description.js';
 import { jobRoutes } from './routes/jobs.js';
 import { queueRoutes } from './routes/queue.js';
 import type { Overview, Session } from './schemas.js';
@@ -36,7 +38,7 @@ export interface Api {
 }
 
 /** All routes, in the order of the description. */
-export const routes: readonly Route[] = [...queueRoutes, ...jobRoutes];
+export const routes = withDescription([...queueRoutes, ...jobRoutes, ...actionRoutes, ...datasetRoutes]);
 
 /** The dashboard's API. Its index begins to read the queue at once, in the background. */
 export function createApi(parts: ApiParts): Api {

@@ -30,6 +30,8 @@ type Heard = (rows: readonly JobRow[]) => void;
 const pageSize = 250;
 /** How long changes are gathered before they are read, in milliseconds. */
 const gatherMs = 100;
+/** Of how many cancelled jobs it is remembered what they asked. */
+const rememberedLimit = 10_000;
 /** Pause before another try where Redis does not answer, in milliseconds. */
 const retryMs = 1_000;
 
@@ -46,6 +48,8 @@ export class JobIndex {
   readonly #over = new AbortController();
   /** Jobs that changed, with their states where those were told. */
   readonly #changed = new Map<string, JobState | null>();
+  /** What jobs asked that were cancelled before they began. */
+  readonly #remembered = new Map<string, string>();
   /** What was told since the ids are read and compared: it is newer than they are. */
   #told: Map<string, JobState> | null = null;
   readonly #running: Promise<unknown>;
@@ -83,9 +87,17 @@ export class JobIndex {
     return this.#rows.get(id)?.row ?? null;
   }
 
-  /** Whether the queue has forgotten it and only its document is left. */
-  isDetached(id: string): boolean {
-    return this.#rows.get(id)?.isDetached ?? false;
+  /** Keeps what a job asked that the queue is about to forget. */
+  remember(id: string, data: string): void {
+    this.#remembered.set(id, data);
+    for (const id of this.#remembered.keys()) {
+      if (this.#remembered.size <= rememberedLimit) return;
+      this.#remembered.delete(id);
+    }
+  }
+
+  remembered(id: string): string | null {
+    return this.#remembered.get(id) ?? null;
   }
 
   list(query: JobQuery): { total: number; rows: JobRow[] } {

@@ -1,8 +1,9 @@
 import type { z } from 'zod';
-import { talk } from '../context.js';
-import { detailOf, findJob, videoOf } from '../detail.js';
+import { sightSchema } from '../../../../queues/sight.js';
+import { detailOf, findJob, sightOf, videoOf } from '../detail.js';
 import { EventStream } from '../event-stream.js';
-import { problemOf } from '../problems.js';
+import { renderJobPage } from '../job-page.js';
+import { Problem, problemOf } from '../problems.js';
 import { jsonRoute, rawRoute } from '../route.js';
 import {
   errorListSchema,
@@ -12,6 +13,7 @@ import {
   jobListSchema,
   jobQuerySchema,
 } from '../schemas.js';
+import { sendPage } from '../send-page.js';
 import { sendVideo } from '../video.js';
 
 /** What can be seen of jobs. */
@@ -56,6 +58,28 @@ export const jobRoutes = [
       await sendVideo(videoOf(await findJob(context, id)), context.settings.videoDirs, request, response);
     },
   }),
+  jsonRoute({
+    method: 'get',
+    path: '/jobs/:id/sight',
+    summary: 'What the model saw of the video of a job, while that is kept',
+    answer: sightSchema,
+    handle: async (context, { id }) => {
+      const sight = await sightOf(context, await findJob(context, id));
+      if (!sight)
+        throw new Problem(404, `it is not kept any more what was seen for the job ${JSON.stringify(id)}`);
+      return sight as z.output<typeof sightSchema>;
+    },
+  }),
+  rawRoute({
+    method: 'get',
+    path: '/jobs/:id/page',
+    summary: 'A job as one page that needs nothing else, to be sent around',
+    answer: { media: 'text/html', description: 'the page' },
+    handle: async (context, { id }, response) => {
+      const found = await findJob(context, id);
+      sendPage(response, renderJobPage(found, await sightOf(context, found), new Date()));
+    },
+  }),
   rawRoute({
     method: 'get',
     path: '/jobs/:id/stream',
@@ -63,7 +87,7 @@ export const jobRoutes = [
       'The answers of a job as they are generated, and at last its document: each event is a StreamEvent',
     answer: { media: 'text/event-stream', description: 'server-sent events until the job has ended' },
     handle: async (context, { id, request }, response) => {
-      await talk(context, () => findJob(context, id)); // A sentence instead of a stream, where there is none.
+      await findJob(context, id); // A sentence instead of a stream, where there is none.
       const stream = new EventStream(request, response);
       try {
         for await (const event of context.client.stream(id, { signal: stream.signal })) {
