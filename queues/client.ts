@@ -17,7 +17,9 @@ import { JobEvents, type WaitOptions } from './events.js';
 import { describeFaults, faultOfJob } from './faults.js';
 import { checkMemory, checkPrefix, type RedisHealth, readHealth } from './health.js';
 import * as defaults from './options.js';
+import * as runs from './runs.js';
 import { type AskJob, type AskJobInput, askJobSchema, type ResultDocument } from './schemas.js';
+import { readSight, type Sight } from './sight.js';
 import { type StreamOptions, streamJob } from './stream.js';
 import { readText, sayListening } from './text.js';
 import { type StreamEvent, Transcript } from './transcript.js';
@@ -217,6 +219,11 @@ export class QueueClient {
     });
   }
 
+  /** What the model saw, by the name in a document's `sight`; null where it is not kept any more, or cannot be read. */
+  async sight(name: string): Promise<Sight | null> {
+    return this.#talk(() => readSight(this.#redis, this.#keys, name));
+  }
+
   /**
    * Stops a job. One that waits is removed; one that runs is asked to stop, and its document tells how it ended.
    */
@@ -251,6 +258,30 @@ export class QueueClient {
         workers,
         redis,
       };
+    });
+  }
+
+  /** The runs of datasets that were heard of last, the latest first, up to 100. */
+  async runs(): Promise<runs.RunRecord[]> {
+    return this.#talk(() => runs.listRuns(this.#redis, this.#keys));
+  }
+
+  /** What a run says of itself; null where it is not kept, or cannot be read. */
+  async run(id: string): Promise<runs.RunRecord | null> {
+    return this.#talk(() => runs.readRun(this.#redis, this.#keys, id));
+  }
+
+  /** Asks a run to pause, to drain or to stop; with null to go on. */
+  async controlRun(id: string, what: runs.RunControl | null): Promise<runs.RunControlOutcome> {
+    const { retentionSeconds } = this.#options;
+    return this.#talk(() => runs.controlRun(this.#redis, this.#keys, id, what, retentionSeconds));
+  }
+
+  /** Keeps what a run says of itself, for those who watch, and returns what it is asked to do. */
+  async reportRun(record: runs.RunRecord): Promise<runs.RunControl | null> {
+    return this.#talk(async () => {
+      await runs.writeRun(this.#redis, this.#keys, record, this.#options.retentionSeconds);
+      return runs.readControl(this.#redis, this.#keys, record.id);
     });
   }
 

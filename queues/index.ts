@@ -20,6 +20,16 @@ export {
   defaultQueue,
   defaultRetentionSeconds,
 } from './options.js';
+export {
+  type RunControl,
+  type RunControlOutcome,
+  type RunRecord,
+  type RunState,
+  runControls,
+  runRecordSchema,
+  runStateSchema,
+} from './runs.js';
 export * from './schemas.js';
+export { type Sight, type SightFrame, sightFrameSchema, sightSchema, unpackSight } from './sight.js';
 export type { StreamOptions } from './stream.js';
 export type { StreamEvent } from './transcript.js';

@@ -22,7 +22,7 @@ export const cancelledReason = 'cancelled by request';
 const reservedIds = new Set([
   ...['active', 'wait', 'waiting-children', 'paused', 'id', 'delayed', 'prioritized', 'stalled-check'],
   ...['completed', 'failed', 'stalled', 'repeat', 'limiter', 'meta', 'events', 'pc', 'marker', 'de'],
-  ...['result', 'cancel', 'text', 'listening'],
+  ...['result', 'cancel', 'text', 'listening', 'worker', 'run', 'runs', 'run-control'],
 ]);
 
 /**
@@ -70,8 +70,17 @@ export interface Keys {
   listening(id: string): string;
   /** The stored answer to one question about one video, by its content key. */
   answer(contentKey: string): string;
+  /** What was seen of a video, by the name of its encoding; the names by when they expire, and their sizes in bytes. */
+  sight(name: string): string;
+  readonly sightIndex: string;
+  readonly sightSizes: string;
   /** What a worker says of itself, by its name. */
   worker(name: string): string;
+  /** What a run says of itself, and what it is asked to do. */
+  run(id: string): string;
+  runControl(id: string): string;
+  /** Ids of runs, sorted by when they were heard of last, in milliseconds. */
+  readonly runs: string;
   /** Channel on which job ids are published that shall stop. */
   readonly cancelChannel: string;
 }
@@ -83,7 +92,13 @@ export function keysOf(prefix: string, queue: string): Keys {
     text: (id) => `${prefix}:${queue}:text:${id}`,
     listening: (id) => `${prefix}:${queue}:listening:${id}`,
     answer: (contentKey) => `${prefix}:answer:${contentKey}`,
+    sight: (name) => `${prefix}:sight:${name}`,
+    sightIndex: `${prefix}:sight:index`,
+    sightSizes: `${prefix}:sight:sizes`,
     worker: (name) => `${prefix}:${queue}:worker:${name}`,
+    run: (id) => `${prefix}:${queue}:run:${id}`,
+    runControl: (id) => `${prefix}:${queue}:run-control:${id}`,
+    runs: `${prefix}:${queue}:runs`,
     cancelChannel: `${prefix}:${queue}:cancel`,
   };
 }

@@ -225,12 +225,16 @@ export const resultSchema = z.strictObject({
       ptsSeconds: z.number(),
       takenWith: z.int().optional(),
       tokens: z.int().nullable().default(null),
+      /** Of a frame that shows another one again: that one, whose tokens stand for it. */
+      sameAs: z.int().optional(),
       /** How many of them stand for merged patches, and for later frames; patches that an earlier frame's tokens stand for. */
       merged: z.int().optional(),
       static: z.int().optional(),
       standIns: z.int().optional(),
     }),
   ),
+  /** By which `QueueClient.sight` finds what the model saw, while it is kept; other jobs may have the same. */
+  sight: z.string().optional(),
   timings: timingsSchema,
   model: z.strictObject({ name: z.string(), digest: z.string(), dtype: z.string() }),
   settings: z.strictObject({

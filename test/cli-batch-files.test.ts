@@ -248,6 +248,34 @@ describe('the progress of a batch without a terminal', () => {
   });
 });
 
+describe('the pace of a batch', () => {
+  it('leaves pauses out, and how long is left is not said of one that drains', () => {
+    let now = 0;
+    const lines: string[] = [];
+    const write = (text: string) => lines.push(text) > 0;
+    const tally = new Tally(10, 0, { stderr: { isTTY: false, write }, now: () => now });
+    tally.begin();
+    expect(tally.pace()).toEqual({ rowsPerMinute: null, secondsLeft: null });
+    now = 10_000;
+    tally.enter('paused');
+    now = 50_000;
+    tally.add({ status: 'completed' });
+    tally.add({ status: 'failed', fault: 'video' });
+    // 2 rows in the 10 s before the pause, 8 left at 5 s each.
+    expect(tally.pace()).toEqual({ rowsPerMinute: 12, secondsLeft: 40 });
+    tally.enter('running');
+    now = 60_000;
+    expect(tally.pace()).toEqual({ rowsPerMinute: 6, secondsLeft: 80 });
+    tally.enter('draining');
+    expect(tally.pace()).toEqual({ rowsPerMinute: 6, secondsLeft: null });
+    expect(lines).toEqual([
+      'paused: no more rows are taken for now, 0/10 rows\n',
+      '2/10 rows, 1 failed (1 video), 0.20 a second, about 40.0 s left\n',
+      'draining: no more rows are taken, 2/10 rows, 1 failed (1 video), 0.10 a second\n',
+    ]);
+  });
+});
+
 describe('the groups of a batch', () => {
   function groupRows(rows: readonly Row[]): Group[] {
     const window = new Window();

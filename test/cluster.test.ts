@@ -1,11 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { hastyClient } from '../queues/connection.js';
 import type { RedisConnection } from '../queues/index.js';
+import { keysOf } from '../queues/options.js';
 import { readSettings, type Settings } from '../src/settings.js';
+import { SightStore } from '../src/workers/sight-store.js';
 import { callsOf, until } from './support/script.js';
 import { freePort, Servers, startCluster, type TestCluster } from './support/servers.js';
 import { Bench } from './support/worker.js';
@@ -44,6 +48,22 @@ describe('a cluster', () => {
     await until(() => callsOf(video).length === 2);
     expect(await bench.client.cancel(id)).toBe('requested');
     expect(await bench.client.wait(id)).toMatchObject({ status: 'cancelled' });
+  });
+
+  it('keeps what was seen, and lets go what was not asked about for longest', async () => {
+    open();
+    const keys = keysOf(prefix, bench.settings.queue);
+    const client = hastyClient(connection);
+    const settings = { seconds: 60, limitBytes: 100 * 1024 };
+    const store = new SightStore({ redis: client, address: 'the cluster', keys, settings });
+    for (const name of ['a', 'b', 'c', 'd']) {
+      const content = randomBytes(30 * 1024).toString('base64');
+      await store.write({ name, content, isNew: true });
+      if (name === 'c') await store.touch('a');
+    }
+    const kept = ['a', 'b', 'c', 'd'].map((name) => client.exists(keys.sight(name)));
+    expect(await Promise.all(kept)).toEqual([1, 0, 1, 1]);
+    client.disconnect();
   });
 
   it('streams the text of a job', async () => {

@@ -63,7 +63,7 @@ describe('the walls', () => {
     'src/pipeline': /^src\/(media|models)\//,
     'src/workers': /^(queues|src\/(media|sources|models|pipeline)\/|src\/settings$)/,
     'src/batch': /^(queues|src\/(media|sources|models|pipeline|workers)\/|src\/settings$)/,
-    'src/dashboard': /^(queues|src\/workers\/|src\/settings$)/,
+    'src/dashboard': /^(queues|src\/(media|sources|models|pipeline|workers|batch)\/|src\/settings$)/,
     'src/cli': /^(queues|src\/(media|sources|models|pipeline|workers|batch|dashboard)\/|src\/settings$)/,
     'scripts/clips': /^$/,
   };

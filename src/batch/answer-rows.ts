@@ -3,6 +3,7 @@ import type { RowOutcome } from './line.js';
 import type { RowFile } from './readers/index.js';
 import type { Row } from './rows.js';
 import { type BatchRun, runBatch } from './run.js';
+import type { RunCounts } from './run-counts.js';
 import { scoreRow } from './scores/score-row.js';
 import type { RowOutput } from './stream.js';
 import { rowsAgain, type Survey } from './survey.js';
@@ -18,6 +19,8 @@ export interface AnswerRows extends Omit<BatchRun, 'rows' | 'onRow'> {
   readonly output: RowOutput;
   readonly tally: Tally;
   readonly again: Again;
+  /** Counts for the run's record. */
+  readonly counts?: RunCounts;
 }
 
 /** Whether a row is to be asked now. */
@@ -39,13 +42,15 @@ export function countWaiting(parts: Pick<AnswerRows, 'survey' | 'output' | 'agai
 
 /** Answers the rows of a file that wait, and writes each as it finishes. Returns how many jobs that took. */
 export async function answerRows(parts: AnswerRows): Promise<number> {
-  const { file, layout, survey, output, tally, ...run } = parts;
+  const { file, layout, survey, output, tally, counts, ...run } = parts;
   const rows = rowsAgain(file, layout, survey, (index) => isWaiting(index, parts));
   const onRow = async (row: Row, outcome: RowOutcome) => {
     await output.append(row, outcome);
     const { prediction } = outcome;
     const { answer, options } = row.given ?? {};
-    tally.add(outcome, scoreRow({ prediction, answer, options, answerIs: 'letter' }));
+    const isRight = scoreRow({ prediction, answer, options, answerIs: 'letter' });
+    counts?.add(row, outcome, isRight);
+    tally.add(outcome, isRight);
   };
   return (await runBatch({ ...run, rows, onRow })).jobs;
 }

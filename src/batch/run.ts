@@ -28,6 +28,8 @@ export interface BatchRun {
   readonly signal: AbortSignal;
   /** The path of a row's video, where rows only name it; throws an error for the row. */
   locate?(name: string): Promise<string>;
+  /** Waited for before a job is begun; false where no more shall be. Rejects when aborted meanwhile. */
+  mayGoOn?(signal: AbortSignal): Promise<boolean>;
   /** Called once for each row, as it finishes. */
   onRow(row: Row, outcome: RowOutcome): Promise<void>;
   /** Called with the document of each job. */
@@ -38,7 +40,7 @@ export interface BatchRun {
 export async function runBatch(run: BatchRun): Promise<{ jobs: number }> {
   const stop = new AbortController();
   const signal = AbortSignal.any([run.signal, stop.signal]);
-  const groups = new Groups(run);
+  const groups = new Groups(run, signal);
   let jobs = 0;
   const lane = async () => {
     for (let group = await groups.next(); group; group = await groups.next()) {
@@ -62,6 +64,7 @@ export async function runBatch(run: BatchRun): Promise<{ jobs: number }> {
 /** What is asked next, read from the rows as far as the window reaches. */
 class Groups {
   readonly #run: BatchRun;
+  readonly #signal: AbortSignal;
   readonly #rows: AsyncIterator<Row> | Iterator<Row>;
   readonly #window = new Window();
   readonly #returned: Group[] = [];
@@ -69,8 +72,9 @@ class Groups {
   /** One lane at a time reads. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(run: BatchRun) {
+  constructor(run: BatchRun, signal: AbortSignal) {
     this.#run = run;
+    this.#signal = signal;
     this.#rows =
       Symbol.asyncIterator in run.rows ? run.rows[Symbol.asyncIterator]() : run.rows[Symbol.iterator]();
   }
@@ -87,10 +91,12 @@ class Groups {
   }
 
   async #next(): Promise<Group | undefined> {
+    const { mayGoOn } = this.#run;
+    if (mayGoOn && !(await mayGoOn(this.#signal))) return undefined;
     const returned = this.#returned.shift();
     if (returned) return returned;
     while (!this.#isAtEnd && !this.#window.isFull) {
-      this.#run.signal.throwIfAborted();
+      this.#signal.throwIfAborted();
       const { value: row, done } = await this.#rows.next();
       if (done) this.#isAtEnd = true;
       else await this.#take(row);

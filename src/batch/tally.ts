@@ -4,6 +4,13 @@ import type { RowOutcome } from './line.js';
 /** How far apart the lines are that tell of progress where there is no terminal, in milliseconds. */
 const lineMs = 60_000;
 
+/** What is said in front of the progress. */
+const stateWords = {
+  running: [],
+  paused: ['paused: no more rows are taken for now'],
+  draining: ['draining: no more rows are taken'],
+} as const;
+
 /** A bar on a terminal. */
 export interface Bar {
   update(done: number, payload: { readonly label: string }): void;
@@ -33,6 +40,9 @@ export class Tally {
   #bar: Bar | null = null;
   #startedAt = 0;
   #toldAt = 0;
+  #state: 'running' | 'paused' | 'draining' = 'running';
+  #pausedAt = 0;
+  #pausedMs = 0;
 
   /** @param skipped rows that were in the output already */
   constructor(rows: number, skipped: number, options: TallyOptions = {}) {
@@ -66,6 +76,27 @@ export class Tally {
     this.#tell();
   }
 
+  /** Says at once that no more rows are taken, for now or at all, or that they are taken again. */
+  enter(state: 'running' | 'paused' | 'draining'): void {
+    if (this.#state === 'paused') this.#pausedMs += this.#now() - this.#pausedAt;
+    if (state === 'paused') this.#pausedAt = this.#now();
+    this.#state = state;
+    if (this.#bar) this.#tell();
+    else this.#tellLine();
+  }
+
+  /** Of the rows that were finished, pauses left out; null before the first, and for the time left of one that drains. */
+  pace(): { readonly rowsPerMinute: number | null; readonly secondsLeft: number | null } {
+    const finished = this.completed + this.failed;
+    const ms = this.#activeMs();
+    if (finished === 0 || ms <= 0) return { rowsPerMinute: null, secondsLeft: null };
+    const secondsLeft = (this.counts().waiting * ms) / finished / 1000;
+    return {
+      rowsPerMinute: (finished * 60_000) / ms,
+      secondsLeft: this.#state === 'draining' ? null : secondsLeft,
+    };
+  }
+
   end(): void {
     this.#bar?.stop();
     const { completed, skipped, waiting } = this.counts();
@@ -89,9 +120,17 @@ export class Tally {
   #tell(): void {
     const { waiting } = this.counts();
     this.#bar?.update(this.#rows - waiting, { label: this.#describe() });
-    if (this.#bar || this.#now() - this.#toldAt < lineMs || waiting === 0) return;
+    if (!this.#bar && this.#now() - this.#toldAt >= lineMs && waiting > 0) this.#tellLine();
+  }
+
+  #tellLine(): void {
     this.#toldAt = this.#now();
     this.#stderr.write(`${this.#describe()}\n`);
+  }
+
+  #activeMs(): number {
+    const pauseMs = this.#state === 'paused' ? this.#now() - this.#pausedAt : 0;
+    return this.#now() - this.#startedAt - this.#pausedMs - pauseMs;
   }
 
   /** "12/100 rows, 1 failed (1 video), 75.0 % right, 0.5 a second, about 2 min 56 s left". */
@@ -100,14 +139,13 @@ export class Tally {
     const parts = [`${this.#rows - waiting}/${this.#rows} rows`];
     if (failed > 0) parts.push(this.#describeFailures());
     if (this.#judged > 0) parts.push(this.#describeAccuracy());
-    const ms = this.#now() - this.#startedAt;
-    const finished = this.completed + failed;
-    if (finished > 0 && ms > 0) {
-      const rate = (finished * 1000) / ms;
-      const shown = rate >= 10 ? String(Math.round(rate)) : rate.toPrecision(2);
-      parts.push(`${shown} a second`, `about ${formatMs((waiting * ms) / finished)} left`);
+    const { rowsPerMinute, secondsLeft } = this.pace();
+    if (rowsPerMinute !== null) {
+      const rate = rowsPerMinute / 60;
+      parts.push(`${rate >= 10 ? String(Math.round(rate)) : rate.toPrecision(2)} a second`);
     }
-    return parts.join(', ');
+    if (secondsLeft !== null) parts.push(`about ${formatMs(secondsLeft * 1000)} left`);
+    return [...stateWords[this.#state], ...parts].join(', ');
   }
 
   /** "3 failed (2 video, 1 row)". */

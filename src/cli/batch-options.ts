@@ -95,6 +95,15 @@ export function addBatchOptions(batch: Command): Command {
     .option('--tag <name=value>', 'a tag of the jobs, besides `run`; may be repeated', tag);
 }
 
+/** What the jobs of a run say besides what is asked: whose they are, when they are taken, how long they may take. */
+export function dispatchOf({ tag, priority, deadline }: BatchOptions, run: string) {
+  return {
+    tags: { ...tag, run },
+    priority: priority ?? defaultPriority,
+    ...(deadline !== undefined && { deadlineMs: Math.ceil(deadline * 1000) }),
+  };
+}
+
 function checked<T>(parse: (text: string) => T): (text: string) => T {
   return (text) => {
     try {

@@ -1,31 +1,26 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { QueueClient } from '../../queues/client.js';
-import type { AskJob, ResultDocument } from '../../queues/schemas.js';
-import { type AnswerRows, answerRows, countWaiting } from '../batch/answer-rows.js';
+import { countWaiting } from '../batch/answer-rows.js';
 import { layoutOf } from '../batch/layout.js';
 import { BatchOutput, digestSettings, isSameFile } from '../batch/output.js';
 import { presetOf } from '../batch/presets/index.js';
 import { openRows } from '../batch/readers/index.js';
 import { isReadOnce, withSpooled } from '../batch/readers/spool.js';
-import type { Ask } from '../batch/run.js';
 import { keepRunId, newRunId } from '../batch/run-file.js';
 import { isStandardOutput, isStream, type RowOutput, StreamOutput } from '../batch/stream.js';
 import { surveyRows } from '../batch/survey.js';
 import { Tally } from '../batch/tally.js';
 import { VideoFolder } from '../batch/videos.js';
 import { InputError } from '../errors.js';
+import { plural } from '../format.js';
 import { withLock } from '../workers/lock.js';
-import { addBatchOptions, type BatchOptions, defaultPriority } from './batch-options.js';
-import { withQueue } from './connect.js';
-import { type ExitCode, exitCodes, usageError } from './exit.js';
-import { failureOf, type LocalModel, withLocalModel } from './local-model.js';
-import { tellOfShippedModel } from './notice.js';
-import { addJobOptions, buildJob, type JobSettings, jobSettings } from './options.js';
+import { type Asked, askRows } from './batch-ask.js';
+import { addBatchOptions, type BatchOptions, dispatchOf } from './batch-options.js';
+import { CliError, type ExitCode, exitCodes, usageError } from './exit.js';
+import { addJobOptions, buildJob, jobSettings } from './options.js';
 import { startBar } from './progress.js';
 import { addCommonOptions, type Context, command } from './run.js';
-import { tellWhenNobodyWorks } from './wait.js';
 
 /** How long the lock of another batch on the same output is waited for. */
 const lockWaitMs = 1_000;
@@ -73,8 +68,11 @@ async function runBatchCommand(context: Context, file: string, options: BatchOpt
     ...(options.local ? settings : { ...settings, model }),
     ...dispatchOf(options, options.runId ?? newRunId()),
   });
-  if (!(await isReadOnce(file))) return batchOf(file, dirname(resolve(file)), options, context);
-  return withSpooled(file, context.signal, (path) => batchOf(path, process.cwd(), options, context));
+  const given = file;
+  if (!(await isReadOnce(file)))
+    return batchOf({ given, path: file, folder: dirname(resolve(file)) }, options, context);
+  const folder = process.cwd();
+  return withSpooled(file, context.signal, (path) => batchOf({ given, path, folder }, options, context));
 }
 
 /** Before anything is read: that may take a while. */
@@ -83,13 +81,9 @@ async function checkOut(file: string, out: string): Promise<void> {
   if (!existsSync(dirname(out))) throw usageError(`--out: there is no folder ${dirname(out)}`);
 }
 
-/** What a batch is made of before it is known where its rows go. */
-type Asked = Pick<AnswerRows, 'file' | 'layout' | 'survey' | 'again' | 'locate'>;
-
 /** @param folder paths of videos are relative to it */
 async function batchOf(
-  path: string,
-  folder: string,
+  { given, path, folder }: { readonly given: string; readonly path: string; readonly folder: string },
   options: BatchOptions,
   context: Context,
 ): Promise<ExitCode> {
@@ -109,7 +103,8 @@ async function batchOf(
   tellOfUnreadOptions(survey.unreadOptions);
   const finder = videos === undefined ? undefined : new VideoFolder(videos);
   const again = options.retryFailed ? 'failed' : options.keepFailed ? 'absent' : 'open';
-  const asked: Asked = { file, layout, survey, again, locate: finder && ((name) => finder.find(name)) };
+  const locate = finder && ((name: string) => finder.find(name));
+  const asked: Asked = { given, file, layout, survey, again, locate };
   return (await isStream(options.out))
     ? streamRows(asked, options, context)
     : fileRows(asked, options, context);
@@ -124,7 +119,8 @@ async function fileRows(asked: Asked, options: BatchOptions, context: Context): 
     const { idField } = layout;
     const settings = digestOf(options);
     const output = await BatchOutput.open(out, { rows: survey.rows, settings, replace, idField });
-    return writeRows(asked, output, () => keepRunId(out, options.runId, output.isEmpty), options, context);
+    const runIdOf = () => keepRunId(out, options.runId, output.isEmpty);
+    return writeRows(asked, output, settings, runIdOf, options, context);
   });
 }
 
@@ -138,8 +134,9 @@ async function streamRows(asked: Asked, options: BatchOptions, context: Context)
       `--replace, --keep-failed and --retry-failed are for an --out that can be read again, ${options.out} cannot`,
     );
   process.stderr.write(`visionzip: ${options.out} cannot be gone on with: all rows are answered\n`);
-  const output = await StreamOutput.open(options.out, digestOf(options), context.signal);
-  return writeRows(asked, output, async () => options.runId ?? newRunId(), options, context);
+  const settings = digestOf(options);
+  const output = await StreamOutput.open(options.out, settings, context.signal);
+  return writeRows(asked, output, settings, async () => options.runId ?? newRunId(), options, context);
 }
 
 function digestOf(options: BatchOptions): string {
@@ -149,6 +146,7 @@ function digestOf(options: BatchOptions): string {
 async function writeRows(
   asked: Asked,
   output: RowOutput,
+  settings: string,
   runIdOf: () => Promise<string>,
   options: BatchOptions,
   context: Context,
@@ -158,13 +156,22 @@ async function writeRows(
     const waiting = countWaiting({ ...asked, output });
     const rows = asked.again === 'failed' ? waiting : asked.survey.wanted;
     const tally = new Tally(rows, rows - waiting, { startBar });
-    const jobs = await askRows({ ...asked, output, tally }, waiting, run, options, context);
-    await output.finish();
+    const jobs = await askRows({ ...asked, output, tally }, { waiting, run, settings }, options, context);
+    checkDrained(tally, output);
     context.document({ ...tally.counts(), jobs, run, out: resolve(options.out) });
     return tally.failed > 0 ? exitCodes.failed : exitCodes.ok;
   } finally {
     await output.close();
   }
+}
+
+/** Rows are left without an error where the run was asked to take no more. */
+function checkDrained(tally: Tally, output: RowOutput): void {
+  const { waiting } = tally.counts();
+  if (waiting === 0) return;
+  const rest = output instanceof StreamOutput ? '' : '; the same command goes on with them';
+  const message = `drained: ${plural(waiting, 'row')} not asked${rest}`;
+  throw new CliError(exitCodes.interrupted, message);
 }
 
 /** A row that says `fps` looks as if it were asked so. */
@@ -174,81 +181,4 @@ function tellOfUnreadOptions(names: readonly string[]): void {
     `visionzip: the rows' \`${names.join('`, `')}\` ${names.length === 1 ? 'is' : 'are'} carried through and not read: ` +
       'a row sets `start`, `end` and `frames` only, the options hold for all rows\n',
   );
-}
-
-/** Returns how many jobs it took. */
-async function askRows(
-  parts: Asked & Pick<AnswerRows, 'output' | 'tally'>,
-  waiting: number,
-  run: string,
-  options: BatchOptions,
-  context: Context,
-): Promise<number> {
-  const { signal } = context;
-  const onDocument = options.debug && options.only ? tellDocument : undefined;
-  const answer: Answer = (ask, settings, inFlight) =>
-    answerRows({
-      ...parts,
-      ...{ ask, inFlight, signal, onDocument },
-      settings: { ...settings, ...dispatchOf(options, run) },
-      build: buildJob,
-    });
-  parts.tally.begin();
-  try {
-    if (waiting === 0) return 0;
-    return await (options.local ? locally(options, answer) : throughTheQueue(options, answer));
-  } finally {
-    parts.tally.end();
-  }
-}
-
-/** What the jobs of a run say besides what is asked: whose they are, when they are taken, how long they may take. */
-function dispatchOf({ tag, priority, deadline }: BatchOptions, run: string) {
-  return {
-    tags: { ...tag, run },
-    priority: priority ?? defaultPriority,
-    ...(deadline !== undefined && { deadlineMs: Math.ceil(deadline * 1000) }),
-  };
-}
-
-function tellDocument(job: AskJob, document: ResultDocument): void {
-  process.stderr.write(`${JSON.stringify({ job, document }, null, 2)}\n`);
-}
-
-type Answer = (ask: Ask, settings: JobSettings, inFlight: number) => Promise<number>;
-
-async function throughTheQueue(options: BatchOptions, answer: Answer): Promise<number> {
-  return withQueue(async (client) => {
-    await tellWhenNobodyWorks(client);
-    return answer((...asked) => askQueue(client, ...asked), jobSettings(options), options.inFlight ?? 4);
-  });
-}
-
-async function askQueue(
-  client: QueueClient,
-  job: AskJob,
-  signal: AbortSignal,
-  onAnswer: (document: ResultDocument) => void,
-): Promise<ResultDocument> {
-  const id = await client.ask(job);
-  try {
-    return await client.wait(id, { signal, onAnswer });
-  } catch (error) {
-    // The job is this batch's own. Where it cannot be cancelled, because Redis has gone, it costs time and no more.
-    if (signal.aborted) await client.cancel(id).catch(() => 'unknown');
-    if (error instanceof RangeError) return failureOf('the job was removed from the queue', id);
-    throw error;
-  }
-}
-
-async function locally(options: BatchOptions, answer: Answer): Promise<number> {
-  const { model: wanted, ...settings } = jobSettings(options);
-  const { inFlight = 1 } = options;
-  const lend = (model: LocalModel) => {
-    tellOfShippedModel(model);
-    const ask: Ask = (job, signal, onAnswer) =>
-      model.document({ ...job, model: model.name }, { signal, onAnswer });
-    return answer(ask, settings, inFlight);
-  };
-  return withLocalModel(wanted, lend, inFlight);
 }

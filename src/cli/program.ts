@@ -13,6 +13,7 @@ import { addPlan } from './plan.js';
 import { addRedis } from './redis.js';
 import { addResult } from './result.js';
 import { failBeforehand } from './run.js';
+import { addRuns } from './runs.js';
 import { addStatus } from './status.js';
 import { addStore } from './store.js';
 import { refuseDashedFiles } from './videos.js';
@@ -34,6 +35,7 @@ export function buildProgram(): Command {
   addCancel(program);
   addStatus(program);
   addBatch(program);
+  addRuns(program);
   addReport(program);
   addWorker(program);
   addModel(program);

@@ -52,6 +52,19 @@ export async function writePng(file: string, rgb: Uint8Array, width: number, hei
     .toFile(file);
 }
 
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A picture as a small WebP of another size, for people to look at; `rgb` is (height, width, 3). */
+export async function encodeWebp(rgb: Uint8Array, { width, height }: Size, to: Size): Promise<Buffer> {
+  return sharp(rgb, { raw: { width, height, channels: 3 }, limitInputPixels: false })
+    .resize(to.width, to.height, { fit: 'fill' })
+    .webp({ quality: 60, effort: 2 })
+    .toBuffer();
+}
+
 function crop(rgb: Uint8Array, width: number, region: Region): Uint8Array {
   const out = new Uint8Array(region.width * region.height * 3);
   for (let y = 0; y < region.height; y++) {

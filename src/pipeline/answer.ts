@@ -76,6 +76,7 @@ export class VideoSession {
   readonly #model: Model;
   readonly #request: CompleteVideoRequest;
   readonly #videoKey: string;
+  readonly #isNamed: boolean;
   readonly #identity: string | undefined;
   readonly #store: VideoStore | undefined;
   readonly #prefixes: PrefixCache;
@@ -94,6 +95,7 @@ export class VideoSession {
     this.#model = model;
     this.#request = withDefaults(request);
     this.#videoKey = videoKey ?? randomUUID();
+    this.#isNamed = videoKey !== undefined;
     this.#identity = identity;
     this.#store = videoKey === undefined ? undefined : store;
     this.#prefixes = prefixes;
@@ -173,13 +175,13 @@ export class VideoSession {
     const mustSee = listeners.onFrame !== undefined && !this.#seen.has(name);
     const prefilled = mustSee ? undefined : this.#prefixes.get(name);
     if (prefilled) {
-      run.found('prefix');
+      run.found('prefix', name, prefilled.tokens);
       run.reportGenerating(prefilled.tokens.frames.length);
       return prefilled;
     }
     const stored = mustSee ? null : await this.#readTokens(name);
-    run.found(stored ? 'tokens' : 'none');
     const encoded = stored ?? (await this.#encodeAnew(run, allowance));
+    run.found(stored ? 'tokens' : 'none', name, encoded.tokens);
     if (!stored) {
       this.#seen.add(name);
       this.#keep(name, () => packTokens(encoded));
@@ -203,6 +205,8 @@ export class VideoSession {
     const { clock, signal, report, listeners } = run;
     const { limits, strict } = this.#request;
     const video = await this.#open(run);
+    const { grid } = allowance;
+    const { onlooker } = listeners;
     const framesTotal = allowance.indices.length;
     const substituted = new Map<number, number>();
     let framesDone = 0;
@@ -216,6 +220,7 @@ export class VideoSession {
           report({ stage: 'encode', framesDone: ++framesDone, framesTotal });
         },
         onDuplicate: () => report({ stage: 'encode', framesDone: ++framesDone, framesTotal }),
+        ...(onlooker && { onPicture: (frame) => onlooker.onFrame(frame, { frames: framesTotal, grid }) }),
       }),
     );
     clock.addFrames(tokens.frames.length);
@@ -256,9 +261,10 @@ export class VideoSession {
   }
 
   #describe(run: Run, { info }: VideoFacts, { plan }: Allowed, tokens: VideoTokens): AnswerOutcome {
-    const { answers, reused } = run;
+    const { answers, reused, encoding } = run;
     return {
       reused,
+      ...(this.#isNamed && encoding !== undefined && { encoding }),
       video: { ...info, warnings: [...info.warnings, ...tellDamage(run.damage)] },
       plan,
       tokens: {
@@ -284,6 +290,8 @@ class Run {
   readonly damage: CachedVideo['substituted'][] = [];
   /** Of all allowances the least. */
   reused: Reuse = 'prefix';
+  /** Name of the video under the first allowance. */
+  encoding: string | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onnxMs: () => number;
 
@@ -307,7 +315,9 @@ class Run {
     });
   };
 
-  found(reused: Reuse): void {
+  found(reused: Reuse, name: string, tokens: VideoTokens): void {
+    this.encoding ??= name;
+    this.listeners.onlooker?.onVideo(name, tokens, reused);
     const order: readonly Reuse[] = ['none', 'tokens', 'prefix'];
     if (order.indexOf(reused) < order.indexOf(this.reused)) this.reused = reused;
   }

@@ -10,20 +10,22 @@ const LEAST_CHANGE = 4;
  * against the last frame that was kept, and drop patches; here whole frames go.
  *
  * @param groups frames that the tower takes together, mostly one each: a group goes whole or not at all.
- * @param onDrop hears of each frame that is left out.
+ * @param onDrop hears of each frame that is left out, and of the one whose tokens stand for it, by its position.
  */
 export async function* dropDuplicates(
   groups: AsyncIterable<readonly Frame[]>,
-  onDrop: (frame: Frame) => void,
+  onDrop: (frame: Frame, sameAs: number) => void,
 ): AsyncGenerator<readonly Frame[]> {
   let kept: Look | null = null;
+  let keptIndex = 0;
   for await (const group of groups) {
     const looks = group.map(lookAt);
     const before: Look | null = kept;
     if (before && looks.every((look) => isSame(before, look))) {
-      for (const frame of group) onDrop(frame);
+      for (const frame of group) onDrop(frame, keptIndex);
     } else {
       kept = looks.at(-1)!;
+      keptIndex = group[0]!.index; // It has the tokens of those that the tower takes with it.
       yield group;
     }
   }

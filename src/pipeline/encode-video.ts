@@ -15,6 +15,8 @@ export interface EncodeVideoOptions extends Omit<DecodeOptions, 'strategy'> {
   readonly clock: StageClock;
   /** Each frame with the tokens that were made of it, in order. */
   onFrame?(frame: Frame, block: TokenBlock): void | Promise<void>;
+  /** Each frame that goes into the tower, before it does; the work waits for it. */
+  onPicture?(frame: Frame): void | Promise<void>;
   /** A frame that an earlier one's tokens stand for, too; may be told ahead of its turn. */
   onDuplicate?(frame: Frame): void;
 }
@@ -29,19 +31,25 @@ export async function encodeVideo(
   model: Pick<Model, 'vision' | 'language' | 'onnxMs'>,
   video: OpenedVideo,
   { indices, budget, overTime, ...allowance }: Allowance,
-  { clock, onFrame, onDuplicate, ...options }: EncodeVideoOptions,
+  { clock, onFrame, onPicture, onDuplicate, ...options }: EncodeVideoOptions,
 ): Promise<VideoTokens> {
   const { signal } = options;
   const { tokensBefore, durationSeconds, isStill, inCrops, cropGrid, grid } = allowance;
   const { framesTogether = 1 } = model.vision.native ?? {};
   const decoded = batches(decodeFrames(video, indices, options), framesTogether);
   const dropped: SampledFrame[] = [];
-  const drop = (frame: Frame) => {
-    dropped.push({ index: frame.index, ptsSeconds: frame.ptsSeconds, tokens: 0 });
+  const drop = (frame: Frame, sameAs: number) => {
+    dropped.push({ index: frame.index, ptsSeconds: frame.ptsSeconds, tokens: 0, sameAs });
     onDuplicate?.(frame);
   };
   const groups = overTime.duplicates === 'drop' ? dropDuplicates(decoded, drop) : decoded;
-  const pairs = encodeFrames(model, groups, { clock, signal, inCrops, isStill, grid });
+  const pairs = encodeFrames(model, onPicture ? shownTo(groups, onPicture) : groups, {
+    clock,
+    signal,
+    inCrops,
+    isStill,
+    grid,
+  });
   const together = budget && !inCrops && looksAcross(overTime) ? compressedTogether : 1;
   const blocks: TokenBlock[] = [];
   const companions: SampledFrame[] = [];
@@ -64,6 +72,16 @@ export async function encodeVideo(
     ...(cropGrid && { cropGrid }),
     ...stretchSpans(blocks, [...dropped, ...companions]),
   };
+}
+
+async function* shownTo(
+  groups: AsyncIterable<readonly Frame[]>,
+  onPicture: NonNullable<EncodeVideoOptions['onPicture']>,
+): AsyncGenerator<readonly Frame[]> {
+  for await (const group of groups) {
+    for (const frame of group) await onPicture(frame);
+    yield group;
+  }
 }
 
 /** Frames that are compressed together. Their pictures are held only for who listens. */
@@ -109,7 +127,7 @@ function stretchSpans(
 }
 
 /** The blocks of each frame: one, but of a picture whose crops stand in the prompt each by itself. */
-function groupByFrame(blocks: readonly TokenBlock[]): [TokenBlock, ...TokenBlock[]][] {
+export function groupByFrame(blocks: readonly TokenBlock[]): [TokenBlock, ...TokenBlock[]][] {
   const groups = new Map<number, [TokenBlock, ...TokenBlock[]]>();
   for (const block of blocks) {
     const group = groups.get(block.span.first);

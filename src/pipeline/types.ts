@@ -113,6 +113,8 @@ export interface SampledFrame {
    * both together.
    */
   readonly tokens: number;
+  /** The frame, by its position, that it shows again, and whose tokens stand for it. */
+  readonly sameAs?: number;
   /** The frame, by its position, with which the tower took it together, and which has the tokens of both. */
   readonly takenWith?: number;
   /** Of these, how many stand for patches that were merged. */
@@ -353,6 +355,16 @@ export interface AnswerOptions {
   readonly changes?: ChangeStore;
   /** Each frame with the tokens that were made of it, in order. */
   onFrame?(frame: Frame, block: TokenBlock): void | Promise<void>;
+  /** Unlike `onFrame` it has nothing decoded that lies in a store. */
+  readonly onlooker?: Onlooker;
+}
+
+/** Looks on while a video is made ready; under each allowance one after the other. */
+export interface Onlooker {
+  /** A frame that goes into the tower, in order; those that show the same again are not told. It may hold the work up. */
+  onFrame(frame: Frame, video: { readonly frames: number; readonly grid: Grid }): void | Promise<void>;
+  /** The video is ready; `name` is of all that its tokens depend on: see `AnswerOutcome.encoding`. */
+  onVideo(name: string, tokens: VideoTokens, reused: Reuse): void;
 }
 
 /** Where the change of one video is kept. */
@@ -379,6 +391,8 @@ export type Reuse = 'none' | 'tokens' | 'prefix';
 export interface AnswerOutcome {
   /** What was there before; default nothing. */
   readonly reused?: Reuse;
+  /** Names the video as it was encoded, 64 hexadecimal digits; none where the video has no name: see `Memory.videoKey`. */
+  readonly encoding?: string;
   readonly video: VideoInfo;
   readonly plan: Plan;
   /** Visual tokens of the whole video, without and with compression. */

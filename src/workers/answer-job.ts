@@ -72,6 +72,7 @@ export async function answerJob(
     ...{ modelDir: model.dir, modelDigest: model.digest, threads, provider, decoder },
     ...{ request: { video: path, limits, ...asked }, saveFrames, keepVideo },
     tellAnswers: onAnswer !== undefined,
+    tellSight: options.onSight !== undefined,
     changeFile: changesPath(settings.home, videoDigest),
     ...{ videoKey: videoKey({ videoDigest, model, provider }), identity },
     ...{ prefixBytes, ...(store.limitBytes > 0 && { store }) },

@@ -12,6 +12,8 @@ import {
 import type { Catalog } from './catalog.js';
 import { buildResult } from './document.js';
 import { ModelProcess } from './model-process.js';
+import type { PackedSight } from './sight-maker.js';
+import type { SightStore } from './sight-store.js';
 import {
   type AnswerStore,
   type ContentKeyParts,
@@ -26,6 +28,7 @@ export interface AnswererParts {
   readonly catalog: Catalog;
   readonly digests: FileDigests;
   readonly store: AnswerStore;
+  readonly sights: SightStore;
   /** The compiled file that a model process runs; default the real one. */
   readonly modelEntry?: string;
 }
@@ -46,6 +49,11 @@ export interface AskOptions extends Pick<AnswerJobOptions, 'signal' | 'onProgres
   onText?(question: number, text: string): void;
   /** Each answer when it is whole. */
   onWhole?(question: number, answer: Result['answers'][number]): void;
+}
+
+/** What was computed, and the name of what was seen, where it is kept. */
+interface Seen extends AnswerOutcome {
+  readonly sight?: string;
 }
 
 /** An answer, and whether it was stored before. */
@@ -85,16 +93,17 @@ export class Answerer {
       options.onText?.(place, stored.answer.answer);
       options.onWhole?.(place, { ...stored.answer, cached: stored.cached });
     }
-    let outcome: AnswerOutcome | null = null;
+    let outcome: Seen | null = null;
     if (missing.length > 0) {
       outcome = await this.#run(ready, { ...listenersOf(ask.job, missing, options), questions: missing });
       await this.#store(keys, missing, outcome, found);
     }
     const answers = ask.job.questions.map((question) => found.get(asAsked(question))!);
-    const { plan, tokens, frames, video } = answers[0]!.run; // As the pipeline has it: the first question's.
+    const { plan, tokens, frames, video, sight } = answers[0]!.run; // As the pipeline has it: the first question's.
+    if (!outcome && sight !== undefined) void this.#parts.sights.touch(sight);
     const timings = outcome?.timings ?? lookupOnly(performance.now() - started);
     return buildResult({
-      ...ready,
+      ...{ ...ready, sight },
       outcome: {
         ...{ plan, tokens, frames, timings, reused: outcome?.reused },
         video: { ...video, path: ask.path },
@@ -123,11 +132,11 @@ export class Answerer {
   async #store(
     keys: ReadonlyMap<string, string | null>,
     questions: readonly Question[],
-    outcome: AnswerOutcome,
+    outcome: Seen,
     found: Map<string, Found>,
   ) {
-    const { video, plan, tokens, frames } = outcome;
-    const run = { video, plan, tokens, frames };
+    const { video, plan, tokens, frames, sight } = outcome;
+    const run = { video, plan, tokens, frames, ...(sight !== undefined && { sight }) };
     for (const [i, answer] of outcome.answers.entries()) {
       const name = asAsked(questions[i]!);
       const key = keys.get(name);
@@ -137,7 +146,18 @@ export class Answerer {
     }
   }
 
-  async #run(ready: ReadyJob, options: AnswerJobOptions): Promise<AnswerOutcome> {
+  /** Beside the answering what was seen is written, and waited for at its end. */
+  async #run(ready: ReadyJob, options: AnswerJobOptions): Promise<Seen> {
+    const { sights } = this.#parts;
+    const written = new Map<string, Promise<void>>();
+    const onSight = (sight: PackedSight) => void written.set(sight.name, sights.write(sight));
+    const outcome = await this.#compute(ready, { ...options, ...(sights.isOpen && { onSight }) });
+    await Promise.all(written.values());
+    const { encoding = '' } = outcome;
+    return written.has(encoding) ? { ...outcome, sight: encoding } : outcome;
+  }
+
+  async #compute(ready: ReadyJob, options: AnswerJobOptions): Promise<AnswerOutcome> {
     const { model, videoDigest } = ready;
     const video = videoKey({ videoDigest, model, provider: this.#parts.settings.provider });
     const process = this.#takeProcess(modelKeyOf(ready, this.#parts.settings), video);

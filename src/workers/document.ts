@@ -8,6 +8,8 @@ export interface ResultParts {
   /** sha256 of the video file, hex: see FileDigests. */
   readonly videoDigest: string;
   readonly model: { readonly name: string; readonly digest: string; readonly dtype: string };
+  /** Name of what was seen, where it was kept. */
+  readonly sight?: string;
   /** From enqueue to the start of the attempt, in milliseconds; default 0: there was no queue. */
   readonly queueMs?: number;
   /** For each answer whether it was stored before and nothing was computed for it; default none. */
@@ -29,6 +31,7 @@ export function buildResult(parts: ResultParts): Result {
     reused: outcome.reused,
     tokens: outcome.tokens,
     frames: outcome.frames,
+    ...(parts.sight !== undefined && { sight: parts.sight }),
     timings: { ...outcome.timings, queueMs },
     model: { name: model.name, digest: model.digest, dtype: model.dtype },
     settings: { sampling: job.sampling, compression: job.compression, generation: job.generation },

@@ -2,6 +2,7 @@ import type { Fault } from '../errors.js';
 import type { DecoderPrograms } from '../media/sandbox.js';
 import type { Provider } from '../models/providers.js';
 import type { AnswerOutcome, AnswerRequest, Progress } from '../pipeline/types.js';
+import type { PackedSight } from './sight-maker.js';
 
 /** A job for a model process. */
 export interface ModelOrder {
@@ -28,6 +29,8 @@ export interface ModelOrder {
   readonly prefixBytes?: number;
   /** Keep the encoded video for the next order about it. Without questions it is only made ready. */
   readonly keepVideo?: boolean;
+  /** Whether it is to be told what was seen of the video. */
+  readonly tellSight?: boolean;
   /** Whether each answer is to be told when it is whole, and not only all at the end. */
   readonly tellAnswers?: boolean;
 }
@@ -56,5 +59,6 @@ export type FromModel =
       readonly questionIndex: number;
       readonly outcome: AnswerOutcome;
     }
+  | { readonly type: 'sight'; readonly run: number; readonly sight: PackedSight }
   | { readonly type: 'done'; readonly run: number; readonly outcome: AnswerOutcome }
   | { readonly type: 'failed'; readonly run: number; readonly error: SentError };

@@ -15,6 +15,7 @@ import type { AnswerOptions } from '../pipeline/types.js';
 import { changeFile } from '../sources/changes.js';
 import { TokenStore } from '../sources/token-store.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
+import type { SightMaker } from './sight-maker.js';
 
 interface Loaded {
   readonly key: string;
@@ -69,15 +70,22 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
           ? undefined
           : await (await import('./pictures.js')).pictureWriter(order.saveFrames, model),
     };
+    const maker = order.tellSight ? await sightMaker(model, run) : undefined;
     const session = await sessionOf(order, model);
     const { questions, history } = order.request;
-    const outcome = await session.ask(questions, { ...options, history });
+    const outcome = await session.ask(questions, { ...options, history, onlooker: maker });
+    await maker?.end();
     say({ type: 'done', run, outcome });
   } catch (error) {
     say({ type: 'failed', run, error: packError(error) });
   } finally {
     current = null;
   }
+}
+
+async function sightMaker({ vision }: Model, run: number): Promise<SightMaker> {
+  const { SightMaker } = await import('./sight-maker.js');
+  return new SightMaker(vision, (sight) => say({ type: 'sight', run, sight }));
 }
 
 /** The session that was kept for this video, asked in the same way of the same model; else a new one. */

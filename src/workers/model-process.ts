@@ -3,6 +3,7 @@ import { InputError } from '../errors.js';
 import type { AnswerOutcome, Progress } from '../pipeline/types.js';
 import { compiledEntry } from './entry.js';
 import type { FromModel, ModelOrder, SentError, ToModel } from './messages.js';
+import type { PackedSight } from './sight-maker.js';
 
 export interface ModelProcessOptions {
   /** How long an aborted run may take to stop before its process is killed, in milliseconds. */
@@ -16,6 +17,8 @@ export interface RunOptions {
   onProgress?(progress: Progress): void;
   /** The text that was added to an answer. */
   onText?(questionIndex: number, text: string): void;
+  /** What was seen of the video, under each allowance, for an order that says `tellSight`. */
+  onSight?(sight: PackedSight): void;
   /** Each answer when it is whole, for an order that says `tellAnswers`. */
   onAnswer?(outcome: AnswerOutcome, questionIndex: number): void;
 }
@@ -162,7 +165,7 @@ class Child {
    */
   ended(
     run: number,
-    { onProgress, onText, onAnswer }: RunOptions,
+    { onProgress, onText, onAnswer, onSight }: RunOptions,
     onFault: (fault: unknown) => void,
   ): Promise<AnswerOutcome> {
     return new Promise((resolve, reject) => {
@@ -175,6 +178,7 @@ class Child {
         if (message.type === 'progress') onProgress?.(message.progress);
         else if (message.type === 'text') onText?.(message.questionIndex, message.text);
         else if (message.type === 'answer') onAnswer?.(message.outcome, message.questionIndex);
+        else if (message.type === 'sight') onSight?.(message.sight);
         else if (message.type === 'done') settle(() => resolve(message.outcome));
         else settle(() => reject(unpackError(message.error)));
       };

@@ -4,7 +4,8 @@ import { InputError } from '../errors.js';
 import { writePng } from '../media/image.js';
 import type { Model } from '../models/types.js';
 import { drawPatches, type PatchMap } from '../pipeline/draw.js';
-import type { AnswerOptions, Origin, TokenBlock } from '../pipeline/types.js';
+import type { AnswerOptions, TokenBlock } from '../pipeline/types.js';
+import { patchesOf } from './patches.js';
 
 /** Writes each frame, as the tower sees it and with the kept patches marked, into a folder. */
 export async function pictureWriter(
@@ -24,18 +25,7 @@ export async function pictureWriter(
   };
 }
 
-/**
- * Rows of the tower's output as patches: with a CLS token at 0, patch p is row p + 1. Of a picture in crops those of the
- * whole are shown.
- */
-function patchMap({ origins, grid }: TokenBlock, { cls, grid: usual }: Model['vision']): PatchMap {
-  const groups = (wanted: Origin['kind']) =>
-    origins
-      .filter(({ kind, crop }) => kind === wanted && crop === 0)
-      .map(({ rows }) => rows.map((row) => (cls ? row - 1 : row)).filter((patch) => patch >= 0));
-  return {
-    ...(grid ?? usual),
-    dominant: new Set(groups('dominant').flat()),
-    contextual: groups('contextual'),
-  };
+function patchMap(block: TokenBlock, vision: Model['vision']): PatchMap {
+  const { grid, dominant, contextual } = patchesOf(block, vision);
+  return { ...grid, dominant: new Set(dominant), contextual };
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { RedisClient } from '../../queues/connection.js';
 import { writeOnce } from '../../queues/once.js';
 import type { Keys } from '../../queues/options.js';
-import { type AskJob, answerSchema, resultSchema } from '../../queues/schemas.js';
+import { type AskJob, answerSchema, type Result, resultSchema } from '../../queues/schemas.js';
 import { tolerant } from '../../queues/tolerant.js';
 import type { Provider } from '../models/providers.js';
 import type { Answer, AnswerOutcome, Generation, Question } from '../pipeline/types.js';
@@ -60,16 +60,17 @@ export function isRepeatable({ defaults, temperature, seed }: Generation): boole
 /** An answer as it is stored, with what its run says of the video and of how it was fitted into the context. */
 export interface StoredAnswer {
   readonly answer: Answer;
-  readonly run: Pick<AnswerOutcome, 'video' | 'plan' | 'tokens' | 'frames'>;
+  readonly run: Pick<AnswerOutcome, 'video' | 'plan' | 'tokens' | 'frames'> & Pick<Result, 'sight'>;
 }
 
-const { plan, tokens, frames, video } = resultSchema.shape;
+const { plan, tokens, frames, video, sight } = resultSchema.shape;
 const storedSchema = z.object({
   answer: answerSchema.omit({ cached: true }),
   run: z.object({
     plan,
     tokens,
     frames,
+    sight,
     video: video.omit({ digest: true }).extend({
       streamIndex: z.int(),
       container: z.string(),
