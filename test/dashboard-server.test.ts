@@ -1,6 +1,10 @@
-import { createServer, request, type Server } from 'node:http';
+import { once } from 'node:events';
+import { createServer, get, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { appRoutes } from '@bull-board/api/dist/routes.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { routes } from '../src/dashboard/api/index.js';
+import { sessionSchema } from '../src/dashboard/api/schemas.js';
 import { type Dashboard, type DashboardOptions, startDashboard } from '../src/dashboard/server.js';
 import type { Credential, DashboardSettings } from '../src/settings.js';
 import { type Asked, askHttp, formOf } from './support/http.js';
@@ -39,6 +43,15 @@ type Started = Awaited<ReturnType<typeof start>>;
 const basicHeader = (password: string, user = 'ada') => ({
   authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
 });
+
+/** All that bull-board can be told to do. */
+function boardWrites(queue: string, id: string) {
+  const writes = appRoutes.api.filter(({ method }) => method !== 'get');
+  return writes.map(({ method, route }) => ({
+    method: String(method).toUpperCase(),
+    path: `queues${String(route).replace(':queueName', queue).replace(':jobId', id)}`,
+  }));
+}
 
 /** Logs in, and returns the header that shows it. */
 async function logIn({ ask }: Started, fields: Record<string, string>) {
@@ -127,36 +140,14 @@ describe('bull-board', () => {
     );
   });
 
-  /** What its page offers to do. */
-  const writes = (queue: string, id: string): [string, Asked][] => [
-    ...[
-      'pause',
-      'resume',
-      'empty',
-      'promote',
-      'obliterate',
-      'clean/completed',
-      `${id}/clean`,
-      `${id}/promote`,
-    ].map((name): [string, Asked] => [`queues/api/queues/${queue}/${name}`, { method: 'PUT' }]),
-    [
-      `queues/api/queues/${queue}/add`,
-      {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ name: 'ask', data: {}, options: {} }),
-      },
-    ],
-  ];
-
   it('changes nothing unless it is told that it may', async () => {
     const id = await bench.client.ask({ video: 'a.mp4', questions: 'what?' });
     const started = await start({ credential: bearer });
-    const authorization = `Bearer ${bearer.token}`;
-    for (const [path, asked] of writes(bench.settings.queue, id)) {
-      const { status } = await started.ask(path, { ...asked, headers: { ...asked.headers, authorization } });
-      expect([path, status]).toEqual([path, 405]);
-    }
+    const headers = { authorization: `Bearer ${bearer.token}` };
+    const writes = boardWrites(bench.settings.queue, id);
+    expect(writes.length).toBeGreaterThan(15);
+    for (const { path, method } of writes)
+      expect([path, (await started.ask(path, { method, headers })).status]).toEqual([path, 405]);
     expect((await bench.client.status()).counts).toMatchObject({ waiting: 1, completed: 0 });
   });
 
@@ -204,7 +195,7 @@ describe('who asks', () => {
 
   it('writes from a page of the same origin alone', async () => {
     const { ask, origin } = await start();
-    const wrong = [
+    const wrong: Record<string, string>[] = [
       { origin: 'http://evil.example' },
       { origin: 'null' },
       { origin: origin.replace(/\d+$/, '1') },
@@ -233,17 +224,76 @@ describe('who asks', () => {
   });
 
   it('is told 405 to every write in read-only mode, but may log in', async () => {
-    const started = await start({ isReadOnly: true, credential: basic });
-    const cookie = await logIn(started, { user: 'ada', password: basic.password });
+    const id = await bench.client.ask({ video: 'a.mp4', questions: 'what?' });
+    const started = await start({ isReadOnly: true, credential: basic }, { boardWrites: true });
+    const headers = await logIn(started, { user: 'ada', password: basic.password });
+    const session = sessionSchema.parse(JSON.parse((await started.ask('api/session', { headers })).text));
+    expect(session).toMatchObject({ isReadOnly: true, isLoggedIn: true });
+    const own = routes.map(({ path }) => `api${path.replace(':id', id)}`);
+    expect(own.length).toBeGreaterThan(10);
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
-      for (const path of ['', 'api/jobs', 'api/jobs/a/cancel', 'queues/api/queues/a/pause', 'metrics', 'x']) {
-        const { status, headers } = await started.ask(path, { method, headers: cookie });
-        expect([method, path, status]).toEqual([method, path, 405]);
-        expect(headers.allow).toBe('GET, HEAD, OPTIONS');
+      for (const path of [...new Set(['', 'metrics', 'jobs', 'elsewhere', ...own])]) {
+        const token = { 'x-csrf-token': session.csrf };
+        const { status, headers: said } = await started.ask(path, {
+          method,
+          headers: { ...headers, ...token },
+        });
+        expect([method, path, status, said.allow]).toEqual([method, path, 405, 'GET, HEAD, OPTIONS']);
       }
     }
-    expect((await started.ask('', { headers: cookie })).status).toBe(200);
-    expect((await started.ask('logout', { method: 'POST', headers: cookie })).status).toBe(303);
+    for (const { path, method } of boardWrites(bench.settings.queue, id))
+      expect([path, (await started.ask(path, { method, headers })).status]).toEqual([path, 405]);
+    expect((await bench.client.status()).counts).toMatchObject({ waiting: 1 });
+    expect((await started.ask('', { headers })).status).toBe(200);
+    expect((await started.ask('logout', { method: 'POST', headers })).status).toBe(303);
+  });
+
+  it('writes with the token of the session alone, or as a bearer', async () => {
+    const id = await bench.client.ask({ video: 'a.mp4', questions: 'what?' });
+    const path = `api/jobs/${id}/cancel`;
+    const started = await start({ credential: basic });
+    const fields = { user: 'ada', password: basic.password };
+    const [mine, other] = [await logIn(started, fields), await logIn(started, fields)];
+    const tokenOf = async (headers: Record<string, string>) =>
+      sessionSchema.parse(JSON.parse((await started.ask('api/session', { headers })).text)).csrf;
+    const { origin } = started;
+    const cancel = (headers: Record<string, string>) =>
+      started.ask(path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...headers },
+        body: '{}',
+      });
+    expect(await tokenOf(mine)).toBe(await tokenOf(mine));
+    for (const token of ['', 'x', await tokenOf(other), await tokenOf(basicHeader(basic.password))]) {
+      const { status, text } = await cancel({ ...mine, origin, 'x-csrf-token': token });
+      expect([status, JSON.parse(text).error]).toEqual([403, expect.stringContaining('X-CSRF-Token')]);
+    }
+    const right = { ...mine, 'x-csrf-token': await tokenOf(mine) };
+    expect((await cancel({ ...right, origin: 'http://evil.example' })).status).toBe(403);
+    expect((await bench.client.status()).counts).toMatchObject({ waiting: 1 });
+    expect((await cancel({ ...right, origin })).status).toBe(200);
+    const bearers = await start({ credential: bearer });
+    const headers = { authorization: `Bearer ${bearer.token}` };
+    const { status, text } = await bearers.ask(path, { method: 'POST', headers });
+    expect([status, JSON.parse(text)]).toEqual([200, { outcome: 'finished' }]);
+  });
+
+  it('gets errors as a sentence, without where they were thrown', async () => {
+    const { ask, origin } = await start();
+    const csrf = JSON.parse((await ask('api/session')).text).csrf;
+    const headers = { origin, 'x-csrf-token': csrf, 'content-type': 'application/json' };
+    const answers = [
+      await ask('assets/%E0%A4%A'),
+      await ask('queues/api/queues/none/1'),
+      await ask('api/nothing'),
+      await ask('api/jobs', { method: 'POST', headers, body: '{"video":' }),
+      await ask('elsewhere', { method: 'POST', headers }),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([400, 404, 404, 400, 404]);
+    for (const { text } of answers) {
+      expect(Object.keys(JSON.parse(text))).toContain('error');
+      expect(text).not.toMatch(/\bat .*\.js|node_modules|\/src\//);
+    }
   });
 });
 
@@ -381,6 +431,18 @@ describe('the start', () => {
       'expected the public URL to end in the base path /b/',
     );
     expect((await start({ publicUrl })).url).toMatch(/\/a\/$/);
+  });
+
+  it('is undone by a close that ends the streams', async () => {
+    const { dashboard, url } = await start();
+    const stream = get(new URL('api/live', url), { agent: false });
+    const [response] = await once(stream, 'response');
+    await once(response, 'data');
+    const ended = once(response, 'end');
+    response.resume();
+    await dashboard.close();
+    await ended; // Not "aborted": the reader is told of the end.
+    opened = [];
   });
 
   it('fails in words where Redis or the port is not to be had', async () => {

@@ -5,6 +5,7 @@ import type { Queue } from 'bullmq';
 import { type RequestHandler, Router } from 'express';
 import { sayBoardPolicy } from './security/headers.js';
 import type { Sessions } from './security/sessions.js';
+import { refuseWrites } from './security/writes.js';
 import { shortened } from './shortened.js';
 
 export interface BoardOptions {
@@ -33,7 +34,11 @@ export function boardRoutes({ queue, base, canWrite, sessions }: BoardOptions): 
     options: { uiConfig: { boardTitle: 'VisionZip' } },
   });
   const router = Router();
-  if (canWrite) router.use('/queues', giveToken(`${base}/queues`, sessions));
+  // Beside its own read-only mode, so that no route of another version is left open.
+  const guard = canWrite
+    ? giveToken(`${base}/queues`, sessions)
+    : refuseWrites('bull-board changes nothing here');
+  router.use('/queues', guard);
   router.use('/queues', sayBoardPolicy, board.getRouter());
   return router;
 }

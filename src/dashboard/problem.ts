@@ -15,14 +15,15 @@ interface Thrown {
   readonly name?: string;
   readonly message?: string;
   readonly status?: number;
-  readonly expose?: boolean;
 }
 
 /** What went wrong in one sentence; of what nobody expected the log alone has the details. */
 export function tellProblems(logger: Logger): ErrorRequestHandler {
   return (error: Thrown, request, response, next) => {
     const isAway = error.name === 'RedisUnavailableError';
-    const status = isAway ? 503 : error.expose && error.status ? error.status : 500;
+    // Express' own: a path that cannot be decoded, a body that is too large.
+    const own = error.status !== undefined && error.status < 500 ? error.status : 500;
+    const status = isAway ? 503 : own;
     if (status === 500) logger.error({ err: error, path: request.path }, 'a request failed');
     // What has begun cannot become an error: the connection is cut, so that it does not pass for whole.
     if (response.headersSent) return next(error);

@@ -7,12 +7,12 @@ export function isRead({ method }: { readonly method: string }): boolean {
   return reading.has(method);
 }
 
-/** Nothing can be changed, whatever the path; who asks for a login is not one who changes something. */
-export function refuseAllWrites(isReadOnly: boolean): RequestHandler {
+/** Lets nothing be changed, whatever the path. */
+export function refuseWrites(reason: string): RequestHandler {
   return (request, response, next) => {
-    if (!isReadOnly || isRead(request) || ['/login', '/logout'].includes(request.path)) return next();
-    response.set('Allow', 'GET, HEAD, OPTIONS');
-    refuse(response, 405, `the dashboard is read-only: expected GET, got ${request.method}`);
+    if (isRead(request)) return next();
+    response.set('Allow', [...reading].join(', '));
+    refuse(response, 405, `${reason}: expected GET, got ${request.method}`);
   };
 }
 
