@@ -17,7 +17,7 @@ import { jobPath } from '../routes.js';
 
 /** All that is known of a job, and why its answer is what it is. */
 export function Job() {
-  const id = route.value.id!;
+  const id = route().id!;
   const { data, error, reload, change } = useLoaded<JobDetail>(jobPath(id));
   useJobs((row) => {
     if (row.id !== id || !data) return;
@@ -33,13 +33,17 @@ export function Job() {
     <article class="job">
       <JobHead detail={data} onDone={reload} />
       {error && <Failure error={error} retry={reload} />}
-      {isUnderWay && <Under detail={data} onEnd={reload} />}
-      {(row.error || document?.status === 'failed') && <Trouble detail={data} />}
-      {document?.status === 'completed' && <Answers result={document} />}
+      <div class="columns wide-first">
+        <div class="stack">
+          {isUnderWay && <Under detail={data} onEnd={reload} />}
+          {(row.error || document?.status === 'failed') && <Trouble detail={data} />}
+          {document?.status === 'completed' && <Answers result={document} />}
+          <AskMore detail={data} />
+        </div>
+        <About detail={data} />
+      </div>
       <Seen detail={data} />
       <Waterfall detail={data} />
-      <AskMore detail={data} />
-      <About detail={data} />
       <Commands of={commands} />
     </article>
   );

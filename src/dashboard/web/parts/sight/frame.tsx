@@ -1,8 +1,8 @@
 import { useState } from 'preact/hooks';
+import type { SightFrame } from '../../../../../queues/sight.js';
 import { formatTime } from '../../../../format.js';
 import { plural } from '../../format.js';
 import { type FrameToken, placeOf, tokensOf } from '../../geometry.js';
-import type { SightFrame } from '../../sight.js';
 import type { Moment } from './moments.js';
 import { Patches } from './patches.js';
 import { Picture } from './picture.js';
