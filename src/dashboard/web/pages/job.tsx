@@ -32,18 +32,16 @@ export function Job() {
   return (
     <article class="job">
       <JobHead detail={data} onDone={reload} />
-      {error && <Failure error={error} retry={reload} />}
-      <div class="columns wide-first">
-        <div class="stack">
-          {isUnderWay && <Under detail={data} onEnd={reload} />}
-          {(row.error || document?.status === 'failed') && <Trouble detail={data} />}
-          {document?.status === 'completed' && <Answers result={document} />}
-          <AskMore detail={data} />
-        </div>
-        <About detail={data} />
+      <div class="stack main">
+        {error && <Failure error={error} retry={reload} />}
+        {isUnderWay && <Under detail={data} onEnd={reload} />}
+        {(row.error || document?.status === 'failed') && <Trouble detail={data} />}
+        {document?.status === 'completed' && <Answers result={document} />}
+        <AskMore detail={data} />
       </div>
       <Seen detail={data} />
       <Waterfall detail={data} />
+      <About detail={data} />
       <Commands of={commands} />
     </article>
   );

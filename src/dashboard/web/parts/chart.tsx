@@ -31,7 +31,7 @@ export function EndedChart({ series }: { readonly series: Series }) {
   return <div class="chart" ref={box} aria-hidden="true" />;
 }
 
-const chartHeight = 220;
+const chartHeight = 210;
 
 /** Each series is drawn from zero, the highest first, so that the next one covers what is not its own. */
 function dataOf({ points }: Series): uPlot.AlignedData {
@@ -69,7 +69,7 @@ function optionsOf(width: number, stepSeconds: number): uPlot.Options {
       y: { range: (_plot, _min, max) => [0, Math.max(4, max * 1.1)] },
     },
     axes: [
-      { ...axis, grid: { show: false }, space: 70, values: (_plot, ticks) => ticks.map(clockText) },
+      { ...axis, grid: { show: false }, size: 30, space: 70, values: (_plot, ticks) => ticks.map(clockText) },
       {
         ...axis,
         size: 48,
