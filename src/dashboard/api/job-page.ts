@@ -58,7 +58,7 @@ function answerOf({
   const items = options?.map((text, i) => {
     const likelihood = choice?.likelihoods[i];
     const chosen = choice?.index === i ? 'chosen' : '';
-    return html`<li class="${chosen}" dir="auto">${text}${likelihood !== undefined && html` <span class="soft">${(100 * likelihood).toFixed(1)} %</span>`}</li>`;
+    return html`<li class="${chosen}" dir="auto">${text}${likelihood === undefined ? null : html` <span class="soft">${(100 * likelihood).toFixed(1)} %</span>`}</li>`;
   });
   const notes = [
     cached ? 'stored before' : null,
