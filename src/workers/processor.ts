@@ -36,6 +36,8 @@ export interface ProcessorParts {
   readonly documents: Documents;
   readonly answerer: Answerer;
   readonly logger: Logger;
+  /** Told of each job that was answered here. */
+  readonly onAnswered?: (result: Result) => void;
 }
 
 /**
@@ -101,6 +103,7 @@ export class Processor {
     const { cached, answers, timings, tokens, frames, model } = result;
     const line = { job: id, attempt: job.attemptsStarted, cached, questions: answers.length };
     logger.info({ ...line, frames: frames.length, tokens, model: model.name, timings }, 'job answered');
+    this.#parts.onAnswered?.(result);
     return documents.writeOnce(result);
   }
 

@@ -11,6 +11,8 @@ import type { Settings } from '../settings.js';
 import { FileDigests } from '../sources/digest.js';
 import { Answerer } from './answerer.js';
 import { Catalog } from './catalog.js';
+import { WorkerMetrics } from './metrics.js';
+import { type MetricsServer, serveMetrics } from './metrics-server.js';
 import { Presence } from './presence.js';
 import { cancelled, type JobSummary, Processor, Stop } from './processor.js';
 import { checkRedis, ensureRedis } from './redis.js';
@@ -45,7 +47,10 @@ export async function startWorker(
   const { connection, address } = await ensureRedis(settings);
   await checkRedis(connection, settings.prefix);
   const worker = new AskWorker(settings, logger, connection, options);
-  await worker.start();
+  await worker.start().catch(async (error) => {
+    await worker.close();
+    throw error;
+  });
   const { queue, concurrency, threads, videoDirs } = settings;
   logger.info({ address, queue, concurrency, threads, videoDirs }, 'worker started');
   return worker;
@@ -96,6 +101,8 @@ export class AskWorker {
   readonly #processor: Processor;
   readonly #worker: Worker<unknown, JobSummary>;
   readonly #presence: Presence;
+  readonly #metrics: WorkerMetrics | null;
+  #metricsServer: MetricsServer | null = null;
   /** Attempts at jobs. */
   readonly #inHand = new Set<Promise<JobSummary>>();
   /** Documents on their way to Redis. */
@@ -135,11 +142,14 @@ export class AskWorker {
     this.#hasty = hasty;
     this.#documents = documents;
     this.#answerer = answerer;
-    this.#processor = new Processor({ settings, redis, keys, documents, answerer, logger });
+    this.#metrics = settings.metrics.port === null ? null : new WorkerMetrics(() => this.#inHand.size);
+    const onAnswered = this.#metrics?.countAnswered;
+    this.#processor = new Processor({ settings, redis, keys, documents, answerer, logger, onAnswered });
     this.#worker = new Worker<unknown, JobSummary>(settings.queue, this.#attempt, {
       connection: redis,
       ...workerOptions(settings),
     });
+    this.#metrics?.follow(this.#worker);
     this.#presence = new Presence(redis, keys.worker(workerName));
     this.#worker.on('error', this.#tell);
     redis.on('error', this.#tell).on('ready', () => {
@@ -147,8 +157,18 @@ export class AskWorker {
     });
   }
 
-  /** Begins to take jobs, once it can hear that one is cancelled. */
+  /** Where its metrics are; null where it tells none. */
+  get metricsUrl(): string | null {
+    return this.#metricsServer?.url ?? null;
+  }
+
+  /**
+   * Begins to take jobs, once it can hear that one is cancelled.
+   *
+   * @throws InputError where it cannot listen for whoever asks for its metrics.
+   */
   async start(): Promise<void> {
+    await this.#serveMetrics();
     if (this.#redis.isCluster) this.#lookUpCancelled();
     else await this.#subscribe();
     this.#worker.on('failed', (job) => job && this.#keepFailure(job));
@@ -173,6 +193,20 @@ export class AskWorker {
     await this.#answerer.close();
   }
 
+  async #serveMetrics(): Promise<void> {
+    const { host, port } = this.#settings.metrics;
+    if (port === null || !this.#metrics) return;
+    const { registry } = this.#metrics;
+    this.#metricsServer = await serveMetrics({ host, port }, { registry, faultNow: this.#faultNow });
+    this.#logger.info({ url: this.#metricsServer.url }, 'metrics are served');
+  }
+
+  readonly #faultNow = (): string | null => {
+    if (this.#closing !== null) return 'the worker is shutting down';
+    if (this.#redis.status !== 'ready') return 'Redis does not answer';
+    return this.#worker.isRunning() ? null : 'the worker has not begun to take jobs';
+  };
+
   async #close(): Promise<void> {
     const { drainMs, abortGraceMs } = this.#settings;
     const stop = new Stop('shutdown', 'the worker is shutting down');
@@ -186,6 +220,7 @@ export class AskWorker {
     this.#hasty.disconnect();
     await this.#answerer.close();
     await within(farewellMs, closed); // Nothing can wait for Redis any more.
+    this.#metricsServer?.close();
     this.#logger.info('worker stopped');
   }
 

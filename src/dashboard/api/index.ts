@@ -14,7 +14,7 @@ import { datasetRoutes } from './routes/datasets.js';
 import { withDescription } from './routes/description.js';
 import { jobRoutes } from './routes/jobs.js';
 import { queueRoutes } from './routes/queue.js';
-import type { Session } from './schemas.js';
+import type { Overview, Session } from './schemas.js';
 
 export interface ApiParts {
   readonly settings: Settings;
@@ -31,6 +31,8 @@ export interface Api {
   /** To be mounted behind all that guards it. */
   readonly router: Router;
   readonly index: JobIndex;
+  /** @throws RedisUnavailableError */
+  overview(hours: number): Promise<Overview>;
   /** Ends what listens, and the connections but for `redis`. */
   close(): Promise<void>;
 }
@@ -56,6 +58,7 @@ export function createApi(parts: ApiParts): Api {
   return {
     router: routerOf(routes, context),
     index,
+    overview: (hours) => overviews.of(hours),
     close: async () => {
       live.close();
       await Promise.all([index.close(), client.close()]);

@@ -42,6 +42,12 @@ export async function readIds(
     ids: readPages(redis, key(name), kind, limit),
   }));
   const finished = ended.map(({ name, state }) => ({ state, scored: readScored(redis, key(name), limit) }));
+  // All at once: what fails after the first that fails would else be nobody's.
+  await Promise.all([
+    running!.ids,
+    ...waiting.map(({ ids }) => ids),
+    ...finished.map(({ scored }) => scored),
+  ]);
   const first = await running!.ids;
   for (const id of first) states.set(id, 'active');
   const waits: [string, JobState][] = [];

@@ -1,0 +1,75 @@
+import { useState } from 'preact/hooks';
+import type { Dataset } from '../../../api/schemas.js';
+import { mayWrite, write } from '../../api.js';
+import { addressOf } from '../../router.js';
+import { Confirm } from '../confirm.js';
+import { Failure } from '../notice.js';
+
+type Action = 'pause' | 'resume' | 'drain' | 'stop';
+
+/** What can be done to a run in each state. */
+const possible: Record<Dataset['state'], readonly Action[]> = {
+  running: ['pause', 'drain', 'stop'],
+  paused: ['resume', 'stop'],
+  draining: ['stop'],
+  done: [],
+  stopped: [],
+  lost: [],
+};
+
+const words: Record<Action, readonly [word: string, title: string]> = {
+  pause: ['Pause', 'asks nothing more until it is resumed; what is asked is answered'],
+  resume: ['Resume', 'goes on where it stood'],
+  drain: ['Drain', 'asks nothing more, waits for what is asked, and ends'],
+  stop: ['Stop…', 'cancels what is asked, and ends; it can be started again where it stood'],
+};
+
+export function Buttons({ dataset, onDone }: { readonly dataset: Dataset; onDone(): void }) {
+  const { id, name, state, hasReport } = dataset;
+  const [error, setError] = useState<Error | null>(null);
+  const [isStopping, setStopping] = useState(false);
+  const path = `datasets/${encodeURIComponent(id)}`;
+  const run = async (action: Action) => {
+    await write(path, { action });
+    setStopping(false);
+    onDone();
+  };
+  const press = (action: Action) => {
+    setError(null);
+    if (action === 'stop') setStopping(true);
+    else run(action).catch(setError);
+  };
+  return (
+    <>
+      {mayWrite() &&
+        possible[state].map((action) => (
+          <button key={action} type="button" title={words[action][1]} onClick={() => press(action)}>
+            {words[action][0]}
+          </button>
+        ))}
+      {hasReport && (
+        <a class="button" href={addressOf(`api/${path}/report`)} data-plain>
+          Report
+        </a>
+      )}
+      <a class="button" href={`jobs?${new URLSearchParams({ dataset: id })}`}>
+        Its jobs
+      </a>
+      {error && <Failure error={error} />}
+      {isStopping && (
+        <Confirm
+          title={`Stop ${name}?`}
+          verb="Stop it"
+          isDangerous
+          onConfirm={() => run('stop')}
+          onClose={() => setStopping(false)}
+        >
+          <p>
+            What it has asked is cancelled. Started again with the same file of answers it goes on where it
+            stood.
+          </p>
+        </Confirm>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,153 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { JobDetail } from '../../../api/schemas.js';
+import { formatDuration } from '../../format.js';
+import { now } from '../../live.js';
+import { panned, placed, ticksOf, type View, zoomed } from '../../zoom.js';
+import { type Span, type Timeline, timelineOf } from './spans.js';
+
+/** Where the time of a job went: waiting, each attempt, and the stages of the last one. */
+export function Waterfall({ detail }: { readonly detail: JobDetail }) {
+  const isOver = detail.row.finishedAt !== null;
+  const timeline = timelineOf(detail, isOver ? 0 : now.value);
+  const { whole, last } = timeline;
+  const [chosen, setChosen] = useState<View | null>(null);
+  const view = chosen ?? usualView(timeline);
+  const zoom = (factor: number, at = (view.from + view.to) / 2) => setChosen(zoomed(view, factor, at, whole));
+  const onKey = (event: KeyboardEvent) => {
+    const act = keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    setChosen(act(view, whole));
+  };
+  return (
+    <section class="card">
+      <div class="title-row">
+        <h2>Time</h2>
+        <div class="actions">
+          <button type="button" onClick={() => zoom(0.5)} aria-label="Zoom in">
+            +
+          </button>
+          <button type="button" onClick={() => zoom(2)} aria-label="Zoom out">
+            −
+          </button>
+          <button type="button" onClick={() => setChosen(whole)}>
+            All
+          </button>
+          {last && (
+            <button type="button" onClick={() => setChosen(last)}>
+              Last attempt
+            </button>
+          )}
+        </div>
+      </div>
+      <Plot timeline={timeline} view={view} onZoom={zoom} onKey={onKey} />
+      <p class="soft small">
+        Ctrl and wheel zoom; so do + and − on the plot, and the arrow keys move it. Stages are drawn one
+        behind the other; those that run in turns for each frame are added up.
+      </p>
+    </section>
+  );
+}
+
+const keys: Readonly<Record<string, (view: View, whole: View) => View>> = {
+  '+': (view, whole) => zoomed(view, 0.5, (view.from + view.to) / 2, whole),
+  '-': (view, whole) => zoomed(view, 2, (view.from + view.to) / 2, whole),
+  ArrowLeft: (view, whole) => panned(view, -0.2, whole),
+  ArrowRight: (view, whole) => panned(view, 0.2, whole),
+  '0': (_view, whole) => whole,
+};
+
+/** Where the wait dwarfs the work, the work is what is shown at first. */
+function usualView({ whole, last }: Timeline): View {
+  return last && last.to - last.from < (whole.to - whole.from) / 20 ? last : whole;
+}
+
+interface PlotProps {
+  readonly timeline: Timeline;
+  readonly view: View;
+  onZoom(factor: number, at: number): void;
+  onKey(event: KeyboardEvent): void;
+}
+
+function Plot({ timeline: { spans, firstTokenAt }, view, onZoom, onKey }: PlotProps) {
+  const plot = useRef<HTMLDivElement>(null);
+  useWheel(plot, view, onZoom);
+  const first = firstTokenAt === null ? null : placed(view, firstTokenAt, firstTokenAt);
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: it is zoomed and moved with the keyboard
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for fields
+    <div class="waterfall" ref={plot} role="group" aria-label="Time line" tabIndex={0} onKeyDown={onKey}>
+      <ul>
+        {spans.map((span, i) => (
+          <Bar key={i} span={span} view={view} />
+        ))}
+      </ul>
+      <div class="waterfall-axis" aria-hidden="true">
+        {ticksOf(view, 5).map((tick) => (
+          <span key={tick} style={{ left: `${placed(view, tick, tick)?.left}%` }}>
+            {tick === 0 ? '0' : formatDuration(tick)}
+          </span>
+        ))}
+        {first && <i style={{ left: `${first.left}%` }} />}
+      </div>
+      {firstTokenAt !== null && (
+        <p class="first-token small">
+          <i aria-hidden="true" /> first token {formatDuration(firstTokenAt)} after it was enqueued
+        </p>
+      )}
+    </div>
+  );
+}
+
+function Bar({ span, view }: { readonly span: Span; readonly view: View }) {
+  const place = placed(view, span.from, span.to);
+  const length = formatDuration(span.to - span.from);
+  // Beside the bar where there is room, else before it.
+  const isLate = place !== null && place.left + place.width > 75;
+  return (
+    <li>
+      <span class="bar-name">{span.name}</span>
+      <div class="bar-lane">
+        {place && (
+          <span
+            class={`bar bar-${span.kind}`}
+            style={{ left: `${place.left}%`, width: `${place.width}%` }}
+            title={`${span.name}: ${length}${span.note ? ` – ${span.note}` : ''}`}
+          />
+        )}
+        <span
+          class="bar-text"
+          style={
+            isLate
+              ? { right: `${100 - (place?.left ?? 0)}%` }
+              : { left: `${place ? place.left + place.width : 0}%` }
+          }
+        >
+          {length}
+        </span>
+      </div>
+      {span.note && <span class={`bar-note ${span.kind === 'failed' ? 'bad' : ''}`}>{span.note}</span>}
+    </li>
+  );
+}
+
+/** Zooms around the pointer. Without Ctrl the wheel scrolls the page, as everywhere. */
+function useWheel(
+  plot: { readonly current: HTMLDivElement | null },
+  view: View,
+  onZoom: PlotProps['onZoom'],
+): void {
+  useEffect(() => {
+    const lane = plot.current?.querySelector('.waterfall-axis');
+    const onWheel = (event: WheelEvent) => {
+      if (!lane || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      const { left, width } = lane.getBoundingClientRect();
+      const share = Math.max(0, Math.min(1, (event.clientX - left) / width));
+      onZoom(event.deltaY > 0 ? 1.25 : 0.8, view.from + share * (view.to - view.from));
+    };
+    const element = plot.current;
+    element?.addEventListener('wheel', onWheel, { passive: false });
+    return () => element?.removeEventListener('wheel', onWheel);
+  });
+}

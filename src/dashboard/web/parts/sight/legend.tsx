@@ -1,0 +1,35 @@
+import type { SightFrame } from '../../sight.js';
+
+/** What the marks over the frames mean, of those that there are. */
+export function Legend({ frames }: { readonly frames: readonly SightFrame[] }) {
+  const hasMerged = frames.some(({ contextual }) => contextual.length > 0);
+  const hasStatic = frames.some((frame) => (frame.static?.length ?? 0) > 0);
+  const hasAgain = frames.some(({ sameAs }) => sameAs !== undefined && sameAs !== null);
+  return (
+    <ul class="legend small">
+      <li>
+        <i class="swatch kept" /> clear, outlined: dominant patches, each a token
+      </li>
+      {hasMerged && (
+        <li>
+          <i class="swatch merged" /> dimmed: merged into contextual tokens
+        </li>
+      )}
+      {hasStatic && (
+        <li>
+          <i class="swatch static" /> pale: the same in several frames, sent once
+        </li>
+      )}
+      {!hasMerged && (
+        <li>
+          <i class="swatch dropped" /> dark: left out
+        </li>
+      )}
+      {hasAgain && (
+        <li>
+          <i class="swatch again" /> grey: shows what another frame shows
+        </li>
+      )}
+    </ul>
+  );
+}

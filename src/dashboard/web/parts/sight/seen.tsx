@@ -1,0 +1,71 @@
+import { useMemo, useRef, useState } from 'preact/hooks';
+import type { JobDetail } from '../../../api/schemas.js';
+import { shownAt } from '../../geometry.js';
+import { useLoaded } from '../../load.js';
+import { addressOf } from '../../router.js';
+import { jobPath } from '../../routes.js';
+import type { Sight } from '../../sight.js';
+import { FrameView } from './frame.js';
+import { Legend } from './legend.js';
+import { momentsOf } from './moments.js';
+import { Player } from './player.js';
+import { Strip } from './strip.js';
+import { TokenChart } from './token-chart.js';
+
+/** What the model saw of the video, in step with the video itself. */
+export function Seen({ detail }: { readonly detail: JobDetail }) {
+  const { row, document, hasSight, hasVideo } = detail;
+  const path = jobPath(row.id);
+  const { data: sight, error } = useLoaded<Sight>(hasSight ? `${path}/sight` : null);
+  const moments = useMemo(() => momentsOf(detail, sight), [document, sight]);
+  const times = useMemo(() => moments.map(({ seconds }) => seconds), [moments]);
+  const video = useRef<HTMLVideoElement>(null);
+  const [selected, setSelected] = useState(0);
+  const [seconds, setSeconds] = useState<number | null>(null);
+  if (moments.length === 0 && !hasVideo) return null;
+
+  const follow = (at: number) => {
+    setSeconds(at);
+    const place = shownAt(times, at);
+    if (place >= 0) setSelected(place);
+  };
+  const seek = (at: number) => {
+    if (video.current && video.current.readyState > 0) video.current.currentTime = at;
+    follow(at);
+  };
+  const select = (place: number) => {
+    seek(times[place]!);
+    setSelected(place);
+  };
+  const moment = moments[selected];
+  const length = document?.status === 'completed' ? document.video.durationSeconds : 0;
+  const aspect = sight && sight.height > 0 ? sight.width / sight.height : 1;
+  return (
+    <section class="card seen">
+      <h2>What the model saw</h2>
+      {error && <p class="soft">The frames could not be read: {error.message}</p>}
+      {!hasSight && moments.length > 0 && (
+        <p class="soft">
+          Pictures of the frames are not kept for this job, or no longer; their times and tokens are.
+        </p>
+      )}
+      <div class="seen-pair">
+        {hasVideo && <Player src={addressOf(`api/${path}/video`)} video={video} onTime={follow} />}
+        {moment && sight && <FrameView key={selected} moment={moment} aspect={aspect} />}
+      </div>
+      {moments.length > 0 && (
+        <>
+          {sight && <Legend frames={sight.frames} />}
+          <TokenChart
+            moments={moments}
+            selected={selected}
+            duration={Math.max(length, times.at(-1)! + 0.001)}
+            seconds={hasVideo ? (seconds ?? 0) : null}
+            onSeek={seek}
+          />
+          <Strip moments={moments} selected={selected} aspect={aspect} onSelect={select} />
+        </>
+      )}
+    </section>
+  );
+}
