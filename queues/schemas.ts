@@ -130,6 +130,15 @@ export type AskJob = z.output<typeof askJobSchema>;
 
 const ms = z.number().min(0);
 
+/** When a stage was first and last busy, in milliseconds from the start of the job. */
+const span = z.tuple([z.number(), z.number()]).readonly().optional();
+const spansSchema = z
+  .strictObject({
+    ...{ probe: span, choose: span, decode: span, preprocess: span, encode: span },
+    ...{ compress: span, project: span, prefill: span, generate: span },
+  })
+  .readonly();
+
 export const timingsSchema = z.strictObject({
   queueMs: ms,
   probeMs: ms,
@@ -147,6 +156,8 @@ export const timingsSchema = z.strictObject({
   onnxMs: ms,
   tokensPerSecond: ms,
   framesPerSecond: ms,
+  /** Of stages that ran; older workers did not say. */
+  spans: spansSchema.optional(),
 });
 
 export const answerSchema = z.strictObject({
@@ -159,11 +170,18 @@ export const answerSchema = z.strictObject({
   choice: z
     .strictObject({ letter: z.string(), index: z.int(), likelihoods: z.array(z.number()).readonly() })
     .optional(),
+  /**
+   * How likely the model held the tokens of a free answer, its end included: the geometric mean of their probabilities at
+   * temperature 1. Of a choice there are the likelihoods of its options; older workers did not say.
+   */
+  likelihood: z.number().optional(),
   finishReason: z.enum(['stop', 'length']),
   promptTokens: z.int(),
   newTokens: z.int(),
   /** Of the job's history, how many of the oldest turns had no room in the context; default none. */
   turnsDropped: z.int().optional(),
+  /** When its prefill began, in milliseconds from the start of the job; of a stored answer, of the one that made it. */
+  startedMs: ms.optional(),
   prefillMs: ms,
   generateMs: ms,
   /** True when the answer was stored before and nothing was computed for it. */

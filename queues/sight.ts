@@ -36,7 +36,7 @@ export const sightFrameSchema = z.strictObject({
 
 export const sightSchema = z.strictObject({
   version: z.literal(1),
-  /** Of each picture, in pixels. */
+  /** Of each picture, in pixels; where there is none, of what it would show. */
   width: z.int(),
   height: z.int(),
   /** Of a usual frame. */

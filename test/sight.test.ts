@@ -68,7 +68,7 @@ describe('what the shipped model saw', () => {
     const document = await ask(moving, 'What moves?', 8);
     expect(document.sight).toMatch(/^[0-9a-f]{64}$/);
     const sight = await see(document);
-    expect(sight).toMatchObject({ version: 1, width: 192, height: 192 });
+    expect(sight).toMatchObject({ version: 1, width: 96, height: 96 });
     expect(sight.frames.map(({ index, ptsSeconds }) => [index, ptsSeconds])).toEqual(
       document.frames.map(({ index, ptsSeconds }) => [index, ptsSeconds]),
     );
@@ -123,7 +123,7 @@ describe('what the shipped model saw', () => {
     const after = await ask(moving, 'What stands still?', 8);
     expect(after).toMatchObject({ reused: 'prefix', sight: before.sight });
     const frames = sight.frames.map((frame) => ({ ...frame, picture: null }));
-    expect(await see(after)).toEqual({ ...sight, frames });
+    expect((await see(after)).frames).toEqual(frames);
   }, 30_000);
 
   it('has one picture of what is shown twice', async () => {

@@ -80,7 +80,8 @@ async function medianRun(model: Model, bench: StageBench, asked: AnswerRequest):
 /** The first outcome with each timing replaced by its median over all. */
 function medianOf(outcomes: readonly AnswerOutcome[]): AnswerOutcome {
   const first = outcomes[0]!;
-  const keys = Object.keys(first.timings) as (keyof Timings)[];
+  const { spans: _, ...sums } = first.timings;
+  const keys = Object.keys(sums) as (keyof typeof sums)[];
   const timings = Object.fromEntries(
     keys.map((key) => [key, median(outcomes.map((outcome) => outcome.timings[key]))]),
   ) as unknown as Timings;

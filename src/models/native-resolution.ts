@@ -1,7 +1,9 @@
 import { InputError } from '../errors.js';
 import { resizeRgb } from '../media/image.js';
+import type { Resample } from '../media/resample.js';
 import type { Frame } from '../media/types.js';
 import type { NativeConfig, NativeTower } from './native-config.js';
+import { oncePerFrame } from './once-per-frame.js';
 import type { Grid } from './pool.js';
 import { lookupTables } from './preprocess.js';
 import type { NativeResolution, VideoShape } from './types.js';
@@ -23,8 +25,11 @@ export function createNativeResolution(settings: NativeSettings): NativeResoluti
   requireSamePatches(image, video);
   const cut = gridInput === 'spatial_shapes' ? cutRaster : cutPatches;
   const edge = video.patch_size * video.merge_size;
-  const pixels = ({ rgb, width, height }: Frame, grid: Grid, { resample }: NativeConfig) =>
-    resizeRgb(rgb, width, height, grid.columns * edge, grid.rows * edge, resample);
+  const resize = oncePerFrame(({ rgb, width, height }, ...to: [number, number, Resample]) =>
+    resizeRgb(rgb, width, height, ...to),
+  );
+  const pixels = (frame: Frame, { rows, columns }: Grid, { resample }: NativeConfig) =>
+    resize(frame, columns * edge, rows * edge, resample);
   return {
     framesTogether: video.temporal_patch_size,
     show: async (frame, grid) => ({

@@ -1,6 +1,7 @@
 import { resizeRgb } from '../media/image.js';
 import type { Resample } from '../media/resample.js';
 import type { Frame } from '../media/types.js';
+import { oncePerFrame } from './once-per-frame.js';
 import type { Normalisation, PreprocessorConfig } from './preprocessor-config.js';
 import type { PreparedFrame } from './types.js';
 
@@ -24,7 +25,7 @@ export function createPreprocessor(config: PreprocessorConfig): Preprocessor {
   const target = targetSize(config);
   const { width, height } = target;
   const tables = lookupTables(config);
-  const pixels = async (frame: Frame) => {
+  const pixels = oncePerFrame(async (frame) => {
     const square = padsToSquare(config) ? padToSquare(frame, config.image_mean) : await shrunk(config, frame);
     const [newWidth, newHeight] = resizedSize(config, square.width, square.height);
     const left = Math.floor((newWidth - width) / 2);
@@ -32,7 +33,7 @@ export function createPreprocessor(config: PreprocessorConfig): Preprocessor {
     const kind: Resample = config.resample;
     const region = { left, top, width, height };
     return await resizeRgb(square.rgb, square.width, square.height, newWidth, newHeight, kind, region);
-  };
+  });
   return {
     width,
     height,

@@ -250,9 +250,11 @@ export class VideoSession {
       if (event.type === 'firstToken') clock.firstToken();
       else if (event.type === 'text') listeners.onText?.(position, event.text);
       else {
-        const { answer } = event;
-        clock.add('prefillMs', answer.prefillMs);
-        clock.add('generateMs', answer.generateMs);
+        const { prefillMs, generateMs } = event.answer;
+        const prefilledMs = clock.nowMs() - generateMs;
+        clock.add('prefillMs', prefillMs, prefilledMs);
+        clock.add('generateMs', generateMs);
+        const answer = { ...event.answer, startedMs: Math.max(0, prefilledMs - prefillMs) };
         answers[position] = answer;
         listeners.onAnswer?.({ ...outcomeSoFar(), answers: [answer] }, position);
         run.reportGenerating(encoded.tokens.frames.length);

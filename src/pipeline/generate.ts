@@ -1,6 +1,7 @@
 import type { KvCache, Model } from '../models/types.js';
 import { Conversation } from './conversation.js';
 import { settleGeneration } from './generation.js';
+import { logProbability } from './likelihood.js';
 import { placeTokens } from './positions.js';
 import { createSampler } from './sampler.js';
 import type { Answer, Generation, VideoTokens } from './types.js';
@@ -88,11 +89,14 @@ export async function* generate(
   let { logits, cache } = await conversation.prefill(forward, video, { suffix, cuts });
   const prefillMs = performance.now() - started;
   let newTokens = 0;
+  /** Of the tokens together, as the model has it: before temperature, penalties and cuts have their say. */
+  let logLikelihood = 0;
   let finishReason: Answer['finishReason'] | null = null;
   for (;;) {
     signal?.throwIfAborted();
     const token = pick(logits);
     newTokens += 1;
+    logLikelihood += logProbability(logits, token);
     if (newTokens === 1) yield { type: 'firstToken' };
     if (language.eosTokenIds.includes(token) || text.push(token)) finishReason = 'stop';
     else if (newTokens === maxNewTokens) finishReason = 'length';
@@ -101,8 +105,11 @@ export async function* generate(
     if (finishReason !== null) break;
     ({ logits, cache } = await forward([token], cache));
   }
+  const likelihood = Math.exp(logLikelihood / newTokens);
   const answer = {
     ...{ question, answer: text.whole, finishReason, newTokens, prefillMs },
+    // Logits that are no numbers give none.
+    ...(Number.isFinite(likelihood) && { likelihood }),
     promptTokens: video.length + suffix.length,
     generateMs: performance.now() - started - prefillMs,
   };

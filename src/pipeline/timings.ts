@@ -1,4 +1,4 @@
-import type { Timings } from './types.js';
+import type { StageSpans, Timings } from './types.js';
 
 /** The stages of a job, in order, by their names in `Timings`. */
 export const stageNames = [
@@ -20,6 +20,8 @@ type StageMs = (typeof stageNames)[number] | 'framesMs';
 export class StageClock {
   readonly #started = performance.now();
   readonly #stages = new Map<StageMs, number>();
+  /** When each was first and last busy. */
+  readonly #spans = new Map<StageMs, [number, number]>();
   #firstTokenMs = 0;
   #frames = 0;
 
@@ -33,13 +35,22 @@ export class StageClock {
     }
   }
 
-  add(stage: StageMs, ms: number): void {
+  /** @param endMs when it was over, from the start of the job; default now. */
+  add(stage: StageMs, ms: number, endMs = this.nowMs()): void {
     this.#stages.set(stage, this.#of(stage) + ms);
+    const startMs = Math.max(0, endMs - Math.max(0, ms));
+    const [first, last] = this.#spans.get(stage) ?? [startMs, endMs];
+    this.#spans.set(stage, [Math.min(first, startMs), Math.max(last, endMs)]);
+  }
+
+  /** From the start of the job. */
+  nowMs(): number {
+    return performance.now() - this.#started;
   }
 
   /** Counts once. */
   firstToken(): void {
-    this.#firstTokenMs ||= performance.now() - this.#started;
+    this.#firstTokenMs ||= this.nowMs();
   }
 
   /** Counts frames that went all the way through the tower. */
@@ -54,12 +65,18 @@ export class StageClock {
     return {
       queueMs: 0,
       ...(stages as Record<(typeof stageNames)[number], number>),
-      totalMs: performance.now() - this.#started,
+      totalMs: this.nowMs(),
       firstTokenMs: this.#firstTokenMs,
       onnxMs: counts.onnxMs,
       tokensPerSecond: perSecond(counts.decodeSteps, this.#of('generateMs')),
       framesPerSecond: perSecond(this.#frames, this.#of('framesMs')),
+      spans: this.#describeSpans(),
     };
+  }
+
+  #describeSpans(): StageSpans {
+    const ran = stageNames.filter((stage) => this.#spans.has(stage));
+    return Object.fromEntries(ran.map((stage) => [stage.replace(/Ms$/, ''), this.#spans.get(stage)]));
   }
 
   #of(stage: StageMs): number {

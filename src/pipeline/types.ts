@@ -265,15 +265,37 @@ export interface Answer {
   /** Of a question with options the letter. */
   readonly answer: string;
   readonly choice?: Choice;
+  /**
+   * How likely the model held the tokens of a free answer, the end's included: the geometric mean of their probabilities at
+   * temperature 1, before any penalty or cut.
+   */
+  readonly likelihood?: number;
   /** `stop`: end-of-sequence or a stop string; `length`: `maxNewTokens` reached. */
   readonly finishReason: 'stop' | 'length';
   readonly promptTokens: number;
   readonly newTokens: number;
   /** Of its history, how many of the oldest turns had no room in the context; default none. */
   readonly turnsDropped?: number;
+  /** When its prefill began, in milliseconds from the start of the job; of a stored answer, of the one that made it. */
+  readonly startedMs?: number;
   /** This question's own share of the timings. */
   readonly prefillMs: number;
   readonly generateMs: number;
+}
+
+/** First and last busy. */
+type BusySpan = readonly [startMs: number, endMs: number];
+
+export interface StageSpans {
+  readonly probe?: BusySpan;
+  readonly choose?: BusySpan;
+  readonly decode?: BusySpan;
+  readonly preprocess?: BusySpan;
+  readonly encode?: BusySpan;
+  readonly compress?: BusySpan;
+  readonly project?: BusySpan;
+  readonly prefill?: BusySpan;
+  readonly generate?: BusySpan;
 }
 
 /**
@@ -302,6 +324,8 @@ export interface Timings {
   readonly tokensPerSecond: number;
   /** Frames decoded, preprocessed and encoded a second. */
   readonly framesPerSecond: number;
+  /** When each stage that ran was first and last busy, in milliseconds from the start of the job; in between it may have waited. */
+  readonly spans?: StageSpans;
 }
 
 /** Where a job stands; sent while it runs. */

@@ -19,12 +19,22 @@ export interface PackedSight {
   readonly isNew: boolean;
 }
 
-/** Longer edge of a picture, in pixels. */
+/** Longer edge of a picture, in pixels, where the tower does not see less. */
 const EDGE = 192;
 /** Frames of a longer video that get pictures, evenly spread. */
 export const PICTURES = 64;
 /** Pictures under way at a time: each holds a whole frame. */
 const AT_ONCE = 4;
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A picture in base64. */
+export interface Small extends Size {
+  readonly picture: string;
+}
+
 /** What a sight may take as it is kept, in bytes; above it has no pictures, or is none. */
 const LIMIT = 2 * 2 ** 20;
 
@@ -36,7 +46,7 @@ export class SightMaker implements Onlooker {
   readonly #vision: SightVision;
   readonly #tell: (sight: PackedSight) => void;
   /** Of the video that is being encoded, by the position of its frame. */
-  #pictures = new Map<number, Promise<string | null>>();
+  #pictures = new Map<number, Promise<Small | null>>();
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #made: Promise<void>[] = [];
 
@@ -71,7 +81,7 @@ export class SightMaker implements Onlooker {
   async #make(
     name: string,
     tokens: VideoTokens,
-    pictures: ReadonlyMap<number, Promise<string | null>>,
+    pictures: ReadonlyMap<number, Promise<Small | null>>,
     isNew: boolean,
   ): Promise<void> {
     const drawn = await Promise.all(
@@ -95,22 +105,24 @@ function hasPicture(index: number, frames: number): boolean {
   return index === Math.round((nth * (frames - 1)) / (PICTURES - 1));
 }
 
-async function drawSmall(vision: SightVision, frame: Frame, grid: Grid): Promise<string> {
+async function drawSmall(vision: SightVision, frame: Frame, grid: Grid): Promise<Small> {
   const { rgb, width, height } = await vision.show(frame, grid);
-  return (await encodeWebp(rgb, { width, height }, sizeOf(grid))).toString('base64');
+  const scale = Math.min(1, EDGE / Math.max(width, height));
+  const size = { width: Math.round(width * scale), height: Math.round(height * scale) };
+  return { ...size, picture: (await encodeWebp(rgb, { width, height }, size)).toString('base64') };
 }
 
-/** Patches are squares. */
-function sizeOf({ rows, columns }: Grid): { readonly width: number; readonly height: number } {
+/** Of pictures that there are not: patches are squares. */
+function sizeOf({ rows, columns }: Grid): Size {
   const edge = EDGE / Math.max(rows, columns);
-  return { width: Math.max(1, Math.round(columns * edge)), height: Math.max(1, Math.round(rows * edge)) };
+  return { width: Math.round(columns * edge), height: Math.round(rows * edge) };
 }
 
 /** What was seen, by where each token came from. */
 export function describeSight(
   tokens: Pick<VideoTokens, 'blocks' | 'frames' | 'grid' | 'tokensBefore' | 'framesTogether'>,
   vision: Pick<Model['vision'], 'cls' | 'grid'>,
-  pictures: ReadonlyMap<number, string | null>,
+  pictures: ReadonlyMap<number, Small | null>,
 ): Sight {
   const { blocks, frames, grid, tokensBefore, framesTogether } = tokens;
   const groups = Math.ceil(frames.length / framesTogether);
@@ -121,10 +133,16 @@ export function describeSight(
     const origins = own.flatMap((block) => block.origins);
     const { static: shared, ...patches } = patchesOf({ origins, grid: own[0]?.grid ?? grid }, vision);
     return {
-      ...{ index, ptsSeconds, picture: pictures.get(index) ?? null, ...(sameAs !== undefined && { sameAs }) },
+      ...{
+        index,
+        ptsSeconds,
+        picture: pictures.get(index)?.picture ?? null,
+        ...(sameAs !== undefined && { sameAs }),
+      },
       ...{ ...patches, ...(shared.length > 0 && { static: shared }), tokensAfter },
       tokensBefore: index % framesTogether === 0 ? Math.round(tokensBefore / groups) : 0,
     };
   };
-  return { version: 1, ...sizeOf(grid), grid, frames: frames.map(describe) };
+  const { width, height } = [...pictures.values()].find((one) => one !== null) ?? sizeOf(grid);
+  return { version: 1, width, height, grid, frames: frames.map(describe) };
 }

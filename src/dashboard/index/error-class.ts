@@ -11,8 +11,8 @@ const variableParts: readonly RegExp[] = [
   /(?<![\w.…/])(?:[a-z][a-z0-9+]*:\/\/|[A-Za-z]:\\|\.{0,2}\/)[^\s,;:()"']+/g,
   // Digests and UUIDs.
   /\b(?:0x[0-9a-fA-F]+|(?=[a-f-]*\d)[0-9a-f]{8,}(?:-[0-9a-f]{4,})*)\b/g,
-  // Numbers, but not those of a name such as h264.
-  /(?<![A-Za-z_\d])\d+(?:[.,:]\d+)*(?:e[+-]?\d+)?(?![A-Za-z_])|(?<![A-Za-z_\d])\d+(?=(?:ms|s|kB|MB|GB|x)\b)/g,
+  // Numbers with or without a unit, but not those of a name such as h264.
+  /(?<![A-Za-z_\d])\d+(?:[.,:]\d+)*(?:e[+-]?\d+)?(?=(?:ms|s|kB|MB|GB|x)?(?!\w))/g,
 ];
 
 /**

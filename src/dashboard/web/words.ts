@@ -13,7 +13,7 @@ export function compressionText(compression: AskJob['compression']): string {
 /** Fields of a settings object in a line: "frames 8, method uniform". */
 export function settingsText(settings: object | undefined): string {
   const fields = Object.entries(settings ?? {}).filter(([, value]) => value !== undefined);
-  if (fields.length === 0) return 'as the model has it';
+  if (fields.length === 0) return 'default';
   return fields.map(([name, value]) => `${spaced(name)} ${textOf(value)}`).join(', ');
 }
 

@@ -12,7 +12,7 @@ import { Scroll } from '../parts/scroll.js';
 import { addressOf, route } from '../router.js';
 
 export function DatasetPage() {
-  const id = route.value.id!;
+  const id = route().id!;
   const path = `datasets/${encodeURIComponent(id)}`;
   const { data, error, reload } = useLoaded<Dataset>(path);
   const reloadSoon = useCalm(reload, 3000);
@@ -59,9 +59,9 @@ export function DatasetPage() {
         of={[
           {
             title: 'Go on after a stop',
-            command: `npx visionzip batch ${quote(data.file)} --out ${quote(data.out)}`,
+            command: `visionzip batch ${quote(data.file)} --out ${quote(data.out)}`,
           },
-          { title: 'Report', command: `npx visionzip report ${quote(data.out)} --out report.html` },
+          { title: 'Report', command: `visionzip report ${quote(data.out)} --out report.html` },
           { title: 'The same as JSON', command: curl(addressOf(`api/${path}`)) },
         ]}
       />

@@ -15,8 +15,8 @@ import { differences } from '../words.js';
 
 /** Two jobs side by side: in what they differ, and what came of it. */
 export function Versus() {
-  const a = query.value.get('a');
-  const b = query.value.get('b');
+  const a = query().get('a');
+  const b = query().get('b');
   const first = useLoaded<JobDetail>(a ? jobPath(a) : null);
   const second = useLoaded<JobDetail>(b ? jobPath(b) : null);
   return (

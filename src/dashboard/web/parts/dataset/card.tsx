@@ -57,11 +57,11 @@ export function HowFar({ dataset }: { readonly dataset: Dataset }) {
   );
 }
 
-function Accuracy({ dataset: { accuracy } }: { readonly dataset: Dataset }) {
+function Accuracy({ dataset: { accuracy, state } }: { readonly dataset: Dataset }) {
   if (!accuracy || accuracy.count === 0) return null;
   return (
     <p>
-      <strong>{formatShare(accuracy.value)}</strong> right so far{' '}
+      <strong>{formatShare(accuracy.value)}</strong> right{state === 'done' ? '' : ' so far'}{' '}
       <span class="soft">
         ({formatCount(accuracy.right)} of {formatCount(accuracy.count)}; with 95 % confidence{' '}
         {formatShare(accuracy.low)} to {formatShare(accuracy.high)})

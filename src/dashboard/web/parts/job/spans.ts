@@ -20,6 +20,11 @@ export interface Timeline {
   readonly last: View | null;
 }
 
+/** What came before the first stage, such as loading the model: its end is known by the length of the stages. */
+function startUp(from: number, to: number): Span {
+  return { name: 'starting', from, to, kind: 'stage', note: null };
+}
+
 /** The wait, the attempts, and within the last one its stages. `now` ends what still goes on. */
 export function timelineOf({ row, attempts, document }: JobDetail, now: number): Timeline {
   const since = (at: number) => Math.max(0, at - row.createdAt);
@@ -38,11 +43,12 @@ export function timelineOf({ row, attempts, document }: JobDetail, now: number):
   );
   const last = tries.at(-1);
   const timings = document?.status === 'completed' ? document.timings : null;
-  const start = last?.from ?? (first === null ? null : since(first));
+  const start = timings && last ? Math.max(last.from, last.to - timings.totalMs) : null;
   const stages = timings && start !== null ? stageSpans(timings) : [];
   const spans = [
     wait,
     ...tries,
+    ...(last && start !== null && start - last.from >= 1 ? [startUp(last.from, start)] : []),
     ...stages.map(
       ({ name, startMs, ms }): Span => ({
         name,

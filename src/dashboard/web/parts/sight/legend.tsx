@@ -1,4 +1,4 @@
-import type { SightFrame } from '../../sight.js';
+import type { SightFrame } from '../../../../../queues/sight.js';
 
 /** What the marks over the frames mean, of those that there are. */
 export function Legend({ frames }: { readonly frames: readonly SightFrame[] }) {

@@ -1,5 +1,5 @@
+import type { Sight, SightFrame } from '../../../../../queues/sight.js';
 import type { JobDetail } from '../../../api/schemas.js';
-import type { Sight, SightFrame } from '../../sight.js';
 
 /** A frame that was sampled: what of it is known, with or without its picture. */
 export interface Moment {
