@@ -6,13 +6,14 @@ import { Clients } from '../../queues/clients.js';
 import { addressOf, hastyClient, type RedisClient, type RedisConnection } from '../../queues/connection.js';
 import { Documents, failureDocument } from '../../queues/documents.js';
 import { type Keys, keysOf } from '../../queues/options.js';
+import type { JobSummary } from '../../queues/summary.js';
 import { decoderSandbox, useDecoder } from '../media/ffmpeg.js';
 import type { Settings } from '../settings.js';
 import { FileDigests } from '../sources/digest.js';
 import { Answerer } from './answerer.js';
 import { Catalog } from './catalog.js';
 import { Presence } from './presence.js';
-import { cancelled, type JobSummary, Processor, Stop } from './processor.js';
+import { cancelled, Processor, Stop } from './processor.js';
 import { checkRedis, ensureRedis } from './redis.js';
 import { SightStore } from './sight-store.js';
 import { AnswerStore } from './store.js';
@@ -135,7 +136,10 @@ export class AskWorker {
     this.#hasty = hasty;
     this.#documents = documents;
     this.#answerer = answerer;
-    this.#processor = new Processor({ settings, redis, keys, documents, answerer, logger });
+    this.#processor = new Processor({
+      ...{ settings, redis, keys, documents, answerer, logger },
+      worker: workerName,
+    });
     this.#worker = new Worker<unknown, JobSummary>(settings.queue, this.#attempt, {
       connection: redis,
       ...workerOptions(settings),
@@ -237,6 +241,7 @@ export class AskWorker {
     const document = failureDocument(job.id, job.failedReason, {
       finishedOn: job.finishedOn,
       attempts: job.attemptsStarted,
+      worker: workerName,
       data: job.data,
     });
     const written = this.#documents
