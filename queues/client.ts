@@ -359,6 +359,7 @@ export class QueueClient {
       failureDocument(id, job.failedReason ?? '', {
         finishedOn: job.finishedOn,
         attempts: job.attemptsStarted,
+        worker: job.processedBy,
         data: job.data,
       }),
     );
