@@ -199,7 +199,7 @@ const variables = {
   VISIONZIP_HOME: variable<string | null>(
     folder,
     null,
-    'folder of the private Redis server, and of how much changes in the videos that were looked at',
+    'folder of the private Redis server, of encoded videos, and of how much changes in the videos that were looked at',
     '`$XDG_STATE_HOME/visionzip` or `~/.local/state/visionzip`',
   ),
   VISIONZIP_PREFIX: variable(name, defaultPrefix, 'prefix of every key in Redis'),
@@ -273,7 +273,7 @@ const variables = {
   VISIONZIP_PREFIX_MIB: variable(
     whole(0, 2 ** 30),
     512,
-    'memory of a model process for videos that were asked about, ready for the next question',
+    'memory of a model process for videos that were asked about, ready for the next question, and for a conversation about one',
   ),
   VISIONZIP_DASHBOARD_AUTH: variable<Credential | null>(
     credential,
