@@ -85,8 +85,9 @@ export interface Hub {
 }
 
 /** Settings from code: what is left out has its default. */
-export interface SettingsInput extends Partial<Omit<Settings, 'limits'>> {
+export interface SettingsInput extends Partial<Omit<Settings, 'limits' | 'dashboard'>> {
   readonly limits?: Partial<Limits>;
+  readonly dashboard?: Partial<DashboardSettings>;
 }
 
 /** A variable of the environment, for documentation. */
@@ -455,13 +456,14 @@ function tlsFault(message: string): InputError {
 /** The defaults, with what was given in their place; the environment is not read. */
 export function completeSettings(given: SettingsInput): Settings {
   const defaults = readSettings({});
-  const { concurrency = defaults.concurrency, limits, ...rest } = dropUndefined(given);
+  const { concurrency = defaults.concurrency, limits, dashboard, ...rest } = dropUndefined(given);
   return {
     ...defaults,
     threads: threadsFor(concurrency),
     ...rest,
     concurrency,
     limits: { ...defaults.limits, ...dropUndefined(limits ?? {}) },
+    dashboard: { ...defaults.dashboard, ...dropUndefined(dashboard ?? {}) },
   };
 }
 
