@@ -1,6 +1,7 @@
 import { stageNames } from '../../pipeline/timings.js';
 import type { Overview } from '../api/schemas.js';
 import type { Entry } from './entry.js';
+import { Quantiles } from './quantiles.js';
 import type { Rows } from './rows.js';
 
 /** What the jobs come to that ended within some hours. */
@@ -46,22 +47,21 @@ function seriesOf(ended: readonly Entry[], since: number, stepSeconds: number): 
   return { stepSeconds, points: series };
 }
 
+const shownStages = [...stageNames, 'firstTokenMs', 'totalMs'];
+
 /** A stage that took no time was not needed. */
 function stagesOf(ended: readonly Entry[]): Figures['stages'] {
-  const computed = ended.filter(({ row, stages }) => stages !== null && !row.cached);
-  const stages = stageNames.map((stage, i) => ({
-    stage,
-    values: computed.map((entry) => entry.stages![i]!),
-  }));
-  const whole = [
-    { stage: 'firstTokenMs', values: computed.map(({ row }) => row.firstTokenMs ?? 0) },
-    { stage: 'totalMs', values: computed.map(({ row }) => row.totalMs ?? 0) },
-  ];
-  return [...stages, ...whole].flatMap(({ stage, values }) => {
-    const sorted = Float64Array.from(values.filter((value) => value > 0)).sort();
-    if (sorted.length === 0) return [];
-    const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
-    return [{ stage, count: sorted.length, p50: at(0.5), p90: at(0.9), p99: at(0.99) }];
+  const quantiles = shownStages.map(() => new Quantiles());
+  for (const { row, stages } of ended) {
+    if (stages === null || row.cached) continue;
+    for (let i = 0; i < stages.length; i += 1) if (stages[i]! > 0) quantiles[i]!.add(stages[i]!);
+    if (row.firstTokenMs) quantiles.at(-2)!.add(row.firstTokenMs);
+    if (row.totalMs) quantiles.at(-1)!.add(row.totalMs);
+  }
+  return shownStages.flatMap((stage, i) => {
+    const of = quantiles[i]!;
+    if (of.count === 0) return [];
+    return [{ stage, count: of.count, p50: of.at(0.5), p90: of.at(0.9), p99: of.at(0.99) }];
   });
 }
 
@@ -81,8 +81,9 @@ function sumsOf(ended: readonly Entry[]): Pick<Figures, 'tokens' | 'reuse'> {
 
 /** Jobs that ended a minute, since the first of the last minutes did. */
 function rateOf(ended: readonly Entry[], now: number): number {
-  const recent = ended.filter(({ row }) => row.finishedAt! >= now - rateMs);
-  const first = recent.at(-1);
-  if (!first) return 0;
-  return recent.length / Math.max(1, (now - first.row.finishedAt!) / minuteMs);
+  // The newest come first.
+  const recent = ended.findIndex(({ row }) => row.finishedAt! < now - rateMs);
+  const count = recent === -1 ? ended.length : recent;
+  if (count === 0) return 0;
+  return count / Math.max(1, (now - ended[count - 1]!.row.finishedAt!) / minuteMs);
 }

@@ -107,7 +107,10 @@ export class JobIndex {
   /** The ids of the jobs that meet the filter, the oldest first. */
   idsOf(filter: JobFilter): string[] {
     const meets = condition(filter);
-    return [...this.#rows.inOrder('oldest')].filter(meets).map(({ row }) => row.id);
+    return this.#rows
+      .inOrder('oldest')
+      .filter(meets)
+      .map(({ row }) => row.id);
   }
 
   errors(filter: JobFilter): ErrorGroup[] {
@@ -125,15 +128,14 @@ export class JobIndex {
   /** How many jobs were cancelled, in the queue's list of failed ones and beside it. */
   cancelled(): { listed: number; detached: number } {
     const found = { listed: 0, detached: 0 };
-    for (const { row, isDetached } of this.#rows.entries()) {
-      if (row.state === 'cancelled') found[isDetached ? 'detached' : 'listed'] += 1;
-    }
+    for (const { isDetached } of this.#rows.inState('cancelled'))
+      found[isDetached ? 'detached' : 'listed'] += 1;
     return found;
   }
 
   /** What runs now. */
   active(): JobRow[] {
-    return [...this.#rows.entries()].filter(({ row }) => row.state === 'active').map(({ row }) => row);
+    return [...this.#rows.inState('active')].map(({ row }) => row);
   }
 
   /** Calls back with the jobs that changed. Returns what ends it. */

@@ -120,7 +120,9 @@ export function condition(filter: JobFilter): (entry: Entry) => boolean {
           partHasWords(haystack, part, words),
     );
   }
-  return (entry) => conditions.every((meets) => meets(entry));
+  const [only, ...more] = conditions;
+  if (!only) return () => true;
+  return more.length === 0 ? only : (entry) => conditions.every((meets) => meets(entry));
 }
 
 function wordsIn(text: string | undefined): string[] | undefined {

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { jobOrderSchema } from '../api/schemas.js';
+import type { JobState, jobOrderSchema } from '../api/schemas.js';
 import type { Entry } from './entry.js';
 
 export type JobOrder = z.infer<typeof jobOrderSchema>;
@@ -20,10 +20,13 @@ interface Sorted {
   version: number;
 }
 
+const isOf = ({ row }: Entry, state: JobState) => row.state === state;
+
 /** The entries of the index by their ids, and in several orders, which are put right when they are asked for. */
 export class Rows {
   readonly #byId = new Map<string, Entry>();
   readonly #sorted = new Map<SortedOrder, Sorted>();
+  readonly #inState = { active: new Set<Entry>(), cancelled: new Set<Entry>() };
   #version = 0;
 
   /** Grows with each change. */
@@ -50,6 +53,8 @@ export class Rows {
   set(entry: Entry): void {
     this.#leave(entry.row.id);
     this.#byId.set(entry.row.id, entry);
+    if (isOf(entry, 'active')) this.#inState.active.add(entry);
+    if (isOf(entry, 'cancelled')) this.#inState.cancelled.add(entry);
     for (const [order, sorted] of this.#sorted) {
       sorted.added.push(entry);
       // Nobody asks for this order any more.
@@ -62,16 +67,23 @@ export class Rows {
     this.#byId.delete(id);
   }
 
-  *inOrder(order: JobOrder): Generator<Entry, void> {
-    const entries = this.#sort(order === 'oldest' ? 'newest' : order);
-    if (order === 'oldest') for (let i = entries.length - 1; i >= 0; i -= 1) yield entries[i]!;
-    else yield* entries;
+  /** Valid until the next change. */
+  inOrder(order: JobOrder): readonly Entry[] {
+    return order === 'oldest' ? this.#sort('newest').toReversed() : this.#sort(order);
+  }
+
+  /** Those that run, and those that were cancelled: looked at much more often than they change. */
+  inState(state: 'active' | 'cancelled'): IterableIterator<Entry> {
+    return this.#inState[state].values();
   }
 
   #leave(id: string): void {
     this.#version += 1;
     const old = this.#byId.get(id);
-    if (old) old.isGone = true;
+    if (!old) return;
+    old.isGone = true;
+    if (isOf(old, 'active')) this.#inState.active.delete(old);
+    if (isOf(old, 'cancelled')) this.#inState.cancelled.delete(old);
   }
 
   /** Most of it is in order already, and such lists are sorted in linear time. */

@@ -1,6 +1,7 @@
 import type { TargetedSubmitEvent } from 'preact';
 import type { JobDetail } from '../../api/schemas.js';
 import { curl } from '../commands.js';
+import { useJobs } from '../live.js';
 import { useLoaded } from '../load.js';
 import { Figures } from '../parts/ab/column.js';
 import { Settings } from '../parts/ab/settings.js';
@@ -19,6 +20,11 @@ export function Versus() {
   const b = query().get('b');
   const first = useLoaded<JobDetail>(a ? jobPath(a) : null);
   const second = useLoaded<JobDetail>(b ? jobPath(b) : null);
+  useJobs((row) => {
+    if (row.finishedAt === null) return;
+    if (row.id === a) first.reload();
+    if (row.id === b) second.reload();
+  });
   return (
     <>
       <h1>Two jobs side by side</h1>

@@ -43,7 +43,8 @@ export function HowFar({ dataset }: { readonly dataset: Dataset }) {
       : `${formatCount(over)} of ${formatCount(total)} rows`,
     failed > 0 && `${formatCount(failed)} failed`,
     cancelled > 0 && `${formatCount(cancelled)} cancelled`,
-    rowsPerMinute !== null && `${rowsPerMinute.toFixed(rowsPerMinute < 10 ? 1 : 0)} a minute`,
+    rowsPerMinute !== null &&
+      `${rowsPerMinute < 10 ? rowsPerMinute.toFixed(1) : formatCount(rowsPerMinute)} a minute`,
     secondsLeft !== null && secondsLeft > 0 && `${formatDuration(secondsLeft * 1000)} left`,
   ];
   const text = notes.filter(Boolean).join(' · ');

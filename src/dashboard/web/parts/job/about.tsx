@@ -101,7 +101,7 @@ function OfJob({ detail: { row, job, document } }: { readonly detail: JobDetail 
       )}
       {row.dataset && (
         <Fact name="Dataset">
-          <a href={`datasets/${encodeURIComponent(row.dataset)}`}>{row.dataset}</a>
+          <a href={`jobs?${new URLSearchParams({ dataset: row.dataset })}`}>{row.dataset}</a>
         </Fact>
       )}
       {tags.length > 0 && (

@@ -8,6 +8,8 @@ export interface Span {
   readonly from: number;
   readonly to: number;
   readonly kind: 'wait' | 'attempt' | 'failed' | 'stage';
+  /** How long it was busy, where that is less than from its start to its end. */
+  readonly busyMs?: number;
   /** What is said of it besides its length. */
   readonly note: string | null;
 }
@@ -50,10 +52,11 @@ export function timelineOf({ row, attempts, document }: JobDetail, now: number):
     ...tries,
     ...(last && start !== null && start - last.from >= 1 ? [startUp(last.from, start)] : []),
     ...stages.map(
-      ({ name, startMs, ms }): Span => ({
+      ({ name, startMs, endMs, ms }): Span => ({
         name,
         from: start! + startMs,
-        to: start! + startMs + ms,
+        to: start! + endMs,
+        busyMs: ms,
         kind: 'stage',
         note: null,
       }),

@@ -43,8 +43,8 @@ export function Waterfall({ detail }: { readonly detail: JobDetail }) {
       </div>
       <Plot timeline={timeline} view={view} onZoom={zoom} onKey={onKey} />
       <p class="soft small">
-        Ctrl and wheel zoom; so do + and − on the plot, and the arrow keys move it. Stages are drawn one
-        behind the other; those that run in turns for each frame are added up.
+        Ctrl and wheel zoom; so do + and − on the plot, and the arrow keys move it. Stages that take turns,
+        frame by frame, are pale: busy for a part of the time that their bar spans.
       </p>
     </section>
   );
@@ -104,9 +104,11 @@ function Plot({ timeline: { spans, firstTokenAt }, view, onZoom, onKey }: PlotPr
 }
 
 function Bar({ span, view }: { readonly span: Span; readonly view: View }) {
-  const { name, from, to, kind, note } = span;
+  const { name, from, to, kind, note, busyMs } = span;
   const place = placed(view, from, to);
-  const length = formatDuration(to - from);
+  const isSpread = busyMs !== undefined && busyMs < 0.9 * (to - from);
+  const whole = formatDuration(to - from);
+  const length = isSpread ? `${formatDuration(busyMs)} within ${whole}` : whole;
   const isFailed = kind === 'failed';
   const text = note && !isFailed ? `${length} · ${note}` : length;
   return (
@@ -116,7 +118,7 @@ function Bar({ span, view }: { readonly span: Span; readonly view: View }) {
         {place && (
           <>
             <span
-              class={`bar bar-${kind}`}
+              class={`bar bar-${kind} ${isSpread ? 'spread' : ''}`}
               style={{ left: `${place.left}%`, width: `${place.width}%` }}
               title={`${name}: ${text}`}
             />
@@ -140,7 +142,7 @@ function BarText({ place: { left, width }, text }: { place: { left: number; widt
     );
   if (width > 35)
     return (
-      <span class="bar-text inside" style={{ right: `${100 - end}%` }}>
+      <span class="bar-text inside" style={{ left: `${left}%` }}>
         {text}
       </span>
     );

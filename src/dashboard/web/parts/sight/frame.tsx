@@ -67,9 +67,16 @@ interface TokenListProps {
 /** The same with the keyboard: a button a token. */
 function TokenList({ frame, token, onToken }: TokenListProps) {
   const tokens = tokensOf(frame);
+  const whole = frame.tokensAfter - tokens.length;
   return (
     <details>
-      <summary>All tokens of this frame ({tokens.length})</summary>
+      <summary>All tokens of this frame</summary>
+      {whole > 0 && (
+        <p class="soft small">
+          {plural(whole, 'token')} {whole === 1 ? 'belongs' : 'belong'} to no patch, and{' '}
+          {whole === 1 ? 'stands' : 'stand'} for the frame as a whole.
+        </p>
+      )}
       <ul class="token-list">
         {tokens.map((each, i) => (
           <li key={i}>
