@@ -41,7 +41,7 @@ await build({
 });
 for (const name of ['index.html', 'favicon.svg']) copyFileSync(`${pages}/${name}`, `${assets}/${name}`);
 // What is in the script besides our own code is under licences that want to be passed on with it.
-const licences = ['preact', '@preact/signals', '@preact/signals-core', 'uplot'].map(
+const licences = ['preact', 'uplot'].map(
   (name) => `${name}\n\n${readFileSync(`${root}node_modules/${name}/LICENSE`, 'utf8')}`,
 );
 writeFileSync(`${assets}/licenses.txt`, licences.join('\n\n'));

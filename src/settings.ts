@@ -85,8 +85,9 @@ export interface Hub {
 }
 
 /** Settings from code: what is left out has its default. */
-export interface SettingsInput extends Partial<Omit<Settings, 'limits'>> {
+export interface SettingsInput extends Partial<Omit<Settings, 'limits' | 'dashboard'>> {
   readonly limits?: Partial<Limits>;
+  readonly dashboard?: Partial<DashboardSettings>;
 }
 
 /** A variable of the environment, for documentation. */
@@ -127,12 +128,11 @@ const base = z
   .regex(/^(\/[A-Za-z0-9._~-]+)*\/?$/, 'expected a path such as /visionzip')
   .refine((path) => !/\/\.\.?(\/|$)/.test(path), 'expected a path without "." and ".."')
   .transform((path) => path.replace(/\/$/, ''));
-const publicUrl = z
-  .url({ protocol: /^https?$/, error: 'expected a URL such as https://host/visionzip' })
-  .refine((text) => {
-    const { username, search, hash, pathname } = new URL(text);
-    return `${username}${search}${hash}` === '' && base.safeParse(pathname).success;
-  }, 'expected a URL without user, query and fragment, such as https://host/visionzip');
+const publicUrl = z.string().refine((text) => {
+  if (!/^https?:\/\/[^\s]+$/.test(text) || !URL.canParse(text)) return false;
+  const { username, password, search, hash, pathname } = new URL(text);
+  return `${username}${password}${search}${hash}` === '' && base.safeParse(pathname).success;
+}, 'expected a URL such as https://host/visionzip, without user, query and fragment');
 const yesOrNo = z
   .enum(['1', '0', 'true', 'false'], 'expected 1 or 0')
   .transform((text) => text === '1' || text === 'true');
@@ -456,13 +456,14 @@ function tlsFault(message: string): InputError {
 /** The defaults, with what was given in their place; the environment is not read. */
 export function completeSettings(given: SettingsInput): Settings {
   const defaults = readSettings({});
-  const { concurrency = defaults.concurrency, limits, ...rest } = dropUndefined(given);
+  const { concurrency = defaults.concurrency, limits, dashboard, ...rest } = dropUndefined(given);
   return {
     ...defaults,
     threads: threadsFor(concurrency),
     ...rest,
     concurrency,
     limits: { ...defaults.limits, ...dropUndefined(limits ?? {}) },
+    dashboard: { ...defaults.dashboard, ...dropUndefined(dashboard ?? {}) },
   };
 }
 
@@ -502,9 +503,9 @@ function readVariables(env: NodeJS.ProcessEnv): Values {
   return Object.fromEntries(entries) as Values;
 }
 
+const secrets = ['REDIS_URL', 'HF_TOKEN', 'VISIONZIP_DASHBOARD_AUTH', 'VISIONZIP_DASHBOARD_URL'];
+
 /** Any part of a URL that cannot be read may be of a password, and so may a token. */
 function describeFound(name: string, text: string): string {
-  return ['REDIS_URL', 'HF_TOKEN', 'VISIONZIP_DASHBOARD_AUTH'].includes(name)
-    ? ''
-    : `, got ${JSON.stringify(text)}`;
+  return secrets.includes(name) ? '' : `, got ${JSON.stringify(text)}`;
 }

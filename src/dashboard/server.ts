@@ -1,12 +1,24 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Queue } from 'bullmq';
-import type { Express, Request } from 'express';
+import type { Request } from 'express';
 import { type Logger, pino } from 'pino';
-import { addressOf, connected, hastyClient, type RedisConnection } from '../../queues/connection.js';
+import {
+  addressOf,
+  connected,
+  hastyClient,
+  type RedisClient,
+  type RedisConnection,
+} from '../../queues/connection.js';
 import { InputError } from '../errors.js';
-import { completeSettings, type DashboardSettings, type SettingsInput } from '../settings.js';
+import {
+  completeSettings,
+  type DashboardSettings,
+  readVariable,
+  type Settings,
+  type SettingsInput,
+} from '../settings.js';
 import { ensureRedis } from '../workers/redis.js';
 import { createApi } from './api/index.js';
 import { type Access, appOf } from './app.js';
@@ -51,54 +63,63 @@ export async function startDashboard(options: DashboardOptions = {}): Promise<Da
     options.logger ?? pino({ name: 'visionzip-dashboard', level: settings.logLevel }, pino.destination(2));
   const connection = options.connection ?? (await ensureRedis(settings)).connection;
   const redis = hastyClient(connection);
-  try {
-    await connected(redis, addressOf(connection));
-    const queue = new Queue(settings.queue, { connection: redis, prefix: settings.prefix });
-    queue.on('error', () => {}); // Each request that fails says so.
-    const sessions = sessionsOf(access);
-    const sessionOf = (request: Request) => sessions.describe(request);
-    const { isReadOnly } = access;
-    const api = createApi({ settings, connection, redis, isReadOnly, sessionOf, logger });
-    const ping = () => connected(redis, addressOf(connection)).then(() => redis.ping());
-    const server = await listening(appOf({ access, sessions, queue, api, ping, logger }), host, port);
-    return {
-      url: urlOf(server, access.base),
-      close: async () => {
-        const left = closed(server);
-        await api.close(); // Ends the streams, which else never would.
-        await left;
-        await queue.close();
-        redis.disconnect();
-      },
-    };
-  } catch (error) {
+  await connected(redis, addressOf(connection)).catch((error) => {
     redis.disconnect();
     throw error;
+  });
+  const { server, end } = assemble({ settings, access, connection, redis, logger });
+  try {
+    server.listen(port, host);
+    await once(server, 'listening');
+  } catch (error) {
+    await end();
+    throw error;
   }
+  return { url: urlOf(server, access.base), close: end };
+}
+
+interface Parts {
+  readonly settings: Settings;
+  readonly access: Access;
+  readonly connection: RedisConnection;
+  readonly redis: RedisClient;
+  readonly logger: Logger;
+}
+
+/** The server, which does not listen yet, and what ends it and all that works for it. */
+function assemble({ settings, access, connection, redis, logger }: Parts) {
+  const queue = new Queue(settings.queue, { connection: redis, prefix: settings.prefix });
+  queue.on('error', () => {}); // Each request that fails says so.
+  const isSecure = access.publicUrl?.startsWith('https:') ?? false;
+  const sessions = new Sessions({ path: access.base || '/', isSecure });
+  const sessionOf = (request: Request) => sessions.describe(request);
+  const { isReadOnly } = access;
+  const api = createApi({ settings, connection, redis, isReadOnly, sessionOf, logger });
+  const ping = () => connected(redis, addressOf(connection)).then(() => redis.ping());
+  const server = createServer(appOf({ access, sessions, queue, api, ping, logger }));
+  const end = async () => {
+    const left = server.listening ? closed(server) : null;
+    await api.close(); // Ends the streams, which else never would.
+    await left;
+    await queue.close();
+    redis.disconnect();
+  };
+  return { server, end };
 }
 
 /** @throws InputError */
 function accessOf(settings: DashboardSettings, host: string, boardWrites: boolean): Access {
-  const { publicUrl, credential, isReadOnly } = settings;
+  const { credential, isReadOnly } = settings;
   checkAddress(host, credential);
+  const publicUrl = settings.publicUrl && readVariable('VISIONZIP_DASHBOARD_URL', settings.publicUrl);
   const path = publicUrl === null ? '' : new URL(publicUrl).pathname.replace(/\/$/, '');
-  const base = settings.base ?? path;
+  const base = readVariable('VISIONZIP_DASHBOARD_BASE', settings.base ?? path) ?? '';
   if (publicUrl !== null && base !== path) {
     throw new InputError(`expected the public URL to end in the base path ${base}/, got ${publicUrl}`, {
       fault: 'settings',
     });
   }
   return { host, base, publicUrl, credential, isReadOnly, boardWrites };
-}
-
-function sessionsOf({ base, publicUrl }: Access): Sessions {
-  return new Sessions({ path: base || '/', isSecure: publicUrl?.startsWith('https:') ?? false });
-}
-
-async function listening(app: Express, host: string, port: number): Promise<Server> {
-  const server = app.listen(port, host);
-  await once(server, 'listening');
-  return server;
 }
 
 function urlOf(server: Server, base: string): string {

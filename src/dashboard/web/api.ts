@@ -1,8 +1,8 @@
-import { signal } from '@preact/signals';
 import type { z } from 'zod';
 import type { AskJobInput } from '../../../queues/schemas.js';
 import type { actionOutcomeSchema, Session } from '../api/schemas.js';
 import { addressOf } from './router.js';
+import { Shared } from './shared.js';
 
 /** An answer of the API that is none. */
 export class Problem extends Error {
@@ -14,7 +14,7 @@ export class Problem extends Error {
   }
 }
 
-export const session = signal<Session | null>(null);
+export const session = new Shared<Session | null>(null);
 
 /** Whether what changes something is shown. */
 export function mayWrite(): boolean {

@@ -14,7 +14,7 @@ import { Versus } from './pages/versus.js';
 import { Banners } from './parts/banners.js';
 import { Header } from './parts/header.js';
 import { Empty, Failure, Loading } from './parts/notice.js';
-import { route } from './router.js';
+import { address, route } from './router.js';
 import type { PageName } from './routes.js';
 
 const pages: Record<PageName, FunctionComponent> = {
@@ -37,17 +37,18 @@ const pages: Record<PageName, FunctionComponent> = {
 };
 
 export function App() {
-  const { page, id } = route.value;
+  address.use();
+  const { page, id } = route();
+  const known = session.use();
   const [error, setError] = useState<Error | null>(null);
-  const isKnown = session.value !== null;
   const start = () => {
     setError(null);
     startSession().then(startLive, setError);
   };
   useEffect(start, []);
   useEffect(() => {
-    document.title = `${titles[page]}${id ? ` ${id}` : ''} · ${session.value?.queue ?? 'VisionZip'}`;
-  }, [page, id, isKnown]);
+    document.title = `${titles[page]}${id ? ` ${id}` : ''} · ${known?.queue ?? 'VisionZip'}`;
+  }, [page, id, known]);
   const Page = pages[page];
   return (
     <>
@@ -56,7 +57,7 @@ export function App() {
       <main id="main" tabIndex={-1}>
         {error ? (
           <Failure error={error} retry={start} />
-        ) : isKnown ? (
+        ) : known ? (
           <Page key={`${page} ${id}`} />
         ) : (
           <Loading />

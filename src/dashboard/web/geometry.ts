@@ -1,4 +1,4 @@
-import type { SightFrame } from './sight.js';
+import type { SightFrame } from '../../../queues/sight.js';
 
 /** What became of a patch: kept as it is, merged into a contextual token, sent once for several frames, or left out. */
 export type PatchFate = 'dominant' | 'merged' | 'static' | 'dropped';

@@ -13,6 +13,8 @@ export const nothing: Heard = { texts: [], document: null };
 export function hear(heard: Heard, event: StreamEvent): Heard {
   if (event.type === 'restart') return nothing;
   if (event.type === 'document') return { ...heard, document: event.document };
+  // The server ends a stream that failed with a sentence of its own.
+  if (event.type !== 'text' && event.type !== 'answer') return heard;
   const texts = [...heard.texts];
   const before = texts[event.question] ?? '';
   texts[event.question] = event.type === 'text' ? (before + event.text).trimStart() : event.answer.answer;

@@ -1,15 +1,17 @@
-import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { JobRow, LiveEvent, Overview } from '../api/schemas.js';
 import { addressOf } from './router.js';
+import { Shared } from './shared.js';
 
 /** Whether events arrive from the dashboard. */
-export const connection = signal<'connecting' | 'open' | 'lost'>('connecting');
+export const connection = new Shared<'connecting' | 'open' | 'lost'>('connecting');
 /** Since when Redis does not answer; null while it does. */
-export const awaySince = signal<number | null>(null);
-export const overview = signal<Overview | null>(null);
+export const awaySince = new Shared<number | null>(null);
+export const overview = new Shared<Overview | null>(null);
+/** How long a time the overview tells of. */
+let hours = 1;
 /** The clock of everything that says how long ago something was. */
-export const now = signal(Date.now());
+export const now = new Shared(Date.now());
 
 setInterval(() => {
   now.value = Date.now();
@@ -31,6 +33,15 @@ export function startLive(): void {
   follow();
 }
 
+export function followHours(wanted: number): void {
+  if (wanted === hours) return;
+  hours = wanted;
+  overview.value = null;
+  if (!source) return;
+  disconnect();
+  connect();
+}
+
 function disconnect(): void {
   clearTimeout(retry);
   source?.close();
@@ -39,7 +50,7 @@ function disconnect(): void {
 
 function connect(): void {
   if (source) return;
-  source = new EventSource(addressOf('api/live'));
+  source = new EventSource(addressOf(`api/live?hours=${hours}`));
   source.addEventListener('open', () => {
     connection.value = 'open';
     // Before the first time nothing was missed.

@@ -1,15 +1,19 @@
-import { computed, signal } from '@preact/signals';
-import { pathBelow, routeOf } from './routes.js';
+import { pathBelow, type Route, routeOf } from './routes.js';
+import { Shared } from './shared.js';
 
 /** Where all pages lie: the `<base>` that the server wrote into the page. It ends in a slash. */
 export const base = new URL(document.baseURI);
 
-const address = signal(new URL(location.href));
+export const address = new Shared(new URL(location.href));
 
-export const route = computed(() =>
-  routeOf(pathBelow(base.pathname, address.value.pathname) ?? 'missing/page'),
-);
-export const query = computed(() => address.value.searchParams);
+/** Of the address. Who draws with them is drawn by the whole page, which follows it. */
+export function route(): Route {
+  return routeOf(pathBelow(base.pathname, address.value.pathname) ?? 'missing/page');
+}
+
+export function query(): URLSearchParams {
+  return address.value.searchParams;
+}
 
 /** Of a path below the base. */
 export function addressOf(path: string): string {

@@ -13,7 +13,7 @@ export function compressionText(compression: AskJob['compression']): string {
 /** Fields of a settings object in a line: "frames 8, method uniform". */
 export function settingsText(settings: object | undefined): string {
   const fields = Object.entries(settings ?? {}).filter(([, value]) => value !== undefined);
-  if (fields.length === 0) return 'as the model has it';
+  if (fields.length === 0) return 'default';
   return fields.map(([name, value]) => `${spaced(name)} ${textOf(value)}`).join(', ');
 }
 
@@ -42,29 +42,37 @@ export const stages = [
   'generateMs',
 ] as const satisfies readonly (keyof Result['timings'])[];
 
+type StageName = keyof NonNullable<Result['timings']['spans']>;
+
 export interface StageSpan {
   readonly name: string;
+  /** When it was first and last busy, in milliseconds since the job was begun. */
   readonly startMs: number;
+  readonly endMs: number;
+  /** How long it was busy in between. */
   readonly ms: number;
 }
 
-/** One behind the other; what is left of the whole comes last. Stages that took no time are left out. */
+/** When each stage was busy. Where a worker did not say when, they are put one behind the other; what is left comes last. */
 export function stageSpans(timings: Result['timings']): StageSpan[] {
   const spans: StageSpan[] = [];
-  let startMs = 0;
+  let sum = 0;
   for (const stage of stages) {
     const ms = timings[stage];
-    if (ms >= 0.5) spans.push({ name: spaced(stage), startMs, ms });
-    startMs += ms;
+    const said = timings.spans?.[stage.replace(/Ms$/, '') as StageName];
+    const [startMs, endMs] = said ?? [sum, sum + ms];
+    if (ms >= 0.5) spans.push({ name: spaced(stage), startMs, endMs, ms });
+    sum += ms;
   }
-  const rest = timings.totalMs - startMs;
-  if (rest >= 0.5) spans.push({ name: 'other', startMs, ms: rest });
+  const rest = timings.totalMs - sum;
+  const isSaid = timings.spans !== undefined;
+  if (rest >= 0.5 && !isSaid) spans.push({ name: 'other', startMs: sum, endMs: sum + rest, ms: rest });
   return spans;
 }
 
-/** The likelihood of the answer that was given, where there were options. */
-export function likelihoodOf({ choice }: Result['answers'][number]): number | null {
-  return choice?.likelihoods[choice.index] ?? null;
+/** How likely the model held the answer that it gave; null where nobody said. */
+export function likelihoodOf({ choice, likelihood }: Result['answers'][number]): number | null {
+  return choice?.likelihoods[choice.index] ?? likelihood ?? null;
 }
 
 /** How two answers to a video differ, in sentences; the first is the one compared with. */

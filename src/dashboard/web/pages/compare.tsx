@@ -14,8 +14,8 @@ import { jobPath } from '../routes.js';
 
 /** The same question without compression, with it, and with another budget. */
 export function Compare() {
-  const from = query.value.get('from');
-  const ids = idsOf(query.value);
+  const from = query().get('from');
+  const ids = idsOf(query());
   const { data, error: unread } = useLoaded<JobDetail>(from === null ? null : jobPath(from));
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState<Error | null>(null);
@@ -26,7 +26,7 @@ export function Compare() {
     setBusy(false);
   };
   if (from !== null && !data && !unread) return <Loading />;
-  const video = data?.job?.video ?? query.value.get('video') ?? '';
+  const video = data?.job?.video ?? query().get('video') ?? '';
   return (
     <>
       <div class="title-row">
@@ -41,7 +41,7 @@ export function Compare() {
           key={from}
           from={data?.job ?? null}
           video={video}
-          question={query.value.get('question') ?? ''}
+          question={query().get('question') ?? ''}
           isBusy={isBusy}
           onAsk={start}
         />
@@ -65,12 +65,12 @@ export function Compare() {
 }
 
 function askCommand(video: string, options: string): string {
-  return `npx visionzip ask ${quote(video || 'VIDEO')} "QUESTION" ${options}`;
+  return `visionzip ask ${quote(video || 'VIDEO')} "QUESTION" ${options}`;
 }
 
 /** One behind the other, so that they wait in the order of the columns. */
 async function askAll(base: Base, budget: Budget): Promise<void> {
-  const wanted = new URLSearchParams(query.value);
+  const wanted = new URLSearchParams(query());
   for (const column of columns) wanted.set(column, await ask(jobOf(base, column, budget)));
   navigate(`compare?${wanted}`);
 }

@@ -12,11 +12,11 @@ import { Scroll } from '../parts/scroll.js';
 import { addressOf, route } from '../router.js';
 
 export function DatasetPage() {
-  const id = route.value.id!;
+  const id = route().id!;
   const path = `datasets/${encodeURIComponent(id)}`;
   const { data, error, reload } = useLoaded<Dataset>(path);
   const reloadSoon = useCalm(reload, 3000);
-  useJobs((row) => row.dataset === id && reloadSoon());
+  useJobs((row) => row.dataset === data?.run && reloadSoon());
   if (error instanceof Problem && error.status === 404)
     return (
       <Empty title="There is no such dataset">
@@ -59,9 +59,9 @@ export function DatasetPage() {
         of={[
           {
             title: 'Go on after a stop',
-            command: `npx visionzip batch ${quote(data.file)} --out ${quote(data.out)}`,
+            command: `visionzip batch ${quote(data.file)} --out ${quote(data.out)}`,
           },
-          { title: 'Report', command: `npx visionzip report ${quote(data.out)} --out report.html` },
+          { title: 'Report', command: `visionzip report ${quote(data.out)} --out report.html` },
           { title: 'The same as JSON', command: curl(addressOf(`api/${path}`)) },
         ]}
       />
@@ -118,7 +118,7 @@ function ByKind({ dataset: { byKind } }: { readonly dataset: Dataset }) {
   );
 }
 
-function Failures({ dataset: { failures, id } }: { readonly dataset: Dataset }) {
+function Failures({ dataset: { failures, run } }: { readonly dataset: Dataset }) {
   return (
     <section class="card">
       <h2>What failed</h2>
@@ -133,7 +133,7 @@ function Failures({ dataset: { failures, id } }: { readonly dataset: Dataset }) 
       </ul>
       {failures.length > 0 && (
         <p>
-          <a href={`errors?${new URLSearchParams({ dataset: id })}`}>Show the errors of this dataset</a>
+          <a href={`errors?${new URLSearchParams({ dataset: run })}`}>Show the errors of this dataset</a>
         </p>
       )}
     </section>

@@ -33,7 +33,7 @@ export function Datasets() {
             A file of questions – JSONL, CSV, Parquet, or a benchmark as it is published – is answered row by
             row, and goes on after a stop.
           </p>
-          <Command title="Answer one" command="npx visionzip batch questions.jsonl --out answers.jsonl" />
+          <Command title="Answer one" command="visionzip batch questions.jsonl --out answers.jsonl" />
         </Empty>
       )}
       {data?.datasets.map((dataset) => (

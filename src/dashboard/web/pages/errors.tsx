@@ -17,7 +17,7 @@ interface ErrorList {
 
 /** Failures that differ in names and numbers alone, together. */
 export function Errors() {
-  const filter = filterOf(query.value);
+  const filter = filterOf(query());
   const path = withQuery('errors', queryOf(filter));
   const { data, error, reload } = useLoaded<ErrorList>(path);
   const total = data?.groups.reduce((sum, { count }) => sum + count, 0) ?? 0;

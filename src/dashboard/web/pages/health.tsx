@@ -38,7 +38,7 @@ export function HealthPage() {
       <Commands
         of={[
           { title: 'The same as JSON', command: curl(addressOf('api/health')) },
-          { title: 'Workers and Redis', command: 'npx visionzip status' },
+          { title: 'Workers and Redis', command: 'visionzip status' },
         ]}
       />
     </>

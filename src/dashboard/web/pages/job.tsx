@@ -17,7 +17,7 @@ import { jobPath } from '../routes.js';
 
 /** All that is known of a job, and why its answer is what it is. */
 export function Job() {
-  const id = route.value.id!;
+  const id = route().id!;
   const { data, error, reload, change } = useLoaded<JobDetail>(jobPath(id));
   useJobs((row) => {
     if (row.id !== id || !data) return;
@@ -32,13 +32,15 @@ export function Job() {
   return (
     <article class="job">
       <JobHead detail={data} onDone={reload} />
-      {error && <Failure error={error} retry={reload} />}
-      {isUnderWay && <Under detail={data} onEnd={reload} />}
-      {(row.error || document?.status === 'failed') && <Trouble detail={data} />}
-      {document?.status === 'completed' && <Answers result={document} />}
+      <div class="stack main">
+        {error && <Failure error={error} retry={reload} />}
+        {isUnderWay && <Under detail={data} onEnd={reload} />}
+        {(row.error || document?.status === 'failed') && <Trouble detail={data} />}
+        {document?.status === 'completed' && <Answers result={document} />}
+        <AskMore detail={data} />
+      </div>
       <Seen detail={data} />
       <Waterfall detail={data} />
-      <AskMore detail={data} />
       <About detail={data} />
       <Commands of={commands} />
     </article>

@@ -15,9 +15,9 @@ import { FirstSteps } from '../parts/overview/first-steps.js';
 import { addressOf, query } from '../router.js';
 
 export function Jobs() {
-  const filter = filterOf(query.value);
-  const order = orderOf(query.value);
-  const offset = Math.max(0, Math.floor(Number(query.value.get('offset')) || 0));
+  const filter = filterOf(query());
+  const order = orderOf(query());
+  const offset = Math.max(0, Math.floor(Number(query().get('offset')) || 0));
   const wanted = queryOf(filter);
   wanted.set('order', order);
   wanted.set('offset', String(offset));

@@ -1,7 +1,7 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import type { Overview } from '../../api/schemas.js';
 import { curl } from '../commands.js';
-import { overview } from '../live.js';
+import { followHours, overview } from '../live.js';
 import { useLoaded } from '../load.js';
 import { Commands } from '../parts/copy.js';
 import { Failure, Loading } from '../parts/notice.js';
@@ -21,9 +21,11 @@ const ranges: readonly (readonly [hours: number, word: string])[] = [
 ];
 
 export function OverviewPage() {
-  const hours = Number(query.value.get('hours')) || 1;
-  const { data: read, error, reload } = useLoaded<Overview>(`overview?hours=${hours}`);
-  const latest = useLatest(hours, read, reload);
+  const hours = Number(query().get('hours')) || 1;
+  const { data: read, error, isLoading, reload } = useLoaded<Overview>(`overview?hours=${hours}`);
+  const heard = overview.use();
+  const latest = heard && (!read || isLoading || heard.at >= read.at) ? heard : read;
+  useEffect(() => followHours(hours), [hours]);
   if (!latest) return error ? <Failure error={error} retry={reload} /> : <Loading />;
   const isNew = Object.values(latest.counts).every((count) => count === 0);
   return (
@@ -59,23 +61,10 @@ export function OverviewPage() {
       </div>
       <Commands
         of={[
-          { title: 'Counts and workers', command: 'npx visionzip status' },
+          { title: 'Counts and workers', command: 'visionzip status' },
           { title: 'This page as JSON', command: curl(addressOf(`api/overview?hours=${hours}`)) },
         ]}
       />
     </>
   );
-}
-
-/** Events tell of the last hour; longer ranges are read again after them, not more often than every ten seconds. */
-function useLatest(hours: number, read: Overview | null, reload: () => void): Overview | null {
-  const [lastRead, setLastRead] = useState(Date.now());
-  const heard = overview.value;
-  useEffect(() => {
-    if (hours === 1 || !heard || Date.now() - lastRead < 10_000) return;
-    setLastRead(Date.now());
-    reload();
-  }, [heard]);
-  if (hours !== 1) return read;
-  return heard && (!read || heard.at >= read.at) ? heard : read;
 }

@@ -1,6 +1,7 @@
 import type { TargetedSubmitEvent } from 'preact';
 import type { JobDetail } from '../../api/schemas.js';
 import { curl } from '../commands.js';
+import { useJobs } from '../live.js';
 import { useLoaded } from '../load.js';
 import { Figures } from '../parts/ab/column.js';
 import { Settings } from '../parts/ab/settings.js';
@@ -15,10 +16,15 @@ import { differences } from '../words.js';
 
 /** Two jobs side by side: in what they differ, and what came of it. */
 export function Versus() {
-  const a = query.value.get('a');
-  const b = query.value.get('b');
+  const a = query().get('a');
+  const b = query().get('b');
   const first = useLoaded<JobDetail>(a ? jobPath(a) : null);
   const second = useLoaded<JobDetail>(b ? jobPath(b) : null);
+  useJobs((row) => {
+    if (row.finishedAt === null) return;
+    if (row.id === a) first.reload();
+    if (row.id === b) second.reload();
+  });
   return (
     <>
       <h1>Two jobs side by side</h1>

@@ -12,7 +12,11 @@ export function EndedChart({ series }: { readonly series: Series }) {
   const plot = useRef<uPlot | null>(null);
   const isDark = useDark();
   useEffect(() => {
-    const made = new uPlot(optionsOf(box.current!.clientWidth), dataOf(series), box.current!);
+    const made = new uPlot(
+      optionsOf(box.current!.clientWidth, series.stepSeconds),
+      dataOf(series),
+      box.current!,
+    );
     plot.current = made;
     const resize = new ResizeObserver(([entry]) => {
       made.setSize({ width: Math.floor(entry!.contentRect.width), height: chartHeight });
@@ -22,12 +26,12 @@ export function EndedChart({ series }: { readonly series: Series }) {
       resize.disconnect();
       made.destroy();
     };
-  }, [isDark]);
+  }, [isDark, series.stepSeconds]);
   useEffect(() => plot.current?.setData(dataOf(series)), [series, isDark]);
   return <div class="chart" ref={box} aria-hidden="true" />;
 }
 
-const chartHeight = 220;
+const chartHeight = 210;
 
 /** Each series is drawn from zero, the highest first, so that the next one covers what is not its own. */
 function dataOf({ points }: Series): uPlot.AlignedData {
@@ -39,7 +43,7 @@ function dataOf({ points }: Series): uPlot.AlignedData {
   ];
 }
 
-function optionsOf(width: number): uPlot.Options {
+function optionsOf(width: number, stepSeconds: number): uPlot.Options {
   const bars = uPlot.paths.bars!({ size: [0.75, 40], align: 1 });
   const stack = (label: string, colour: string) => ({
     label,
@@ -59,9 +63,13 @@ function optionsOf(width: number): uPlot.Options {
     height: chartHeight,
     legend: { show: false },
     cursor: { show: false },
-    scales: { y: { range: (_plot, _min, max) => [0, Math.max(4, max * 1.1)] } },
+    // A bar begins at its time: the last one needs room behind it.
+    scales: {
+      x: { range: (_plot, min, max) => [min, max + stepSeconds] },
+      y: { range: (_plot, _min, max) => [0, Math.max(4, max * 1.1)] },
+    },
     axes: [
-      { ...axis, grid: { show: false } },
+      { ...axis, grid: { show: false }, size: 30, space: 70, values: (_plot, ticks) => ticks.map(clockText) },
       {
         ...axis,
         size: 48,
@@ -71,4 +79,12 @@ function optionsOf(width: number): uPlot.Options {
     ],
     series: [{}, stack('cancelled', '--off'), stack('failed', '--bad'), stack('completed', '--ok')],
   };
+}
+
+/** The time of day, or the day where that begins. */
+function clockText(seconds: number): string {
+  const at = new Date(seconds * 1000);
+  if (at.getHours() === 0 && at.getMinutes() === 0)
+    return at.toLocaleDateString(undefined, { day: 'numeric', month: 'short' });
+  return at.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 }

@@ -15,7 +15,7 @@ const links: readonly (readonly [path: string, word: string, pages: readonly Pag
 ];
 
 export function Header() {
-  const { page } = route.value;
+  const { page } = route();
   return (
     <header class="shell">
       <a class="skip" href={`${location.pathname}${location.search}#main`}>
@@ -64,7 +64,7 @@ function Search() {
   }, []);
   const search = (event: TargetedSubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const wanted = new URLSearchParams(route.value.page === 'jobs' ? query.value : undefined);
+    const wanted = new URLSearchParams(route().page === 'jobs' ? query() : undefined);
     wanted.delete('offset');
     if (field.current!.value.trim() === '') wanted.delete('text');
     else wanted.set('text', field.current!.value.trim());
@@ -79,7 +79,7 @@ function Search() {
           type="search"
           aria-label="Search jobs: video, question, answer, error, id"
           placeholder="Search jobs ( / )"
-          value={route.value.page === 'jobs' ? (query.value.get('text') ?? '') : ''}
+          value={route().page === 'jobs' ? (query().get('text') ?? '') : ''}
         />
       </form>
     </search>

@@ -13,10 +13,11 @@ const words: Record<NonNullable<JobRow['progress']>['stage'], string> = {
 export function Progress({ progress }: { readonly progress: JobRow['progress'] }) {
   if (!progress) return <p class="progress soft">has begun</p>;
   const { stage, framesDone, framesTotal, answersDone, answersTotal } = progress;
-  const [done, total, noun] =
-    stage === 'generate' ? [answersDone, answersTotal, 'answer'] : [framesDone, framesTotal, 'frame'];
-  const counts = total > 0 && (stage === 'encode' || stage === 'generate');
-  const text = `${words[stage]}${counts ? `: ${done} of ${total} ${noun}${total === 1 ? '' : 's'}` : ''}`;
+  const counts: Partial<Record<typeof stage, string>> = {
+    encode: framesTotal > 0 ? `: frame ${framesDone} of ${framesTotal}` : '',
+    generate: answersTotal > 1 ? `: ${answersDone} of ${answersTotal} done` : '',
+  };
+  const text = words[stage] + (counts[stage] ?? '');
   return (
     <div class="progress">
       <span class="soft">{text}</span>

@@ -5,7 +5,7 @@ import { now } from '../live.js';
 export function Ago({ at }: { readonly at: number }) {
   return (
     <time dateTime={new Date(at).toISOString()} title={formatDate(at)}>
-      {formatAgo(at, now.value)}
+      {formatAgo(at, now.use())}
     </time>
   );
 }

@@ -1,6 +1,7 @@
 import type { ResultDocument } from '../../../../../queues/schemas.js';
-import type { JobDetail } from '../../../api/schemas.js';
+import type { JobDetail, JobRow } from '../../../api/schemas.js';
 import { formatCount, formatDuration, formatTimes } from '../../format.js';
+import { useJobs } from '../../live.js';
 import { useLoaded } from '../../load.js';
 import { jobPath } from '../../routes.js';
 import { useStream } from '../../stream.js';
@@ -8,9 +9,12 @@ import { differences, questionText } from '../../words.js';
 import { AnswerText } from '../job/answers.js';
 import { Texts } from '../job/under-way.js';
 import { Meter } from '../meter.js';
+import { Progress } from '../progress.js';
+import { StateBadge } from '../state.js';
 import { StageBars } from './stage-bars.js';
 
 export interface ColumnState {
+  readonly row: JobRow | null;
   readonly document: ResultDocument | null;
   readonly texts: readonly string[];
   readonly questions: readonly string[];
@@ -18,11 +22,12 @@ export interface ColumnState {
 
 /** A job as a column follows it: its text as it is written, then its document. */
 export function useColumn(id: string | null): ColumnState {
-  const { data } = useLoaded<JobDetail>(id === null ? null : jobPath(id));
+  const { data, change } = useLoaded<JobDetail>(id === null ? null : jobPath(id));
+  useJobs((row) => row.id === id && change((old) => ({ ...old, row })));
   const detail = data?.row.id === id ? data : null;
   const { texts, document } = useStream(id !== null && detail && !detail.document ? id : null);
   const questions = detail?.job?.questions.map(questionText) ?? (detail ? [detail.row.question] : []);
-  return { document: document ?? detail?.document ?? null, texts, questions };
+  return { row: detail?.row ?? null, document: document ?? detail?.document ?? null, texts, questions };
 }
 
 interface ColumnProps {
@@ -36,17 +41,13 @@ interface ColumnProps {
 }
 
 export function ResultColumn({ title, id, state, base, longestMs }: ColumnProps) {
-  const { document, texts, questions } = state;
+  const { row, document, texts, questions } = state;
   return (
     <section class="card">
       <h2>{title}</h2>
       <div aria-live="polite">
-        {!document &&
-          (texts.length > 0 ? (
-            <Texts questions={questions} texts={texts} />
-          ) : (
-            <p class="soft">waits for its answer…</p>
-          ))}
+        {!document && row && <Waiting row={row} />}
+        {!document && <Texts questions={questions} texts={texts} />}
         {document?.status === 'completed' &&
           document.answers.map((answer, i) => (
             <div key={i} class="column-answer">
@@ -76,8 +77,19 @@ export function ResultColumn({ title, id, state, base, longestMs }: ColumnProps)
   );
 }
 
+function Waiting({ row }: { readonly row: JobRow }) {
+  return (
+    <>
+      <p>
+        <StateBadge state={row.state} />
+      </p>
+      {row.state === 'active' && <Progress progress={row.progress} />}
+    </>
+  );
+}
+
 export function Figures({
-  result: { tokens, timings, plan },
+  result: { tokens, timings, plan, cached },
 }: {
   readonly result: Extract<ResultDocument, { status: 'completed' }>;
 }) {
@@ -105,7 +117,9 @@ export function Figures({
         <dt>Time in the worker</dt>
         <dd>
           <strong>{formatDuration(timings.totalMs)}</strong>{' '}
-          <span class="soft">first token after {formatDuration(timings.firstTokenMs)}</span>
+          <span class="soft">
+            {cached ? 'stored before' : `first token after ${formatDuration(timings.firstTokenMs)}`}
+          </span>
         </dd>
       </div>
     </dl>

@@ -27,12 +27,11 @@ export function CompareForm({ from, video, question, isBusy, onAsk }: FormProps)
   return (
     <form class="card compare-form" onSubmit={submit}>
       <label class="field grow">
-        Video, as its worker finds it
+        Video, as the worker finds it
         <input name="video" required defaultValue={from?.video ?? video} placeholder="clips/clip-000.mp4" />
       </label>
       <label class="field grow">
-        Question
-        {from && from.questions.length > 1 && `, the first of ${from.questions.length}; all are asked`}
+        Question{from && from.questions.length > 1 && ` (1 of ${from.questions.length}; all are asked)`}
         <input
           name="question"
           required
@@ -50,7 +49,7 @@ export function CompareForm({ from, video, question, isBusy, onAsk }: FormProps)
         />
       </label>
       <fieldset class="budget">
-        <legend>The third budget, in tokens a frame</legend>
+        <legend>Third column, tokens a frame</legend>
         <label class="field">
           dominant
           <input name="dominant" type="number" min="1" required defaultValue={String(budget.dominant)} />

@@ -54,7 +54,6 @@ function settingsOf({ row, job, document }: JobDetail): Record<string, string> {
     compression: settings ? compressionText(settings.compression) : '–',
     'over time': settingsText(job?.overTime),
     generation: settingsText(settings?.generation),
-    worker: row.worker ?? '–',
     ...(result && { plan: result.plan.reason }),
   };
 }

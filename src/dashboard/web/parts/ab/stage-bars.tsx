@@ -10,9 +10,11 @@ export function StageBars({
   readonly timings: Result['timings'];
   readonly longestMs: number;
 }) {
+  const spans = stageSpans(timings).filter(({ name }) => name !== 'other');
+  if (spans.length === 0) return null;
   return (
     <ul class="stage-bars small" aria-label="Time by stage">
-      {stageSpans(timings).map(({ name, ms }) => (
+      {spans.map(({ name, ms }) => (
         <li key={name}>
           <span>{name}</span>
           <span class="lane" aria-hidden="true">

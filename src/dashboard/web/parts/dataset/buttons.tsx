@@ -25,11 +25,11 @@ const words: Record<Action, readonly [word: string, title: string]> = {
 };
 
 export function Buttons({ dataset, onDone }: { readonly dataset: Dataset; onDone(): void }) {
-  const { id, name, state, hasReport } = dataset;
+  const { id, run, name, state, hasReport } = dataset;
   const [error, setError] = useState<Error | null>(null);
   const [isStopping, setStopping] = useState(false);
   const path = `datasets/${encodeURIComponent(id)}`;
-  const run = async (action: Action) => {
+  const act = async (action: Action) => {
     await write(path, { action });
     setStopping(false);
     onDone();
@@ -37,7 +37,7 @@ export function Buttons({ dataset, onDone }: { readonly dataset: Dataset; onDone
   const press = (action: Action) => {
     setError(null);
     if (action === 'stop') setStopping(true);
-    else run(action).catch(setError);
+    else act(action).catch(setError);
   };
   return (
     <>
@@ -52,7 +52,7 @@ export function Buttons({ dataset, onDone }: { readonly dataset: Dataset; onDone
           Report
         </a>
       )}
-      <a class="button" href={`jobs?${new URLSearchParams({ dataset: id })}`}>
+      <a class="button" href={`jobs?${new URLSearchParams({ dataset: run })}`}>
         Its jobs
       </a>
       {error && <Failure error={error} />}
@@ -61,7 +61,7 @@ export function Buttons({ dataset, onDone }: { readonly dataset: Dataset; onDone
           title={`Stop ${name}?`}
           verb="Stop it"
           isDangerous
-          onConfirm={() => run('stop')}
+          onConfirm={() => act('stop')}
           onClose={() => setStopping(false)}
         >
           <p>

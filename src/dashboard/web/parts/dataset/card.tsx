@@ -43,7 +43,8 @@ export function HowFar({ dataset }: { readonly dataset: Dataset }) {
       : `${formatCount(over)} of ${formatCount(total)} rows`,
     failed > 0 && `${formatCount(failed)} failed`,
     cancelled > 0 && `${formatCount(cancelled)} cancelled`,
-    rowsPerMinute !== null && `${rowsPerMinute.toFixed(rowsPerMinute < 10 ? 1 : 0)} a minute`,
+    rowsPerMinute !== null &&
+      `${rowsPerMinute < 10 ? rowsPerMinute.toFixed(1) : formatCount(rowsPerMinute)} a minute`,
     secondsLeft !== null && secondsLeft > 0 && `${formatDuration(secondsLeft * 1000)} left`,
   ];
   const text = notes.filter(Boolean).join(' · ');
@@ -57,11 +58,11 @@ export function HowFar({ dataset }: { readonly dataset: Dataset }) {
   );
 }
 
-function Accuracy({ dataset: { accuracy } }: { readonly dataset: Dataset }) {
+function Accuracy({ dataset: { accuracy, state } }: { readonly dataset: Dataset }) {
   if (!accuracy || accuracy.count === 0) return null;
   return (
     <p>
-      <strong>{formatShare(accuracy.value)}</strong> right so far{' '}
+      <strong>{formatShare(accuracy.value)}</strong> right{state === 'done' ? '' : ' so far'}{' '}
       <span class="soft">
         ({formatCount(accuracy.right)} of {formatCount(accuracy.count)}; with 95 % confidence{' '}
         {formatShare(accuracy.low)} to {formatShare(accuracy.high)})

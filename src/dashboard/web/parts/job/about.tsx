@@ -8,7 +8,7 @@ export function About({ detail }: { readonly detail: JobDetail }) {
   const { document, logs } = detail;
   const result = document?.status === 'completed' ? document : null;
   return (
-    <section class="card">
+    <section class="card about">
       <h2>How it was done</h2>
       {result && <p class="plan">{result.plan.reason}</p>}
       <dl class="facts grid">
@@ -61,7 +61,12 @@ function OfResult({ result: { plan, model, video, timings, settings } }: { reado
         <code>{video.path}</code>
       </Fact>
       <Fact name="Speed">
-        {timings.tokensPerSecond.toFixed(1)} tokens/s, {timings.framesPerSecond.toFixed(1)} frames/s
+        {[
+          timings.tokensPerSecond > 0 && `${timings.tokensPerSecond.toFixed(1)} tokens/s`,
+          timings.framesPerSecond > 0 && `${timings.framesPerSecond.toFixed(1)} frames/s`,
+        ]
+          .filter(Boolean)
+          .join(', ') || 'nothing was computed'}
       </Fact>
       <Fact name="Sampling">{settingsText(settings.sampling)}</Fact>
       <Fact name="Compression">{compressionText(settings.compression)}</Fact>
@@ -96,7 +101,7 @@ function OfJob({ detail: { row, job, document } }: { readonly detail: JobDetail 
       )}
       {row.dataset && (
         <Fact name="Dataset">
-          <a href={`datasets/${encodeURIComponent(row.dataset)}`}>{row.dataset}</a>
+          <a href={`jobs?${new URLSearchParams({ dataset: row.dataset })}`}>{row.dataset}</a>
         </Fact>
       )}
       {tags.length > 0 && (

@@ -25,18 +25,34 @@ export function Answers({ result }: { readonly result: Result }) {
 
 export function AnswerText({ answer }: { readonly answer: Answer }) {
   if (answer.options) return <Options answer={answer} />;
-  return <p class="answer">{answer.answer === '' ? <em>nothing</em> : answer.answer}</p>;
+  return (
+    <p class="answer">
+      {answer.answer === '' ? <em>nothing</em> : answer.answer}
+      <Likelihood answer={answer} />
+    </p>
+  );
+}
+
+function Likelihood({ answer }: { readonly answer: Answer }) {
+  const likelihood = likelihoodOf(answer);
+  if (likelihood === null) return null;
+  const title = answer.options ? 'among the options' : 'a token, on average, as the model held it';
+  return (
+    <span class="soft" title={title}>
+      {' '}
+      {formatShare(likelihood)} likely
+    </span>
+  );
 }
 
 function Options({ answer }: { readonly answer: Answer }) {
   const { options = [], choice } = answer;
-  const likelihood = likelihoodOf(answer);
   return (
     <>
       <p class="answer">
         {answer.answer}
         {choice && `. ${options[choice.index] ?? ''}`}
-        {likelihood !== null && <span class="soft"> at {formatShare(likelihood)}</span>}
+        <Likelihood answer={answer} />
       </p>
       <ul class="options">
         {options.map((option, i) => (

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import type { JobDetail } from '../../../api/schemas.js';
+import type { JobDetail, JobRow } from '../../../api/schemas.js';
 import { act, mayWrite, type Outcome } from '../../api.js';
 import { formatDuration, plural } from '../../format.js';
 import { addressOf } from '../../router.js';
@@ -9,6 +9,8 @@ import { Failure } from '../notice.js';
 import { StateBadge } from '../state.js';
 import { Ago } from '../time.js';
 
+type Action = 'cancel' | 'retry';
+
 interface HeadProps {
   readonly detail: JobDetail;
   onDone(): void;
@@ -16,6 +18,13 @@ interface HeadProps {
 
 export function JobHead({ detail, onDone }: HeadProps) {
   const { row } = detail;
+  const [outcome, setOutcome] = useState<Outcome | null>(null);
+  const [error, setError] = useState<Error | null>(null);
+  const run = async (action: Action) => {
+    setError(null);
+    await act(row.id, action).then(setOutcome, setError);
+    onDone();
+  };
   const api = `api/${jobPath(row.id)}`;
   return (
     <header class="job-head">
@@ -30,7 +39,7 @@ export function JobHead({ detail, onDone }: HeadProps) {
         <Story detail={detail} />
       </p>
       <div class="actions">
-        <Buttons detail={detail} onDone={onDone} />
+        <Buttons row={row} onAct={run} />
         {detail.job && (
           <a class="button" href={`compare?${new URLSearchParams({ from: row.id })}`}>
             <Icon name="compare" />
@@ -48,6 +57,10 @@ export function JobHead({ detail, onDone }: HeadProps) {
           JSON
         </a>
       </div>
+      <p role="status" class="outcome">
+        {outcome && outcomeText[outcome]}
+      </p>
+      {error && <Failure error={error} />}
     </header>
   );
 }
@@ -78,33 +91,23 @@ const outcomeText: Record<Outcome, string> = {
   retried: 'The job is back in the queue.',
 };
 
-function Buttons({ detail: { row }, onDone }: HeadProps) {
-  const [outcome, setOutcome] = useState<Outcome | null>(null);
-  const [error, setError] = useState<Error | null>(null);
+function Buttons({ row, onAct }: { readonly row: JobRow; onAct(action: Action): void }) {
   if (!mayWrite()) return null;
-  const run = async (action: 'cancel' | 'retry') => {
-    setError(null);
-    await act(row.id, action).then(setOutcome, setError);
-    onDone();
-  };
-  const canCancel = row.finishedAt === null;
   const canRetry = row.state === 'failed' || row.state === 'cancelled';
   return (
     <>
-      {canCancel && (
-        <button type="button" class="danger" onClick={() => run('cancel')}>
+      {row.finishedAt === null && (
+        <button type="button" class="danger" onClick={() => onAct('cancel')}>
           <Icon name="cancelled" />
           Cancel
         </button>
       )}
       {canRetry && (
-        <button type="button" class="primary" onClick={() => run('retry')}>
+        <button type="button" class="primary" onClick={() => onAct('retry')}>
           <Icon name="retry" />
           Retry
         </button>
       )}
-      <span role="status">{outcome && outcomeText[outcome]}</span>
-      {error && <Failure error={error} />}
     </>
   );
 }

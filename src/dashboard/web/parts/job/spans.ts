@@ -8,6 +8,8 @@ export interface Span {
   readonly from: number;
   readonly to: number;
   readonly kind: 'wait' | 'attempt' | 'failed' | 'stage';
+  /** How long it was busy, where that is less than from its start to its end. */
+  readonly busyMs?: number;
   /** What is said of it besides its length. */
   readonly note: string | null;
 }
@@ -18,6 +20,11 @@ export interface Timeline {
   readonly whole: View;
   /** The last attempt, which is what mostly is to be looked at. */
   readonly last: View | null;
+}
+
+/** What came before the first stage, such as loading the model: its end is known by the length of the stages. */
+function startUp(from: number, to: number): Span {
+  return { name: 'starting', from, to, kind: 'stage', note: null };
 }
 
 /** The wait, the attempts, and within the last one its stages. `now` ends what still goes on. */
@@ -38,16 +45,18 @@ export function timelineOf({ row, attempts, document }: JobDetail, now: number):
   );
   const last = tries.at(-1);
   const timings = document?.status === 'completed' ? document.timings : null;
-  const start = last?.from ?? (first === null ? null : since(first));
+  const start = timings && last ? Math.max(last.from, last.to - timings.totalMs) : null;
   const stages = timings && start !== null ? stageSpans(timings) : [];
   const spans = [
     wait,
     ...tries,
+    ...(last && start !== null && start - last.from >= 1 ? [startUp(last.from, start)] : []),
     ...stages.map(
-      ({ name, startMs, ms }): Span => ({
+      ({ name, startMs, endMs, ms }): Span => ({
         name,
         from: start! + startMs,
-        to: start! + startMs + ms,
+        to: start! + endMs,
+        busyMs: ms,
         kind: 'stage',
         note: null,
       }),

@@ -8,7 +8,8 @@ import { type Span, type Timeline, timelineOf } from './spans.js';
 /** Where the time of a job went: waiting, each attempt, and the stages of the last one. */
 export function Waterfall({ detail }: { readonly detail: JobDetail }) {
   const isOver = detail.row.finishedAt !== null;
-  const timeline = timelineOf(detail, isOver ? 0 : now.value);
+  const clock = now.use();
+  const timeline = timelineOf(detail, isOver ? 0 : clock);
   const { whole, last } = timeline;
   const [chosen, setChosen] = useState<View | null>(null);
   const view = chosen ?? usualView(timeline);
@@ -42,8 +43,8 @@ export function Waterfall({ detail }: { readonly detail: JobDetail }) {
       </div>
       <Plot timeline={timeline} view={view} onZoom={zoom} onKey={onKey} />
       <p class="soft small">
-        Ctrl and wheel zoom; so do + and − on the plot, and the arrow keys move it. Stages are drawn one
-        behind the other; those that run in turns for each frame are added up.
+        Ctrl and wheel zoom; so do + and − on the plot, and the arrow keys move it. Stages that take turns,
+        frame by frame, are pale: busy for a part of the time that their bar spans.
       </p>
     </section>
   );
@@ -72,6 +73,7 @@ interface PlotProps {
 function Plot({ timeline: { spans, firstTokenAt }, view, onZoom, onKey }: PlotProps) {
   const plot = useRef<HTMLDivElement>(null);
   useWheel(plot, view, onZoom);
+  const hasRoom = (tick: number) => tick < view.to - (view.to - view.from) * 0.06;
   const first = firstTokenAt === null ? null : placed(view, firstTokenAt, firstTokenAt);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: it is zoomed and moved with the keyboard
@@ -83,11 +85,13 @@ function Plot({ timeline: { spans, firstTokenAt }, view, onZoom, onKey }: PlotPr
         ))}
       </ul>
       <div class="waterfall-axis" aria-hidden="true">
-        {ticksOf(view, 5).map((tick) => (
-          <span key={tick} style={{ left: `${placed(view, tick, tick)?.left}%` }}>
-            {tick === 0 ? '0' : formatDuration(tick)}
-          </span>
-        ))}
+        {ticksOf(view, 5)
+          .filter(hasRoom)
+          .map((tick) => (
+            <span key={tick} style={{ left: `${placed(view, tick, tick)?.left}%` }}>
+              {tick === 0 ? '0' : formatDuration(tick)}
+            </span>
+          ))}
         {first && <i style={{ left: `${first.left}%` }} />}
       </div>
       {firstTokenAt !== null && (
@@ -100,34 +104,52 @@ function Plot({ timeline: { spans, firstTokenAt }, view, onZoom, onKey }: PlotPr
 }
 
 function Bar({ span, view }: { readonly span: Span; readonly view: View }) {
-  const place = placed(view, span.from, span.to);
-  const length = formatDuration(span.to - span.from);
-  // Beside the bar where there is room, else before it.
-  const isLate = place !== null && place.left + place.width > 75;
+  const { name, from, to, kind, note, busyMs } = span;
+  const place = placed(view, from, to);
+  const isSpread = busyMs !== undefined && busyMs < 0.9 * (to - from);
+  const whole = formatDuration(to - from);
+  const length = isSpread ? `${formatDuration(busyMs)} within ${whole}` : whole;
+  const isFailed = kind === 'failed';
+  const text = note && !isFailed ? `${length} · ${note}` : length;
   return (
     <li>
-      <span class="bar-name">{span.name}</span>
+      <span class="bar-name">{name}</span>
       <div class="bar-lane">
         {place && (
-          <span
-            class={`bar bar-${span.kind}`}
-            style={{ left: `${place.left}%`, width: `${place.width}%` }}
-            title={`${span.name}: ${length}${span.note ? ` – ${span.note}` : ''}`}
-          />
+          <>
+            <span
+              class={`bar bar-${kind} ${isSpread ? 'spread' : ''}`}
+              style={{ left: `${place.left}%`, width: `${place.width}%` }}
+              title={`${name}: ${text}`}
+            />
+            <BarText place={place} text={text} />
+          </>
         )}
-        <span
-          class="bar-text"
-          style={
-            isLate
-              ? { right: `${100 - (place?.left ?? 0)}%` }
-              : { left: `${place ? place.left + place.width : 0}%` }
-          }
-        >
-          {length}
-        </span>
       </div>
-      {span.note && <span class={`bar-note ${span.kind === 'failed' ? 'bad' : ''}`}>{span.note}</span>}
+      {isFailed && <span class="bar-note">{note}</span>}
     </li>
+  );
+}
+
+/** Behind the bar where there is room; else within it, or before it where it is short. */
+function BarText({ place: { left, width }, text }: { place: { left: number; width: number }; text: string }) {
+  const end = left + width;
+  if (end <= 70)
+    return (
+      <span class="bar-text" style={{ left: `${end}%` }}>
+        {text}
+      </span>
+    );
+  if (width > 35)
+    return (
+      <span class="bar-text inside" style={{ left: `${left}%` }}>
+        {text}
+      </span>
+    );
+  return (
+    <span class="bar-text" style={{ right: `${100 - left}%` }}>
+      {text}
+    </span>
   );
 }
 

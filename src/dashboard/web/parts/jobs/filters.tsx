@@ -60,6 +60,12 @@ export function Filters({ filter, order }: FiltersProps) {
           value={filter.text}
           hint="in the video, a question, an answer, the error or the id"
         />
+        <button type="submit" class="primary">
+          Show
+        </button>
+        <a class="button quiet" href="jobs">
+          All jobs
+        </a>
       </div>
       <details open={hidden > 0}>
         <summary>More conditions{hidden > 0 ? ` (${hidden})` : ''}</summary>
@@ -77,14 +83,6 @@ export function Filters({ filter, order }: FiltersProps) {
           <Moment name="to" label="Enqueued until" at={filter.to} />
         </div>
       </details>
-      <div class="actions">
-        <button type="submit" class="primary">
-          Show
-        </button>
-        <a class="button quiet" href="jobs">
-          All jobs
-        </a>
-      </div>
     </form>
   );
 }

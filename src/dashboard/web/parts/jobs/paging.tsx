@@ -32,7 +32,7 @@ interface StepProps {
 }
 
 function Step({ to, isPossible, word, icon }: StepProps) {
-  const wanted = new URLSearchParams(query.value);
+  const wanted = new URLSearchParams(query());
   if (to === 0) wanted.delete('offset');
   else wanted.set('offset', String(to));
   const label = (

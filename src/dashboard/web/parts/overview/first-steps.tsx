@@ -6,14 +6,14 @@ export function FirstSteps() {
   return (
     <Empty title="Nothing has been asked yet">
       <p>Start a worker, and ask a question about a video. Both show up here by themselves.</p>
-      <Command title="1. Start a worker" command="npx visionzip worker" />
+      <Command title="1. Start a worker" command="visionzip worker" />
       <Command
         title="2. Ask"
-        command={'npx visionzip enqueue clips/clip-000.mp4 "Which way is the triangle moving?"'}
+        command={'visionzip enqueue clips/clip-000.mp4 "Which way is the triangle moving?"'}
       />
       <Command
         title="Or answer a file of questions"
-        command="npx visionzip batch questions.jsonl --out answers.jsonl"
+        command="visionzip batch questions.jsonl --out answers.jsonl"
       />
     </Empty>
   );

@@ -15,7 +15,7 @@ export function Workers({ workers }: { readonly workers: Overview['workers'] }) 
       {workers?.length === 0 && (
         <>
           <p>No worker is connected: what waits goes on waiting.</p>
-          <Command title="Start one" command="npx visionzip worker" />
+          <Command title="Start one" command="visionzip worker" />
         </>
       )}
       {workers && workers.length > 0 && (

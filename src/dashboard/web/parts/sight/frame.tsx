@@ -1,8 +1,8 @@
 import { useState } from 'preact/hooks';
+import type { SightFrame } from '../../../../../queues/sight.js';
 import { formatTime } from '../../../../format.js';
 import { plural } from '../../format.js';
 import { type FrameToken, placeOf, tokensOf } from '../../geometry.js';
-import type { SightFrame } from '../../sight.js';
 import type { Moment } from './moments.js';
 import { Patches } from './patches.js';
 import { Picture } from './picture.js';
@@ -14,7 +14,7 @@ export function FrameView({ moment, aspect }: { readonly moment: Moment; readonl
   const chosen = token !== null && frame ? tokensOf(frame)[token] : undefined;
   return (
     <figure class="frame-view">
-      <div class="frame-box" style={{ aspectRatio: String(aspect) }}>
+      <div class="frame-box" style={{ aspectRatio: String(aspect), maxWidth: `${26 * aspect}rem` }}>
         <Picture moment={moment} alt={`The frame at ${formatTime(seconds)}`} />
         {frame && !sameAs && <Patches frame={frame} token={token} onToken={setToken} />}
       </div>
@@ -67,9 +67,16 @@ interface TokenListProps {
 /** The same with the keyboard: a button a token. */
 function TokenList({ frame, token, onToken }: TokenListProps) {
   const tokens = tokensOf(frame);
+  const whole = frame.tokensAfter - tokens.length;
   return (
     <details>
-      <summary>All tokens of this frame ({tokens.length})</summary>
+      <summary>All tokens of this frame</summary>
+      {whole > 0 && (
+        <p class="soft small">
+          {plural(whole, 'token')} {whole === 1 ? 'belongs' : 'belong'} to no patch, and{' '}
+          {whole === 1 ? 'stands' : 'stand'} for the frame as a whole.
+        </p>
+      )}
       <ul class="token-list">
         {tokens.map((each, i) => (
           <li key={i}>

@@ -1,14 +1,19 @@
-import type { SightFrame } from '../../sight.js';
+import type { SightFrame } from '../../../../../queues/sight.js';
+import { fatesOf } from '../../geometry.js';
 
 /** What the marks over the frames mean, of those that there are. */
 export function Legend({ frames }: { readonly frames: readonly SightFrame[] }) {
+  const hasDropped = frames.some((frame) => fatesOf(frame).includes('dropped') && !hasOther(frame));
   const hasMerged = frames.some(({ contextual }) => contextual.length > 0);
   const hasStatic = frames.some((frame) => (frame.static?.length ?? 0) > 0);
-  const hasAgain = frames.some(({ sameAs }) => sameAs !== undefined && sameAs !== null);
+  const hasAgain = frames.some(({ sameAs }) => sameAs !== undefined);
   return (
     <ul class="legend small">
       <li>
-        <i class="swatch kept" /> clear, outlined: dominant patches, each a token
+        <i class="swatch kept" />{' '}
+        {hasMerged || hasDropped || hasStatic
+          ? 'clear, outlined: dominant patches, each a token'
+          : 'every patch is a token'}
       </li>
       {hasMerged && (
         <li>
@@ -20,7 +25,7 @@ export function Legend({ frames }: { readonly frames: readonly SightFrame[] }) {
           <i class="swatch static" /> pale: the same in several frames, sent once
         </li>
       )}
-      {!hasMerged && (
+      {hasDropped && (
         <li>
           <i class="swatch dropped" /> dark: left out
         </li>
@@ -32,4 +37,9 @@ export function Legend({ frames }: { readonly frames: readonly SightFrame[] }) {
       )}
     </ul>
   );
+}
+
+/** Whether its tokens are those of another frame. */
+function hasOther({ sameAs }: SightFrame): boolean {
+  return sameAs !== undefined;
 }

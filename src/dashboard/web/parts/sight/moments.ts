@@ -1,5 +1,5 @@
+import type { Sight, SightFrame } from '../../../../../queues/sight.js';
 import type { JobDetail } from '../../../api/schemas.js';
-import type { Sight, SightFrame } from '../../sight.js';
 
 /** A frame that was sampled: what of it is known, with or without its picture. */
 export interface Moment {
@@ -19,11 +19,11 @@ export function momentsOf({ document }: JobDetail, sight: Sight | null): Moment[
   if (sight) return sight.frames.map((frame) => momentOf(frame, sight));
   if (document?.status !== 'completed') return [];
   const { frames, plan } = document;
-  return frames.map(({ ptsSeconds, tokens }) => ({
+  return frames.map(({ ptsSeconds, tokens, sameAs }) => ({
     seconds: ptsSeconds,
     tokens,
     before: plan.tokensPerFrameBefore,
-    sameAs: null,
+    sameAs: sameAs === undefined ? null : sameMoment(sameAs, frames[sameAs]?.ptsSeconds),
     frame: null,
     picture: null,
   }));
@@ -36,8 +36,13 @@ function momentOf(frame: SightFrame, { frames }: Sight): Moment {
     seconds: frame.ptsSeconds,
     tokens: frame.tokensAfter,
     before: frame.tokensBefore,
-    sameAs: other && place !== null ? { place, seconds: other.ptsSeconds } : null,
+    sameAs: place === null ? null : sameMoment(place, other?.ptsSeconds),
     frame,
     picture: frame.picture ?? other?.picture ?? null,
   };
+}
+
+/** Null where another version counts frames otherwise. */
+function sameMoment(place: number, seconds: number | undefined): Moment['sameAs'] {
+  return seconds === undefined ? null : { place, seconds };
 }

@@ -1,6 +1,6 @@
 import { useMemo } from 'preact/hooks';
+import type { SightFrame } from '../../../../../queues/sight.js';
 import { cellsPath, fatesOf, outlinePath, patchAt, tokenByPatch, tokensOf } from '../../geometry.js';
-import type { SightFrame } from '../../sight.js';
 
 interface PatchesProps {
   readonly frame: SightFrame;

@@ -1,10 +1,10 @@
 import { useMemo, useRef, useState } from 'preact/hooks';
+import type { Sight } from '../../../../../queues/sight.js';
 import type { JobDetail } from '../../../api/schemas.js';
 import { shownAt } from '../../geometry.js';
 import { useLoaded } from '../../load.js';
 import { addressOf } from '../../router.js';
 import { jobPath } from '../../routes.js';
-import type { Sight } from '../../sight.js';
 import { FrameView } from './frame.js';
 import { Legend } from './legend.js';
 import { momentsOf } from './moments.js';

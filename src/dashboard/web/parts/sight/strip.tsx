@@ -30,10 +30,12 @@ export function Strip({ moments, selected, aspect, onSelect }: StripProps) {
       {moments.map((moment, place) => (
         <li key={place}>
           <button type="button" aria-pressed={place === selected} onClick={() => onSelect(place)}>
-            <span class="frame-box" style={{ aspectRatio: String(aspect) }}>
-              <Picture moment={moment} alt="" />
-              {moment.frame && !moment.sameAs && <Patches frame={moment.frame} />}
-            </span>
+            {moment.frame && (
+              <span class="frame-box" style={{ aspectRatio: String(aspect) }}>
+                <Picture moment={moment} alt="" />
+                {!moment.sameAs && <Patches frame={moment.frame} />}
+              </span>
+            )}
             <strong>{formatTime(moment.seconds)}</strong>
             <span class="small">
               <TokensOf moment={moment} />
