@@ -85,8 +85,9 @@ export interface Hub {
 }
 
 /** Settings from code: what is left out has its default. */
-export interface SettingsInput extends Partial<Omit<Settings, 'limits'>> {
+export interface SettingsInput extends Partial<Omit<Settings, 'limits' | 'dashboard'>> {
   readonly limits?: Partial<Limits>;
+  readonly dashboard?: Partial<DashboardSettings>;
 }
 
 /** A variable of the environment, for documentation. */
@@ -198,7 +199,7 @@ const variables = {
   VISIONZIP_HOME: variable<string | null>(
     folder,
     null,
-    'folder of the private Redis server, and of how much changes in the videos that were looked at',
+    'folder of the private Redis server, of encoded videos, and of how much changes in the videos that were looked at',
     '`$XDG_STATE_HOME/visionzip` or `~/.local/state/visionzip`',
   ),
   VISIONZIP_PREFIX: variable(name, defaultPrefix, 'prefix of every key in Redis'),
@@ -272,7 +273,7 @@ const variables = {
   VISIONZIP_PREFIX_MIB: variable(
     whole(0, 2 ** 30),
     512,
-    'memory of a model process for videos that were asked about, ready for the next question',
+    'memory of a model process for videos that were asked about, ready for the next question, and for a conversation about one',
   ),
   VISIONZIP_DASHBOARD_AUTH: variable<Credential | null>(
     credential,
@@ -455,13 +456,14 @@ function tlsFault(message: string): InputError {
 /** The defaults, with what was given in their place; the environment is not read. */
 export function completeSettings(given: SettingsInput): Settings {
   const defaults = readSettings({});
-  const { concurrency = defaults.concurrency, limits, ...rest } = dropUndefined(given);
+  const { concurrency = defaults.concurrency, limits, dashboard, ...rest } = dropUndefined(given);
   return {
     ...defaults,
     threads: threadsFor(concurrency),
     ...rest,
     concurrency,
     limits: { ...defaults.limits, ...dropUndefined(limits ?? {}) },
+    dashboard: { ...defaults.dashboard, ...dropUndefined(dashboard ?? {}) },
   };
 }
 

@@ -27,11 +27,9 @@ afterEach(async () => {
   await bench.close();
 });
 
-const closed: DashboardSettings = { credential: null, base: null, publicUrl: null, isReadOnly: false };
-
 /** Starts a dashboard on a free port, and returns what asks it. */
 async function start(access: Partial<DashboardSettings> = {}, options: DashboardOptions = {}) {
-  const settings = { ...bench.settings, logLevel: 'silent', dashboard: { ...closed, ...access } };
+  const settings = { ...bench.settings, logLevel: 'silent', dashboard: access };
   const dashboard = await startDashboard({ settings, connection: redis.connection, port: 0, ...options });
   opened.push(dashboard);
   const ask = (path: string, asked?: Asked) => askHttp(new URL(path, dashboard.url), asked);
@@ -348,6 +346,8 @@ describe('the login', () => {
     );
     const own = { cookie: `other=1; ${cookie.split(';')[0]}` };
     expect((await started.ask('', { headers: own })).status).toBe(200);
+    const again = await started.ask('login?to=%2Fv%2Fjobs', { headers: own });
+    expect([again.status, again.headers.location]).toEqual([303, '/v/jobs']);
     const out = await started.ask('logout', { method: 'POST', headers: { ...own, ...origin } });
     expect([out.status, out.headers.location]).toEqual([303, '/v/login']);
     expect((await started.ask('api/session', { headers: own })).status).toBe(401);
@@ -431,6 +431,8 @@ describe('the start', () => {
       'expected the public URL to end in the base path /b/',
     );
     expect((await start({ publicUrl })).url).toMatch(/\/a\/$/);
+    await expect(start({ base: 'visionzip' })).rejects.toThrow('expected a path such as /visionzip');
+    await expect(start({ publicUrl: 'dash.example' })).rejects.toThrow('expected a URL such as https://');
   });
 
   it('is undone by a close that ends the streams', async () => {

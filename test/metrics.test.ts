@@ -1,4 +1,5 @@
 import { execFile, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -177,8 +178,7 @@ describe('the metrics of the dashboard', () => {
   async function startBoth(token = ''): Promise<Dashboard> {
     open();
     const credential = token ? ({ scheme: 'bearer', token } as const) : null;
-    const dashboard = { credential, base: null, publicUrl: null, isReadOnly: false };
-    const settings = { ...bench.settings, dashboard, logLevel: 'silent' };
+    const settings = { ...bench.settings, dashboard: { credential }, logLevel: 'silent' };
     const started = await startDashboard({ settings, connection: redis.connection, port: 0 });
     ends.push(() => started.close());
     return started;
@@ -200,6 +200,18 @@ describe('the metrics of the dashboard', () => {
     expect(complaintsOf(text)).toBe('');
     await bench.worker();
     await until(async () => sampleOf((await scrape(url)).families, 'visionzip_workers') === 1);
+  });
+
+  it('are named in docs/dashboard.md as those of workers are, and no others', async () => {
+    const { url } = await startBoth();
+    const worker = await bench.worker();
+    const told = [await scrape(url), await scrape(worker.metricsUrl!)].flatMap(({ families }) => [
+      ...families.keys(),
+    ]);
+    const own = told.filter((name) => name.startsWith('visionzip_'));
+    const docs = readFileSync(new URL('../docs/dashboard.md', import.meta.url), 'utf8');
+    const named = [...docs.matchAll(/`(visionzip_\w+)[^`]*`/g)].map(([, name]) => name!);
+    expect([...new Set(named)].sort()).toEqual([...new Set(own)].sort());
   });
 
   it('are for those alone who are let in; health is for all', async () => {

@@ -12,7 +12,13 @@ import {
   type RedisConnection,
 } from '../../queues/connection.js';
 import { InputError } from '../errors.js';
-import { completeSettings, type DashboardSettings, type Settings, type SettingsInput } from '../settings.js';
+import {
+  completeSettings,
+  type DashboardSettings,
+  readVariable,
+  type Settings,
+  type SettingsInput,
+} from '../settings.js';
 import { ensureRedis } from '../workers/redis.js';
 import { createApi } from './api/index.js';
 import { type Access, appOf } from './app.js';
@@ -103,10 +109,11 @@ function assemble({ settings, access, connection, redis, logger }: Parts) {
 
 /** @throws InputError */
 function accessOf(settings: DashboardSettings, host: string, boardWrites: boolean): Access {
-  const { publicUrl, credential, isReadOnly } = settings;
+  const { credential, isReadOnly } = settings;
   checkAddress(host, credential);
+  const publicUrl = settings.publicUrl && readVariable('VISIONZIP_DASHBOARD_URL', settings.publicUrl);
   const path = publicUrl === null ? '' : new URL(publicUrl).pathname.replace(/\/$/, '');
-  const base = settings.base ?? path;
+  const base = readVariable('VISIONZIP_DASHBOARD_BASE', settings.base ?? path) ?? '';
   if (publicUrl !== null && base !== path) {
     throw new InputError(`expected the public URL to end in the base path ${base}/, got ${publicUrl}`, {
       fault: 'settings',

@@ -29,6 +29,7 @@ export function loginPage({ base, scheme, to, error }: LoginPage): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Log in – VisionZip</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="${base}/login.css">
 </head>
 <body>

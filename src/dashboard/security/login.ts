@@ -10,7 +10,7 @@ export function loginRoutes(gate: Gate): Router {
 
   const show: RequestHandler = (request, response) => {
     const to = placeWithin(base, request.query.to);
-    if (credential === null) return response.redirect(303, to);
+    if (credential === null || sessions.of(request) !== null) return response.redirect(303, to);
     response.type('html').send(loginPage({ base, scheme: credential.scheme, to }));
   };
 
