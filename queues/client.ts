@@ -126,7 +126,8 @@ export class QueueClient {
   }
 
   /**
-   * Enqueues jobs, many at a time, and returns their ids in the same order. Where one of them breaks the schema, none is enqueued.
+   * Enqueues jobs, many at a time, and returns their ids in the same order. Where one of them breaks the schema, none is enqueued;
+   * where Redis goes away in between, those before were.
    *
    * @throws JobRefusedError that names the job by its place, from 0; RedisUnavailableError
    */

@@ -199,7 +199,7 @@ const variables = {
   VISIONZIP_HOME: variable<string | null>(
     folder,
     null,
-    'folder of the private Redis server, and of how much changes in the videos that were looked at',
+    'folder of the private Redis server, of encoded videos, and of how much changes in the videos that were looked at',
     '`$XDG_STATE_HOME/visionzip` or `~/.local/state/visionzip`',
   ),
   VISIONZIP_PREFIX: variable(name, defaultPrefix, 'prefix of every key in Redis'),

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
+import { plural } from '../../src/format.js';
 import type { Dtype } from '../../src/models/layout.js';
 import { type DecoderFile, writeDecoder } from './decoder-files.js';
 import { median, ms, type Table, times } from './table.js';
@@ -74,7 +75,7 @@ export async function benchDecoder(bench: DecoderBench): Promise<Table[]> {
     const same = await compareAnswers(runtimes, expected, bench);
     const load = loadavg()[0]!.toFixed(1);
     const measured = await measure(runtimes, bench);
-    const about = `${bench.threads} threads; ${bench.rounds} rounds, in each one decoder after the other. The load of the machine was ${load} before and ${loadavg()[0]!.toFixed(1)} at the end.`;
+    const about = `${plural(bench.threads, 'thread')}; ${bench.rounds} rounds, in each one decoder after the other. The load of the machine was ${load} before and ${loadavg()[0]!.toFixed(1)} at the end.`;
     return [
       answersTable(same, expected),
       speedTable(runtimes, measured, about, versionOf(bench.python)),

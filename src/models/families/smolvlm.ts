@@ -14,7 +14,7 @@ export const smolvlm: Family = {
   order: 'project-compress',
   frames: 'sentences',
   crops: 'apart',
-  keeps: 7 / 16,
+  keeps: 1 / 2,
   mix: { vision: 'q4', embed: 'fp16', decoder: 'q4' },
 };
 
