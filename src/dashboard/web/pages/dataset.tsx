@@ -15,14 +15,7 @@ export function DatasetPage() {
   const path = `datasets/${encodeURIComponent(id)}`;
   const { data, error, reload } = useLoaded<Dataset>(path);
   useEvery(3000, reload);
-  if (error instanceof Problem && error.status === 404)
-    return (
-      <Empty title="There is no such dataset">
-        <p>
-          Its record has expired, or it never ran here. <a href="datasets">Show all datasets</a>
-        </p>
-      </Empty>
-    );
+  if (error instanceof Problem && error.status === 404) return <Gone />;
   if (!data) return error ? <Failure error={error} retry={reload} /> : <Loading />;
   return (
     <>
@@ -36,23 +29,7 @@ export function DatasetPage() {
         <ByKind dataset={data} />
         <Failures dataset={data} />
       </div>
-      <section class="card">
-        <h2>Files</h2>
-        <dl class="facts">
-          <div>
-            <dt>Questions</dt>
-            <dd>
-              <code>{data.file}</code>
-            </dd>
-          </div>
-          <div>
-            <dt>Answers</dt>
-            <dd>
-              <code>{data.out}</code>
-            </dd>
-          </div>
-        </dl>
-      </section>
+      <Files dataset={data} />
       <Commands
         of={[
           {
@@ -64,6 +41,38 @@ export function DatasetPage() {
         ]}
       />
     </>
+  );
+}
+
+function Gone() {
+  return (
+    <Empty title="There is no such dataset">
+      <p>
+        Its record has expired, or it never ran here. <a href="datasets">Show all datasets</a>
+      </p>
+    </Empty>
+  );
+}
+
+function Files({ dataset: { file, out } }: { readonly dataset: Dataset }) {
+  return (
+    <section class="card">
+      <h2>Files</h2>
+      <dl class="facts">
+        <div>
+          <dt>Questions</dt>
+          <dd>
+            <code>{file}</code>
+          </dd>
+        </div>
+        <div>
+          <dt>Answers</dt>
+          <dd>
+            <code>{out}</code>
+          </dd>
+        </div>
+      </dl>
+    </section>
   );
 }
 
@@ -92,27 +101,37 @@ function ByKind({ dataset: { byKind } }: { readonly dataset: Dataset }) {
             </tr>
           </thead>
           <tbody>
-            {byKind.map(({ kind, right, count, value, low, high }) => (
-              <tr key={kind}>
-                <th scope="row">{kind}</th>
-                <td class="num">{formatCount(right)}</td>
-                <td class="num">{formatCount(count)}</td>
-                <td class="num">{formatShare(value)}</td>
-                <td class="interval-cell">
-                  <span class="interval" aria-hidden="true">
-                    <i style={{ left: `${low * 100}%`, width: `${(high - low) * 100}%` }} />
-                    <b style={{ left: `${value * 100}%` }} />
-                  </span>
-                  <span class="small soft">
-                    {formatShare(low)} – {formatShare(high)}
-                  </span>
-                </td>
-              </tr>
+            {byKind.map((share) => (
+              <KindRow key={share.kind} share={share} />
             ))}
           </tbody>
         </table>
       </Scroll>
     </section>
+  );
+}
+
+function KindRow({
+  share: { kind, right, count, value, low, high },
+}: {
+  readonly share: Dataset['byKind'][number];
+}) {
+  return (
+    <tr>
+      <th scope="row">{kind}</th>
+      <td class="num">{formatCount(right)}</td>
+      <td class="num">{formatCount(count)}</td>
+      <td class="num">{formatShare(value)}</td>
+      <td class="interval-cell">
+        <span class="interval" aria-hidden="true">
+          <i style={{ left: `${low * 100}%`, width: `${(high - low) * 100}%` }} />
+          <b style={{ left: `${Math.min(value, 0.995) * 100}%` }} />
+        </span>
+        <span class="small soft">
+          {formatShare(low)} – {formatShare(high)}
+        </span>
+      </td>
+    </tr>
   );
 }
 

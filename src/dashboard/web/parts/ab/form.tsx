@@ -48,21 +48,27 @@ export function CompareForm({ from, video, question, isBusy, onAsk }: FormProps)
           pattern="[A-Za-z0-9][A-Za-z0-9._\-]*"
         />
       </label>
-      <fieldset class="budget">
-        <legend>Third column, tokens a frame</legend>
-        <label class="field">
-          dominant
-          <input name="dominant" type="number" min="1" required defaultValue={String(budget.dominant)} />
-        </label>
-        <label class="field">
-          contextual
-          <input name="contextual" type="number" min="0" required defaultValue={String(budget.contextual)} />
-        </label>
-      </fieldset>
+      <BudgetFields budget={budget} />
       <button type="submit" class="primary" disabled={isBusy}>
         Ask three times
       </button>
     </form>
+  );
+}
+
+function BudgetFields({ budget }: { readonly budget: Budget }) {
+  return (
+    <fieldset class="budget">
+      <legend>Third column, tokens a frame</legend>
+      <label class="field">
+        dominant
+        <input name="dominant" type="number" min="1" required defaultValue={String(budget.dominant)} />
+      </label>
+      <label class="field">
+        contextual
+        <input name="contextual" type="number" min="0" required defaultValue={String(budget.contextual)} />
+      </label>
+    </fieldset>
   );
 }
 

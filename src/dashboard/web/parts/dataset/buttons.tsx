@@ -24,12 +24,16 @@ const words: Record<Action, readonly [word: string, title: string]> = {
   stop: ['Stop…', 'cancels what is asked, and ends; it can be started again where it stood'],
 };
 
+/** What was asked of it in which state: it follows within seconds. */
+interface Told {
+  readonly action: Action;
+  readonly state: Dataset['state'];
+}
+
 export function Buttons({ dataset, onDone }: { readonly dataset: Dataset; onDone(): void }) {
   const { id, run, name, state, hasReport } = dataset;
   const [error, setError] = useState<Error | null>(null);
-  const [told, setTold] = useState<{ readonly action: Action; readonly state: Dataset['state'] } | null>(
-    null,
-  );
+  const [told, setTold] = useState<Told | null>(null);
   const [isStopping, setStopping] = useState(false);
   const path = `datasets/${encodeURIComponent(id)}`;
   const act = async (action: Action) => {
@@ -63,20 +67,23 @@ export function Buttons({ dataset, onDone }: { readonly dataset: Dataset; onDone
         Its jobs
       </a>
       {error && <Failure error={error} />}
-      {isStopping && (
-        <Confirm
-          title={`Stop ${name}?`}
-          verb="Stop it"
-          isDangerous
-          onConfirm={() => act('stop')}
-          onClose={() => setStopping(false)}
-        >
-          <p>
-            What it has asked is cancelled. Started again with the same file of answers it goes on where it
-            stood.
-          </p>
-        </Confirm>
-      )}
+      {isStopping && <Stop name={name} onConfirm={() => act('stop')} onClose={() => setStopping(false)} />}
     </>
+  );
+}
+
+function Stop(props: { readonly name: string; onConfirm(): Promise<void>; onClose(): void }) {
+  return (
+    <Confirm
+      title={`Stop ${props.name}?`}
+      verb="Stop it"
+      isDangerous
+      onConfirm={props.onConfirm}
+      onClose={props.onClose}
+    >
+      <p>
+        What it has asked is cancelled. Started again with the same file of answers it goes on where it stood.
+      </p>
+    </Confirm>
   );
 }

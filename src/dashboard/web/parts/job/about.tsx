@@ -9,7 +9,7 @@ export function About({ detail }: { readonly detail: JobDetail }) {
   const result = document?.status === 'completed' ? document : null;
   return (
     <section class="card about">
-      <h2>How it was done</h2>
+      <h2>{result ? 'How it was done' : 'What was asked for'}</h2>
       {result && <p class="plan">{result.plan.reason}</p>}
       <dl class="facts grid">
         {result && <OfResult result={result} />}

@@ -16,25 +16,7 @@ interface Asked {
 /** Another question about the same video, with the same frames and tokens. */
 export function AskMore({ detail: { job } }: { readonly detail: JobDetail }) {
   const [asked, setAsked] = useState<readonly Asked[]>([]);
-  const [error, setError] = useState<Error | null>(null);
-  const [isBusy, setBusy] = useState(false);
   if (!job || !mayWrite()) return null;
-  const submit = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    const form = event.currentTarget;
-    const fields = new FormData(form);
-    const question = String(fields.get('question')).trim();
-    setBusy(true);
-    setError(null);
-    try {
-      const id = await ask({ ...sameVideo(job), questions: [withOptions(question, fields.get('options'))] });
-      setAsked((before) => [...before, { id, question }]);
-      form.reset();
-    } catch (problem) {
-      setError(problem as Error);
-    }
-    setBusy(false);
-  };
   return (
     <section class="card">
       <h2>Ask this video something else</h2>
@@ -45,30 +27,62 @@ export function AskMore({ detail: { job } }: { readonly detail: JobDetail }) {
           ))}
         </ol>
       )}
-      <form class="ask" onSubmit={submit}>
-        <label class="field">
-          Question
-          <input
-            name="question"
-            required
-            maxLength={16_384}
-            autoComplete="off"
-            placeholder="What happens at the end?"
-          />
-        </label>
-        <details>
-          <summary>With options to choose from</summary>
-          <label class="field">
-            Options, one a line, at least two
-            <textarea name="options" rows={4} />
-          </label>
-        </details>
-        {error && <Failure error={error} />}
-        <button type="submit" class="primary" disabled={isBusy}>
-          Ask
-        </button>
-      </form>
+      <AskForm job={job} onAsked={(one) => setAsked((before) => [...before, one])} />
     </section>
+  );
+}
+
+function AskForm({ job, onAsked }: { readonly job: AskJob; onAsked(asked: Asked): void }) {
+  const [error, setError] = useState<Error | null>(null);
+  const [isBusy, setBusy] = useState(false);
+  const submit = async (event: TargetedSubmitEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = event.currentTarget;
+    const fields = new FormData(form);
+    const question = String(fields.get('question')).trim();
+    setBusy(true);
+    setError(null);
+    try {
+      const id = await ask({ ...sameVideo(job), questions: [withOptions(question, fields.get('options'))] });
+      onAsked({ id, question });
+      form.reset();
+    } catch (problem) {
+      setError(problem as Error);
+    }
+    setBusy(false);
+  };
+  return (
+    <form class="ask" onSubmit={submit}>
+      <QuestionFields />
+      {error && <Failure error={error} />}
+      <button type="submit" class="primary" disabled={isBusy}>
+        Ask
+      </button>
+    </form>
+  );
+}
+
+function QuestionFields() {
+  return (
+    <>
+      <label class="field">
+        Question
+        <input
+          name="question"
+          required
+          maxLength={16_384}
+          autoComplete="off"
+          placeholder="What happens at the end?"
+        />
+      </label>
+      <details>
+        <summary>With options to choose from</summary>
+        <label class="field">
+          Options, one a line, at least two
+          <textarea name="options" rows={4} />
+        </label>
+      </details>
+    </>
   );
 }
 

@@ -25,7 +25,6 @@ export function JobHead({ detail, onDone }: HeadProps) {
     await act(row.id, action).then(setOutcome, setError);
     onDone();
   };
-  const api = `api/${jobPath(row.id)}`;
   return (
     <header class="job-head">
       <p class="soft small">
@@ -40,28 +39,38 @@ export function JobHead({ detail, onDone }: HeadProps) {
       </p>
       <div class="actions">
         <Buttons row={row} onAct={run} />
-        {detail.job && (
-          <a class="button" href={`compare?${new URLSearchParams({ from: row.id })}`}>
-            <Icon name="compare" />
-            Compare compression
-          </a>
-        )}
-        <a class="button" href={`versus?${new URLSearchParams({ a: row.id })}`}>
-          Beside another job
-        </a>
-        <a class="button" href={addressOf(`${api}/page`)} data-plain download={`${row.id}.html`}>
-          <Icon name="download" />
-          Page to send
-        </a>
-        <a class="button" href={addressOf(api)} data-plain>
-          JSON
-        </a>
+        <Ways row={row} canCompare={detail.job !== null} />
       </div>
       <p role="status" class="outcome">
         {outcome && outcomeText[outcome]}
       </p>
       {error && <Failure error={error} />}
     </header>
+  );
+}
+
+/** Where one may go from here. */
+function Ways({ row, canCompare }: { readonly row: JobRow; readonly canCompare: boolean }) {
+  const api = `api/${jobPath(row.id)}`;
+  return (
+    <>
+      {canCompare && (
+        <a class="button" href={`compare?${new URLSearchParams({ from: row.id })}`}>
+          <Icon name="compare" />
+          Compare compression
+        </a>
+      )}
+      <a class="button" href={`versus?${new URLSearchParams({ a: row.id })}`}>
+        Beside another job
+      </a>
+      <a class="button" href={addressOf(`${api}/page`)} data-plain download={`${row.id}.html`}>
+        <Icon name="download" />
+        Page to send
+      </a>
+      <a class="button" href={addressOf(api)} data-plain>
+        JSON
+      </a>
+    </>
   );
 }
 

@@ -8,7 +8,14 @@ export function Field({ name, label, value, hint }: FieldProps<string> & { reado
   return (
     <label class="field">
       {label}
-      <input name={name} defaultValue={value} placeholder={hint} autoComplete="off" maxLength={512} />
+      <input
+        key={value}
+        name={name}
+        defaultValue={value}
+        placeholder={hint}
+        autoComplete="off"
+        maxLength={512}
+      />
     </label>
   );
 }
@@ -20,7 +27,7 @@ export function Choice({ name, label, value, of }: FieldProps<string> & { readon
   return (
     <label class="field">
       {label}
-      <select name={name}>
+      <select key={`${value} ${options.length}`} name={name} defaultValue={value ?? ''}>
         <option value="">any</option>
         {options.map((option) => (
           <option key={option} value={option} selected={option === value}>
@@ -37,6 +44,7 @@ export function Seconds({ name, label, ms }: { name: string; label: string; ms: 
     <label class="field">
       {label}
       <input
+        key={ms}
         name={name}
         type="number"
         min="0"

@@ -16,43 +16,13 @@ interface FiltersProps {
 /** Which jobs are wanted; the address holds it, so that it can be sent around. */
 export function Filters({ filter, order }: FiltersProps) {
   const form = useRef<HTMLFormElement>(null);
-  const { data: facets } = useLoaded<Facets>('facets');
-  const hidden = countHidden(filter);
   const submit = (event?: TargetedSubmitEvent<HTMLFormElement>) => {
     event?.preventDefault();
     navigate(withQuery('jobs', wantedIn(form.current!)));
   };
-  const submitNow = () => form.current!.requestSubmit();
   return (
-    <form class="filters card" ref={form} onSubmit={submit} key={queryOf(filter).toString()}>
-      <fieldset class="chips">
-        <legend class="unseen">State</legend>
-        {states.map((state) => (
-          <label key={state} class="chip">
-            <input
-              type="checkbox"
-              name="state"
-              value={state}
-              defaultChecked={filter.state?.includes(state)}
-              onChange={submitNow}
-            />
-            <span>
-              <Icon name={state} />
-              {state}
-            </span>
-          </label>
-        ))}
-        <label class="inline end">
-          Order
-          <select name="order" defaultValue={order} onChange={submitNow}>
-            {orders.map((name) => (
-              <option key={name} value={name} selected={name === order}>
-                {name === 'finished' ? 'last finished' : name}
-              </option>
-            ))}
-          </select>
-        </label>
-      </fieldset>
+    <form class="filters card" ref={form} onSubmit={submit}>
+      <States filter={filter} order={order} onChange={() => form.current!.requestSubmit()} />
       <div class="text-row">
         <Field
           name="text"
@@ -67,23 +37,65 @@ export function Filters({ filter, order }: FiltersProps) {
           All jobs
         </a>
       </div>
-      <details open={hidden > 0}>
-        <summary>More conditions{hidden > 0 ? ` (${hidden})` : ''}</summary>
-        <div class="field-grid">
-          <Field name="video" label="Video" value={filter.video} />
-          <Field name="question" label="Question" value={filter.question} />
-          <Field name="answer" label="Answer" value={filter.answer} />
-          <Choice name="model" label="Model" value={filter.model} of={facets?.models} />
-          <Choice name="dataset" label="Dataset" value={filter.dataset} of={facets?.datasets} />
-          <Choice name="worker" label="Worker" value={filter.worker} of={facets?.workers} />
-          <Choice name="errorClass" label="Error" value={filter.errorClass} of={facets?.errorClasses} />
-          <Seconds name="minMs" label="Took at least, in seconds" ms={filter.minMs} />
-          <Seconds name="maxMs" label="Took at most, in seconds" ms={filter.maxMs} />
-          <Moment name="from" label="Enqueued from" at={filter.from} />
-          <Moment name="to" label="Enqueued until" at={filter.to} />
-        </div>
-      </details>
+      <More filter={filter} />
     </form>
+  );
+}
+
+/** What is chosen with a click, and takes effect at once. */
+function States({ filter, order, onChange }: FiltersProps & { onChange(): void }) {
+  return (
+    <fieldset class="chips">
+      <legend class="unseen">State</legend>
+      {states.map((state) => (
+        <label key={state} class="chip">
+          <input
+            type="checkbox"
+            name="state"
+            value={state}
+            checked={filter.state?.includes(state) ?? false}
+            onChange={onChange}
+          />
+          <span>
+            <Icon name={state} />
+            {state}
+          </span>
+        </label>
+      ))}
+      <label class="inline end">
+        Order
+        <select name="order" value={order} onChange={onChange}>
+          {orders.map((name) => (
+            <option key={name} value={name}>
+              {name === 'finished' ? 'last finished' : name}
+            </option>
+          ))}
+        </select>
+      </label>
+    </fieldset>
+  );
+}
+
+function More({ filter }: { readonly filter: JobFilter }) {
+  const { data: facets } = useLoaded<Facets>('facets');
+  const hidden = countHidden(filter);
+  return (
+    <details open={hidden > 0}>
+      <summary>More conditions{hidden > 0 ? ` (${hidden})` : ''}</summary>
+      <div class="field-grid">
+        <Field name="video" label="Video" value={filter.video} />
+        <Field name="question" label="Question" value={filter.question} />
+        <Field name="answer" label="Answer" value={filter.answer} />
+        <Choice name="model" label="Model" value={filter.model} of={facets?.models} />
+        <Choice name="dataset" label="Dataset" value={filter.dataset} of={facets?.datasets} />
+        <Choice name="worker" label="Worker" value={filter.worker} of={facets?.workers} />
+        <Choice name="errorClass" label="Error" value={filter.errorClass} of={facets?.errorClasses} />
+        <Seconds name="minMs" label="Took at least, in seconds" ms={filter.minMs} />
+        <Seconds name="maxMs" label="Took at most, in seconds" ms={filter.maxMs} />
+        <Moment name="from" label="Enqueued from" at={filter.from} />
+        <Moment name="to" label="Enqueued until" at={filter.to} />
+      </div>
+    </details>
   );
 }
 

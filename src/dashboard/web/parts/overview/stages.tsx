@@ -32,25 +32,32 @@ export function Stages({ stages }: { readonly stages: Overview['stages'] }) {
               </tr>
             </thead>
             <tbody>
-              {stages.map(({ stage, count, p50, p90, p99 }) => (
-                <tr key={stage} title={`of ${formatCount(count)} jobs`}>
-                  <th scope="row">{spaced(stage)}</th>
-                  <td class="bar-cell">
-                    <div class="bars" aria-hidden="true">
-                      {[p99, p90, p50].map((ms, i) => (
-                        <span key={i} class={`bar-${i}`} style={{ width: `${(ms / longest) * 100}%` }} />
-                      ))}
-                    </div>
-                  </td>
-                  <td class="num">{formatDuration(p50)}</td>
-                  <td class="num">{formatDuration(p90)}</td>
-                  <td class="num">{formatDuration(p99)}</td>
-                </tr>
+              {stages.map((row) => (
+                <StageRow key={row.stage} row={row} longest={longest} />
               ))}
             </tbody>
           </table>
         </Scroll>
       )}
     </section>
+  );
+}
+
+function StageRow({ row, longest }: { readonly row: Overview['stages'][number]; readonly longest: number }) {
+  const { stage, count, p50, p90, p99 } = row;
+  return (
+    <tr title={`of ${formatCount(count)} jobs`}>
+      <th scope="row">{spaced(stage)}</th>
+      <td class="bar-cell">
+        <div class="bars" aria-hidden="true">
+          {[p99, p90, p50].map((ms, i) => (
+            <span key={i} class={`bar-${i}`} style={{ width: `${(ms / longest) * 100}%` }} />
+          ))}
+        </div>
+      </td>
+      <td class="num">{formatDuration(p50)}</td>
+      <td class="num">{formatDuration(p90)}</td>
+      <td class="num">{formatDuration(p99)}</td>
+    </tr>
   );
 }

@@ -7,7 +7,7 @@ import { addressOf } from '../../router.js';
 import { jobPath } from '../../routes.js';
 import { FrameView } from './frame.js';
 import { Legend } from './legend.js';
-import { momentsOf } from './moments.js';
+import { type Moment, momentsOf } from './moments.js';
 import { Player } from './player.js';
 import { Strip } from './strip.js';
 import { TokenChart } from './token-chart.js';
@@ -18,12 +18,46 @@ export function Seen({ detail }: { readonly detail: JobDetail }) {
   const path = jobPath(row.id);
   const { data: sight, error } = useLoaded<Sight>(hasSight ? `${path}/sight` : null);
   const moments = useMemo(() => momentsOf(detail, sight), [document, sight]);
+  const step = useStep(moments);
+  if (moments.length === 0 && !hasVideo) return null;
+  const moment = moments[step.selected];
+  const aspect = sight && sight.height > 0 ? sight.width / sight.height : 1;
+  return (
+    <section class="card seen">
+      <h2>{moments.length > 0 ? 'What the model saw' : 'The video'}</h2>
+      {error && <p class="soft">The frames could not be read: {error.message}</p>}
+      {!hasSight && moments.length > 0 && (
+        <p class="soft">
+          Pictures of the frames are not kept for this job, or no longer; their times and tokens are.
+        </p>
+      )}
+      <div class="seen-pair">
+        {hasVideo && <Player src={addressOf(`api/${path}/video`)} video={step.video} onTime={step.follow} />}
+        {moment && sight && <FrameView key={step.selected} moment={moment} aspect={aspect} />}
+      </div>
+      {sight && <Legend frames={sight.frames} />}
+      {moments.length > 0 && (
+        <>
+          <TokenChart
+            moments={moments}
+            selected={step.selected}
+            duration={lengthOf(document, moments)}
+            seconds={hasVideo ? step.seconds : null}
+            onSeek={step.seek}
+          />
+          <Strip moments={moments} selected={step.selected} aspect={aspect} onSelect={step.select} />
+        </>
+      )}
+    </section>
+  );
+}
+
+/** Keeps the player, the chart and the frames at the same time. */
+function useStep(moments: readonly Moment[]) {
   const times = useMemo(() => moments.map(({ seconds }) => seconds), [moments]);
   const video = useRef<HTMLVideoElement>(null);
   const [selected, setSelected] = useState(0);
-  const [seconds, setSeconds] = useState<number | null>(null);
-  if (moments.length === 0 && !hasVideo) return null;
-
+  const [seconds, setSeconds] = useState(0);
   const follow = (at: number) => {
     setSeconds(at);
     const place = shownAt(times, at);
@@ -37,35 +71,11 @@ export function Seen({ detail }: { readonly detail: JobDetail }) {
     seek(times[place]!);
     setSelected(place);
   };
-  const moment = moments[selected];
+  return { video, selected, seconds, follow, seek, select };
+}
+
+/** Of the video, in seconds; more than the time of the last frame. */
+function lengthOf(document: JobDetail['document'], moments: readonly Moment[]): number {
   const length = document?.status === 'completed' ? document.video.durationSeconds : 0;
-  const aspect = sight && sight.height > 0 ? sight.width / sight.height : 1;
-  return (
-    <section class="card seen">
-      <h2>What the model saw</h2>
-      {error && <p class="soft">The frames could not be read: {error.message}</p>}
-      {!hasSight && moments.length > 0 && (
-        <p class="soft">
-          Pictures of the frames are not kept for this job, or no longer; their times and tokens are.
-        </p>
-      )}
-      <div class="seen-pair">
-        {hasVideo && <Player src={addressOf(`api/${path}/video`)} video={video} onTime={follow} />}
-        {moment && sight && <FrameView key={selected} moment={moment} aspect={aspect} />}
-      </div>
-      {moments.length > 0 && (
-        <>
-          {sight && <Legend frames={sight.frames} />}
-          <TokenChart
-            moments={moments}
-            selected={selected}
-            duration={Math.max(length, times.at(-1)! + 0.001)}
-            seconds={hasVideo ? (seconds ?? 0) : null}
-            onSeek={seek}
-          />
-          <Strip moments={moments} selected={selected} aspect={aspect} onSelect={select} />
-        </>
-      )}
-    </section>
-  );
+  return Math.max(length, moments.at(-1)!.seconds + 0.001);
 }

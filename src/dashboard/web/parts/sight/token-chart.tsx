@@ -33,20 +33,7 @@ export function TokenChart({ moments, selected, duration, seconds, onSeek }: Tok
         aria-label={textOf(moments)}
         onClick={seek}
       >
-        {moments.map(({ seconds: from, tokens }, i) => {
-          const to = moments[i + 1]?.seconds ?? Math.max(duration, from);
-          const height = ((tokens ?? 0) / most) * 96;
-          return (
-            <rect
-              key={i}
-              class={i === selected ? 'selected' : ''}
-              x={(from / duration) * 100}
-              width={Math.max(0.2, ((to - from) / duration) * 100 - 0.15)}
-              y={100 - Math.max(2, height)}
-              height={Math.max(2, height)}
-            />
-          );
-        })}
+        <Bars moments={moments} selected={selected} duration={duration} most={most} />
         {seconds !== null && (
           <line
             x1={(seconds / duration) * 100}
@@ -62,6 +49,29 @@ export function TokenChart({ moments, selected, duration, seconds, onSeek }: Tok
         <span>{formatTime(duration)}</span>
       </p>
     </figure>
+  );
+}
+
+type BarsProps = Pick<TokenChartProps, 'moments' | 'selected' | 'duration'> & { readonly most: number };
+
+function Bars({ moments, selected, duration, most }: BarsProps) {
+  return (
+    <g>
+      {moments.map(({ seconds: from, tokens }, i) => {
+        const to = moments[i + 1]?.seconds ?? Math.max(duration, from);
+        const height = Math.max(2, ((tokens ?? 0) / most) * 96);
+        return (
+          <rect
+            key={i}
+            class={i === selected ? 'selected' : ''}
+            x={(from / duration) * 100}
+            width={Math.max(0.2, ((to - from) / duration) * 100 - 0.15)}
+            y={100 - height}
+            height={height}
+          />
+        );
+      })}
+    </g>
   );
 }
 
