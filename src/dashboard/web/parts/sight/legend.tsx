@@ -27,7 +27,8 @@ export function Legend({ frames }: { readonly frames: readonly SightFrame[] }) {
       )}
       {hasDropped && (
         <li>
-          <i class="swatch dropped" /> dark: left out
+          <i class="swatch dropped" /> dark:{' '}
+          {hasStatic ? "left out, or stood for by an earlier frame's tokens" : 'left out'}
         </li>
       )}
       {hasAgain && (

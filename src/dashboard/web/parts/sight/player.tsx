@@ -3,12 +3,14 @@ import { useState } from 'preact/hooks';
 
 interface PlayerProps {
   readonly src: string;
+  /** Width by height, as far as it is known beforehand. */
+  readonly aspect: number;
   readonly video: RefObject<HTMLVideoElement | null>;
   onTime(seconds: number): void;
 }
 
 /** The video itself, where this machine can read it and the browser can play it. */
-export function Player({ src, video, onTime }: PlayerProps) {
+export function Player({ src, aspect, video, onTime }: PlayerProps) {
   const [isPlayable, setPlayable] = useState(true);
   const tell = (event: Event) => onTime((event.currentTarget as HTMLVideoElement).currentTime);
   return (
@@ -16,6 +18,7 @@ export function Player({ src, video, onTime }: PlayerProps) {
       <video
         ref={video}
         src={src}
+        style={{ aspectRatio: String(aspect) }}
         controls
         muted
         playsInline

@@ -21,6 +21,7 @@ export function Seen({ detail }: { readonly detail: JobDetail }) {
   const step = useStep(moments);
   if (moments.length === 0 && !hasVideo) return null;
   const moment = moments[step.selected];
+  const video = document?.status === 'completed' ? document.video : { width: 16, height: 9 };
   const aspect = sight && sight.height > 0 ? sight.width / sight.height : 1;
   return (
     <section class="card seen">
@@ -32,7 +33,14 @@ export function Seen({ detail }: { readonly detail: JobDetail }) {
         </p>
       )}
       <div class="seen-pair">
-        {hasVideo && <Player src={addressOf(`api/${path}/video`)} video={step.video} onTime={step.follow} />}
+        {hasVideo && (
+          <Player
+            src={addressOf(`api/${path}/video`)}
+            aspect={video.width / video.height}
+            video={step.video}
+            onTime={step.follow}
+          />
+        )}
         {moment && sight && <FrameView key={step.selected} moment={moment} aspect={aspect} />}
       </div>
       {sight && <Legend frames={sight.frames} />}
