@@ -360,6 +360,7 @@ export class QueueClient {
       failureDocument(id, job.failedReason ?? '', {
         finishedOn: job.finishedOn,
         attempts: job.attemptsStarted,
+        worker: job.processedBy,
         data: job.data,
       }),
     );

@@ -93,15 +93,19 @@ export function failedReasonOf(fault: FaultKind, message: string): string {
   return fault === 'internal' ? message : `[${fault}] ${message}`;
 }
 
+export interface FailureParts {
+  readonly finishedOn?: number;
+  readonly attempts?: number;
+  /** Name of the worker that had it last. */
+  readonly worker?: string;
+  readonly data?: Partial<AskJob>;
+}
+
 /** What stands for a job that BullMQ lists as failed for good. */
 export function failureDocument(
   id: string,
   failedReason: string,
-  {
-    finishedOn = Date.now(),
-    attempts = 0,
-    data,
-  }: { readonly finishedOn?: number; readonly attempts?: number; readonly data?: Partial<AskJob> } = {},
+  { finishedOn = Date.now(), attempts = 0, worker, data }: FailureParts = {},
 ): Failure {
   const isCancelled = failedReason === cancelledReason;
   const tags = tagsSchema.safeParse(data?.tags).data;
@@ -112,6 +116,7 @@ export function failureDocument(
     error,
     fault: isCancelled ? null : (fault as FaultKind),
     attempts,
+    ...(worker !== undefined && { worker }),
     ...(tags && { tags }),
     finishedAt: new Date(finishedOn).toISOString(),
   };

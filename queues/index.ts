@@ -1,6 +1,7 @@
 /** What a producer of jobs needs; everything else in this folder is between the client and the workers. */
 
 export type { WorkerAbout } from './about.js';
+export { type Attempt, attemptSchema, readAttempts } from './attempts.js';
 export {
   type AskAndWaitOptions,
   type CancelOutcome,
@@ -32,4 +33,5 @@ export {
 export * from './schemas.js';
 export { type Sight, type SightFrame, sightFrameSchema, sightSchema, unpackSight } from './sight.js';
 export type { StreamOptions } from './stream.js';
+export { type JobSummary, readSummary, summarySchema } from './summary.js';
 export type { StreamEvent } from './transcript.js';

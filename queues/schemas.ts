@@ -261,6 +261,9 @@ export const resultSchema = z.strictObject({
     generation: generationSchema,
   }),
   tags: tagsSchema.optional(),
+  /** Name of the worker, and the number of its attempt from 1; none of a command without a queue, and of older workers. */
+  worker: z.string().optional(),
+  attempt: z.int().optional(),
   finishedAt: z.iso.datetime(),
 });
 
@@ -298,6 +301,8 @@ export const failureSchema = z.strictObject({
   fault: faultSchema.nullable().default(null),
   /** How often it was started; older workers did not say. */
   attempts: z.int().default(0),
+  /** Name of the worker that had it last, where one had it; older workers did not say. */
+  worker: z.string().optional(),
   tags: tagsSchema.optional(),
   finishedAt: z.iso.datetime(),
 });

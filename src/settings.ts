@@ -273,7 +273,7 @@ const variables = {
   VISIONZIP_PREFIX_MIB: variable(
     whole(0, 2 ** 30),
     512,
-    'memory of a model process for videos that were asked about, ready for the next question',
+    'memory of a model process for videos that were asked about, ready for the next question, and for a conversation about one',
   ),
   VISIONZIP_DASHBOARD_AUTH: variable<Credential | null>(
     credential,

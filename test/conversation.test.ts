@@ -7,9 +7,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InputError } from '../src/errors.js';
 import { loadModel } from '../src/models/load.js';
 import { shippedModel } from '../src/models/shipped.js';
-import type { Model, Turn } from '../src/models/types.js';
+import type { KvCache, Model, Turn } from '../src/models/types.js';
 import { answerVideo, VideoSession } from '../src/pipeline/answer.js';
-import { cutsOf } from '../src/pipeline/conversation.js';
+import { Conversation, cutsOf } from '../src/pipeline/conversation.js';
+import { type CachedVideo, PrefixCache } from '../src/pipeline/prefix-cache.js';
 import { fakeModel } from './fake-model.js';
 import { ffmpeg, temporaryFolder, testPattern, yuv420p } from './media.js';
 
@@ -58,6 +59,75 @@ describe('the cuts of a conversation', () => {
         expect(cuts.at(-1)).toBe(suffixes.at(-1)!.length);
       }),
     );
+  });
+});
+
+describe('what a conversation keeps', () => {
+  const video = (bytes: number) => ({ cache: { bytes }, tokens: { blocks: [] } }) as unknown as CachedVideo;
+  const names = ['a', 'b', 'c'];
+
+  /** One that keeps a question of so many bytes behind a video. */
+  async function conversed(bytes: number, tensors: KvCache['tensors'] = {}): Promise<Conversation> {
+    const conversation = new Conversation();
+    const cache = { length: 2, nextPosition: 2, bytes, tensors };
+    const behind = { length: 1, nextPosition: 1, bytes: 40, tensors: { keys: 'of the video' } };
+    const forward = async () => ({ logits: new Float32Array(), cache });
+    await conversation.prefill(forward, behind, { suffix: [1], cuts: [1] });
+    return conversation;
+  }
+
+  it('counts beside the videos, the oldest of which give way to it', async () => {
+    const prefixes = new PrefixCache(100);
+    const conversation = await conversed(50);
+    prefixes.join(conversation);
+    prefixes.set('a', video(40));
+    expect(conversation.bytes).toBe(50); // 90 of 100.
+    prefixes.get('a');
+    prefixes.makeRoom(conversation);
+    expect(conversation.bytes).toBe(50);
+    // With another video it would be 130: what was said of the one before goes first.
+    prefixes.set('b', video(40));
+    expect(conversation.bytes).toBe(0);
+    const other = await conversed(50);
+    prefixes.join(other);
+    prefixes.makeRoom(other);
+    expect(names.map((name) => prefixes.get(name) !== undefined)).toEqual([false, true, false]);
+    expect(other.bytes).toBe(50);
+  });
+
+  it('stays with the latest video, however large it is', async () => {
+    const prefixes = new PrefixCache(0);
+    const conversation = await conversed(50);
+    prefixes.join(conversation);
+    prefixes.set('a', video(40));
+    const next = await conversed(60);
+    prefixes.join(next);
+    prefixes.makeRoom(next);
+    expect([next.bytes, prefixes.get('a')]).toEqual([60, video(40)]);
+  });
+
+  it('counts for nothing where it lies behind the video in the same buffer', async () => {
+    expect((await conversed(50, { keys: 'of the video' })).bytes).toBe(0);
+    expect((await conversed(50, { keys: 'a copy' })).bytes).toBe(50);
+  });
+
+  it('takes the place of another video as soon as a question is answered', async () => {
+    const reuseWithin = async (limitBytes: number) => {
+      const prefixes = new PrefixCache(limitBytes);
+      const model = fakeModel(['red', 'blue', 'green']);
+      const ask = (videoKey: string) =>
+        new VideoSession(model, request, { videoKey, prefixes }).ask(['What?']);
+      const { tokens } = await ask('v');
+      await ask('w');
+      const { reused } = await ask('v');
+      // 4 bytes for each token of the cache, and 4 for what each visual token is embedded in.
+      return { reused, ofVideo: 4 * model.calls[0]!.S + 4 * tokens.after };
+    };
+    const { reused, ofVideo } = await reuseWithin(2 ** 20);
+    expect(reused).toBe('prefix');
+    // Two videos have room, but not beside a copy of one of them with a question behind it.
+    expect((await reuseWithin(2 * ofVideo)).reused).toBe('none');
+    expect((await reuseWithin(4 * ofVideo)).reused).toBe('prefix');
   });
 });
 

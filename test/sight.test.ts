@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { pino } from 'pino';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { hastyClient, patientClient } from '../queues/connection.js';
+import { hastyClient, patientClient, patientOptions } from '../queues/connection.js';
 import type { Result, Sight } from '../queues/index.js';
-import { sightSchema } from '../queues/index.js';
+import { sightSchema, summarySchema } from '../queues/index.js';
 import { keysOf } from '../queues/options.js';
 import { readSight, unpackSight } from '../queues/sight.js';
 import { describeSight } from '../src/workers/sight-maker.js';
@@ -16,6 +17,7 @@ import { SightStore } from '../src/workers/sight-store.js';
 import { type AskWorker, startWorker } from '../src/workers/worker.js';
 import { ffmpeg, h264, plainFrames, testPattern } from './media.js';
 import { freshQueue, useRedis } from './support/redis.js';
+import { until } from './support/script.js';
 import { Bench } from './support/worker.js';
 
 const redis = useRedis();
@@ -150,6 +152,26 @@ describe('what the shipped model saw', () => {
       [],
     );
   }, 60_000);
+
+  it('is in the summary that BullMQ keeps, with what a list of jobs shows', async () => {
+    const document = await ask(moving, 'What moves?', 8);
+    const { queue: name, prefix } = bench.settings;
+    const queue = new Queue(name, { prefix, connection: patientOptions(redis.connection) });
+    // BullMQ notes that the job is completed after its document is written.
+    await until(async () => (await queue.getJobState(document.id)) === 'completed');
+    const { returnvalue } = (await queue.getJob(document.id))!;
+    await queue.close();
+    const { spans: _, ...timings } = document.timings;
+    expect(summarySchema.parse(returnvalue)).toEqual({
+      ...{ cached: true, count: 1, frames: 8, tokens: document.tokens, reused: 'none' },
+      ...{ answers: [document.answers[0]!.answer], sight: document.sight, durationSeconds: 5 },
+      likelihoods: [Math.round(document.answers[0]!.likelihood! * 1000) / 1000],
+      timings: Object.fromEntries(
+        Object.entries(timings).map(([key, ms]) => [key, Math.round(ms * 10) / 10]),
+      ),
+    });
+    expect(JSON.stringify(returnvalue).length).toBeLessThan(700);
+  }, 30_000);
 
   it('is not made where nothing is to be kept', async () => {
     const prefix = freshQueue();

@@ -54,8 +54,7 @@ export class RunRecorder {
     clearTimeout(this.#timer);
     await this.#written;
     this.#state = state;
-    await this.#write();
-    await this.#parts.forget().catch(() => {}); // It expires.
+    if (await this.#write()) await this.#parts.forget().catch(() => {}); // It expires.
   }
 
   #goOn(): void {
@@ -66,11 +65,13 @@ export class RunRecorder {
     }, everyMs);
   }
 
-  async #write(): Promise<void> {
+  /** Whether it could be written. Where Redis is away, or full, what was asked before holds, and the next record may be kept. */
+  async #write(): Promise<boolean> {
     try {
       this.#obey(await this.#parts.report(this.#record()));
+      return true;
     } catch {
-      // Redis is away, or full: what was asked before holds, and the next record may be kept.
+      return false;
     }
   }
 

@@ -99,6 +99,7 @@ export class VideoSession {
     this.#identity = identity;
     this.#store = videoKey === undefined ? undefined : store;
     this.#prefixes = prefixes;
+    prefixes.join(this.#conversation);
   }
 
   /**
@@ -256,6 +257,7 @@ export class VideoSession {
         clock.add('generateMs', generateMs);
         const answer = { ...event.answer, startedMs: Math.max(0, prefilledMs - prefillMs) };
         answers[position] = answer;
+        this.#prefixes.makeRoom(this.#conversation);
         listeners.onAnswer?.({ ...outcomeSoFar(), answers: [answer] }, position);
         run.reportGenerating(encoded.tokens.frames.length);
       }

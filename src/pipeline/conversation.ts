@@ -38,6 +38,19 @@ type Forward = (ids: readonly number[], past: KvCache) => ReturnType<Language['f
 export class Conversation {
   #latest: (Conversed & { readonly video: KvCache; readonly cache: KvCache }) | null = null;
 
+  /** Memory that it keeps, its copy of the video's keys and values among it; 0 where it lies behind the video in the same buffer. */
+  get bytes(): number {
+    if (this.#latest === null) return 0;
+    const { cache, video } = this.#latest;
+    const isShared = Object.entries(cache.tensors).some(([name, tensor]) => tensor === video.tensors[name]);
+    return isShared ? 0 : cache.bytes;
+  }
+
+  /** Lets go of what it keeps: the next question is prefilled behind its video again. */
+  forget(): void {
+    this.#latest = null;
+  }
+
   /** Prefills a question behind its video, from the latest one on where it begins with that. */
   async prefill(forward: Forward, video: KvCache, { suffix, cuts }: Conversed) {
     let at = this.#lengthOf(video, { suffix, cuts });

@@ -26,6 +26,9 @@ export interface ReadyJob {
   readonly model: CatalogModel;
   /** From enqueue to the start of the attempt, in milliseconds; default 0: there was no queue. */
   readonly queueMs?: number;
+  /** Who answers it, and in which attempt. */
+  readonly worker?: string;
+  readonly attempt?: number;
 }
 
 export interface AnswerJobOptions extends Omit<RunOptions, 'onAnswer'> {

@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import type { AskJob, Result } from '../../queues/schemas.js';
 import type { AnswerOutcome, Question, Timings } from '../pipeline/types.js';
 import type { Settings } from '../settings.js';
@@ -11,7 +12,7 @@ import {
 } from './answer-job.js';
 import type { Catalog } from './catalog.js';
 import { buildResult } from './document.js';
-import { ModelProcess } from './model-process.js';
+import { ModelProcess, ModelProcessError } from './model-process.js';
 import type { PackedSight } from './sight-maker.js';
 import type { SightStore } from './sight-store.js';
 import {
@@ -39,10 +40,15 @@ export interface Ask {
   /** Real path of the video. */
   readonly path: string;
   readonly queueMs: number;
+  /** Who answers it, and in which attempt. */
+  readonly worker?: string;
+  readonly attempt?: number;
 }
 
 /** What whoever asks may hear meanwhile. */
 export interface AskOptions extends Pick<AnswerJobOptions, 'signal' | 'onProgress'> {
+  /** Hears which model process takes the job, and how that died; its lines name the job. */
+  readonly logger?: Logger;
   /** Each answer when it is whole, in a document with it alone; those alone that another attempt would repeat. */
   onAnswer?(document: Result): void;
   /** The text that was added to an answer, by the question's place in the job. */
@@ -95,7 +101,10 @@ export class Answerer {
     }
     let outcome: Seen | null = null;
     if (missing.length > 0) {
-      outcome = await this.#run(ready, { ...listenersOf(ask.job, missing, options), questions: missing });
+      outcome = await this.#run(ready, options.logger, {
+        ...listenersOf(ask.job, missing, options),
+        questions: missing,
+      });
       await this.#store(keys, missing, outcome, found);
     }
     const answers = ask.job.questions.map((question) => found.get(asAsked(question))!);
@@ -147,22 +156,35 @@ export class Answerer {
   }
 
   /** Beside the answering what was seen is written, and waited for at its end. */
-  async #run(ready: ReadyJob, options: AnswerJobOptions): Promise<Seen> {
+  async #run(ready: ReadyJob, logger: Logger | undefined, options: AnswerJobOptions): Promise<Seen> {
     const { sights } = this.#parts;
     const written = new Map<string, Promise<void>>();
     const onSight = (sight: PackedSight) => void written.set(sight.name, sights.write(sight));
-    const outcome = await this.#compute(ready, { ...options, ...(sights.isOpen && { onSight }) });
+    const outcome = await this.#compute(ready, logger, { ...options, ...(sights.isOpen && { onSight }) });
     await Promise.all(written.values());
     const { encoding = '' } = outcome;
     return written.has(encoding) ? { ...outcome, sight: encoding } : outcome;
   }
 
-  async #compute(ready: ReadyJob, options: AnswerJobOptions): Promise<AnswerOutcome> {
+  async #compute(
+    ready: ReadyJob,
+    logger: Logger | undefined,
+    options: AnswerJobOptions,
+  ): Promise<AnswerOutcome> {
     const { model, videoDigest } = ready;
     const video = videoKey({ videoDigest, model, provider: this.#parts.settings.provider });
-    const process = this.#takeProcess(modelKeyOf(ready, this.#parts.settings), video);
+    const modelKey = modelKeyOf(ready, this.#parts.settings);
+    const process = this.#takeProcess(modelKey, video);
+    const isLoaded = process.model === modelKey;
+    process.start();
+    const { pid } = process;
+    logger?.debug({ pid, model: model.name, isLoaded, hasVideo: process.hasSeen(video) }, 'run begins');
     try {
       return await answerJob(process, ready, this.#parts, options);
+    } catch (error) {
+      if (error instanceof ModelProcessError)
+        logger?.warn({ pid, reason: error.message }, 'model process died');
+      throw error;
     } finally {
       this.#idle.push(process);
     }
@@ -191,7 +213,7 @@ export class Answerer {
 function listenersOf(
   { questions, generation }: AskJob,
   missing: readonly Question[],
-  { onAnswer, onText, onWhole, ...options }: AskOptions,
+  { onAnswer, onText, onWhole, logger: _, ...options }: AskOptions,
 ): AnswerJobOptions {
   const placeOf = (index: number) => questions.findIndex((one) => asAsked(one) === asAsked(missing[index]!));
   const repeatable = isRepeatable(generation);

@@ -8,6 +8,9 @@ export interface ResultParts {
   /** sha256 of the video file, hex: see FileDigests. */
   readonly videoDigest: string;
   readonly model: { readonly name: string; readonly digest: string; readonly dtype: string };
+  /** Name of the worker, and the number of its attempt. */
+  readonly worker?: string;
+  readonly attempt?: number;
   /** Name of what was seen, where it was kept. */
   readonly sight?: string;
   /** From enqueue to the start of the attempt, in milliseconds; default 0: there was no queue. */
@@ -18,7 +21,7 @@ export interface ResultParts {
 
 /** The document of a completed job: the same from a worker and from a command without a queue. */
 export function buildResult(parts: ResultParts): Result {
-  const { id, job, outcome, videoDigest, model, queueMs = 0, cached = [] } = parts;
+  const { id, job, outcome, videoDigest, model, queueMs = 0, cached = [], worker, attempt } = parts;
   const { path, sizeBytes, codec, durationSeconds, fps, width, height, warnings } = outcome.video;
   const answers = outcome.answers.map((answer, i) => ({ ...answer, cached: cached[i] ?? false }));
   return resultSchema.parse({
@@ -36,6 +39,7 @@ export function buildResult(parts: ResultParts): Result {
     model: { name: model.name, digest: model.digest, dtype: model.dtype },
     settings: { sampling: job.sampling, compression: job.compression, generation: job.generation },
     ...(job.tags && { tags: job.tags }),
+    ...(worker !== undefined && { worker, attempt }),
     finishedAt: new Date().toISOString(),
   });
 }

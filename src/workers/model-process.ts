@@ -97,6 +97,11 @@ export class ModelProcess {
     return this.#child?.isRunning ? this.#model : null;
   }
 
+  /** None where no process runs. */
+  get pid(): number | undefined {
+    return this.#child?.isRunning ? this.#child.pid : undefined;
+  }
+
   /** Whether the process was asked about the video lately, and may hold it prefilled. See `ModelOrder.videoKey`. */
   hasSeen(videoKey: string): boolean {
     return this.model !== null && this.#videos.has(videoKey);
@@ -148,6 +153,10 @@ class Child {
     });
     this.#process.once('exit', () => this.kill()); // What it started and left behind.
     this.gone = new Promise((resolve) => this.#process.once('close', () => resolve()));
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid;
   }
 
   get isRunning(): boolean {

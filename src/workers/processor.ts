@@ -1,10 +1,12 @@
 import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { Logger } from 'pino';
+import type { Attempt } from '../../queues/attempts.js';
 import type { RedisClient } from '../../queues/connection.js';
 import { type Documents, failedReasonOf, UnreadableDocumentError } from '../../queues/documents.js';
 import { describeFaults, faultOfJob } from '../../queues/faults.js';
 import { cancelledReason, type Keys } from '../../queues/options.js';
 import { type AskJob, askJobSchema, type Result, type ResultDocument } from '../../queues/schemas.js';
+import { type JobSummary, summarize } from '../../queues/summary.js';
 import { InputError } from '../errors.js';
 import type { Settings } from '../settings.js';
 import { resolveBelow } from '../sources/below.js';
@@ -12,11 +14,8 @@ import type { Answerer } from './answerer.js';
 import { Speaking } from './speaking.js';
 import { Telling } from './telling.js';
 
-/** What BullMQ keeps of a completed job; the document lies under `result:<job id>`. */
-export interface JobSummary {
-  readonly cached: boolean;
-  readonly answers: readonly string[];
-}
+/** How much of a reason goes into BullMQ's log of a job, in characters. */
+const maxReason = 1_000;
 
 /** Why an attempt is stopped from outside. */
 export class Stop extends Error {
@@ -38,6 +37,8 @@ export interface ProcessorParts {
   readonly logger: Logger;
   /** Told of each job that was answered here. */
   readonly onAnswered?: (result: Result) => void;
+  /** Name of the worker. */
+  readonly worker: string;
 }
 
 /**
@@ -70,6 +71,7 @@ export class Processor {
 
   readonly process = async (job: Job<unknown, JobSummary>, token?: string): Promise<JobSummary> => {
     const id = job.id!;
+    const startedAt = new Date();
     const deadlineMs = deadlineOf(job, this.#parts.settings);
     const controller = new AbortController();
     this.#running.set(id, controller);
@@ -78,7 +80,7 @@ export class Processor {
     try {
       return summaryOf(await this.#documentOf(job, id, controller.signal));
     } catch (error) {
-      throw await this.#verdict(error, job, token);
+      throw await this.#verdict(error, job, startedAt, token);
     } finally {
       clearTimeout(timer);
       this.#running.delete(id);
@@ -87,13 +89,11 @@ export class Processor {
 
   /** The document that stands for the job: from an earlier attempt that was killed in between, or a new one. */
   async #documentOf(job: Job<unknown>, id: string, signal: AbortSignal): Promise<ResultDocument> {
-    const { documents, logger } = this.#parts;
+    const { documents } = this.#parts;
+    const logger = this.#loggerOf(job);
     const standing = await documents.read(id).catch((error: unknown) => {
       if (!(error instanceof UnreadableDocumentError)) throw error;
-      logger.warn(
-        { job: id, reason: error.message },
-        'the job is answered anew, which replaces its document',
-      );
+      logger.warn({ reason: error.message }, 'the job is answered anew, which replaces its document');
       return null;
     });
     if (standing) return standing;
@@ -101,8 +101,10 @@ export class Processor {
     if (isCancelled) throw cancelled();
     const result = await this.#answer(job, id, { signal, isListened });
     const { cached, answers, timings, tokens, frames, model } = result;
-    const line = { job: id, attempt: job.attemptsStarted, cached, questions: answers.length };
-    logger.info({ ...line, frames: frames.length, tokens, model: model.name, timings }, 'job answered');
+    logger.info(
+      { cached, questions: answers.length, frames: frames.length, tokens, model: model.name, timings },
+      'job answered',
+    );
     this.#parts.onAnswered?.(result);
     return documents.writeOnce(result);
   }
@@ -123,19 +125,22 @@ export class Processor {
     const telling = new Telling((progress) => job.updateProgress({ ...progress }));
     const speaking = new Speaking(this.#parts.redis, this.#parts.keys, id, job.attemptsStarted, isListened);
     try {
-      const ask = { id, job: data, path, queueMs };
+      const { worker } = this.#parts;
+      const logger = this.#loggerOf(job);
+      const attempt = job.attemptsStarted;
+      const ask = { id, job: data, path, queueMs, worker, attempt };
       const listeners = { ...telling.listeners, ...speaking.listeners };
-      return await this.#parts.answerer.answer(ask, { signal, ...listeners });
+      return await this.#parts.answerer.answer(ask, { signal, logger, ...listeners });
     } finally {
       await Promise.all([telling.idle(), speaking.end()]);
     }
   }
 
   /** The error that BullMQ shall see. */
-  async #verdict(error: unknown, job: Job, token?: string): Promise<unknown> {
-    const { logger } = this.#parts;
+  async #verdict(error: unknown, job: Job, startedAt: Date, token?: string): Promise<unknown> {
     const reason = error instanceof Error ? error.message : String(error);
-    logger.warn({ job: job.id, attempt: job.attemptsStarted, reason }, 'attempt failed');
+    this.#loggerOf(job).warn({ reason }, 'attempt failed');
+    await this.#note(job, { startedAt, reason, kind: kindOf(error) });
     if (error instanceof InputError) {
       return new UnrecoverableError(failedReasonOf(error.fault, error.message));
     }
@@ -143,6 +148,25 @@ export class Processor {
     if (error.why !== 'shutdown') return new UnrecoverableError(error.message);
     await job.moveToWait(token); // Another worker takes it at once, and no attempt is used up.
     return new WaitingError();
+  }
+
+  /** Leaves a line in BullMQ's log of the job: before another worker can take it. What cannot be written is no fault of the job. */
+  async #note(
+    job: Job,
+    ended: { readonly startedAt: Date } & Pick<Attempt, 'reason' | 'kind'>,
+  ): Promise<void> {
+    const { worker } = this.#parts;
+    const line: Attempt = {
+      ...{ attempt: job.attemptsStarted, worker, kind: ended.kind },
+      ...{ startedAt: ended.startedAt.toISOString(), endedAt: new Date().toISOString() },
+      reason: ended.reason.slice(0, maxReason),
+    };
+    await job.log(JSON.stringify(line)).catch(() => {});
+  }
+
+  /** Whose lines name the job and the attempt. */
+  #loggerOf(job: Job<unknown>): Logger {
+    return this.#parts.logger.child({ job: job.id, attempt: job.attemptsStarted });
   }
 
   /** What somebody wishes of a job before it begins. */
@@ -164,6 +188,11 @@ function deadlineOf({ data }: Job<unknown>, { deadlineMs }: Pick<Settings, 'dead
   return Math.min(deadlineMs, own ?? deadlineMs);
 }
 
+function kindOf(error: unknown): Attempt['kind'] {
+  if (error instanceof Stop) return error.why;
+  return error instanceof InputError ? error.fault : 'internal';
+}
+
 export function cancelled(): Stop {
   return new Stop('cancelled', cancelledReason);
 }
@@ -173,5 +202,5 @@ function summaryOf(document: ResultDocument): JobSummary {
   if (document.status !== 'completed') {
     throw new UnrecoverableError(failedReasonOf(document.fault ?? 'internal', document.error));
   }
-  return { cached: document.cached, answers: document.answers.map(({ answer }) => answer) };
+  return summarize(document);
 }

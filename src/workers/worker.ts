@@ -6,6 +6,7 @@ import { Clients } from '../../queues/clients.js';
 import { addressOf, hastyClient, type RedisClient, type RedisConnection } from '../../queues/connection.js';
 import { Documents, failureDocument } from '../../queues/documents.js';
 import { type Keys, keysOf } from '../../queues/options.js';
+import type { JobSummary } from '../../queues/summary.js';
 import { decoderSandbox, useDecoder } from '../media/ffmpeg.js';
 import type { Settings } from '../settings.js';
 import { FileDigests } from '../sources/digest.js';
@@ -14,7 +15,7 @@ import { Catalog } from './catalog.js';
 import { WorkerMetrics } from './metrics.js';
 import { type MetricsServer, serveMetrics } from './metrics-server.js';
 import { Presence } from './presence.js';
-import { cancelled, type JobSummary, Processor, Stop } from './processor.js';
+import { cancelled, Processor, Stop } from './processor.js';
 import { checkRedis, ensureRedis } from './redis.js';
 import { SightStore } from './sight-store.js';
 import { AnswerStore } from './store.js';
@@ -144,7 +145,10 @@ export class AskWorker {
     this.#answerer = answerer;
     this.#metrics = settings.metrics.port === null ? null : new WorkerMetrics(() => this.#inHand.size);
     const onAnswered = this.#metrics?.countAnswered;
-    this.#processor = new Processor({ settings, redis, keys, documents, answerer, logger, onAnswered });
+    this.#processor = new Processor({
+      ...{ settings, redis, keys, documents, answerer, logger, onAnswered },
+      worker: workerName,
+    });
     this.#worker = new Worker<unknown, JobSummary>(settings.queue, this.#attempt, {
       connection: redis,
       ...workerOptions(settings),
@@ -272,6 +276,7 @@ export class AskWorker {
     const document = failureDocument(job.id, job.failedReason, {
       finishedOn: job.finishedOn,
       attempts: job.attemptsStarted,
+      worker: workerName,
       data: job.data,
     });
     const written = this.#documents

@@ -109,7 +109,7 @@ export function checkSandbox(workers: Overview['workers']): Check {
     return check(
       name,
       'bad',
-      `${without.join(', ')} could build none, and so can read no video.`,
+      `None could be built on ${without.join(', ')}, where so no video can be read.`,
       'See what its log says of the sandbox, and docs/failures.md.',
     );
   }

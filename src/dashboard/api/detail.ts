@@ -1,3 +1,4 @@
+import { type Attempt, readAttempts } from '../../../queues/attempts.js';
 import { failureDocument } from '../../../queues/documents.js';
 import { type AskJob, askJobSchema, type ResultDocument } from '../../../queues/schemas.js';
 import type { Sight } from '../../../queues/sight.js';
@@ -42,17 +43,14 @@ export async function findJob(context: ApiContext, id: string): Promise<FoundJob
 /** @throws Problem for an unknown job; RedisUnavailableError */
 export async function detailOf(context: ApiContext, id: string): Promise<JobDetail> {
   const found = await findJob(context, id);
-  const { row, job, document, record } = found;
+  const { row, job, document } = found;
   const { prefix, queue, videoDirs } = context.settings;
-  const [stacktrace, logs] = await talk(context, async (redis) =>
-    Promise.all([
-      redis.hget(queueKey(prefix, queue, id), 'stacktrace'),
-      redis.lrange(queueKey(prefix, queue, `${id}:logs`), -1_000, -1),
-    ]),
+  const logs = await talk(context, (redis) =>
+    redis.lrange(queueKey(prefix, queue, `${id}:logs`), -1_000, -1),
   );
   return {
     ...{ row, job, document, logs },
-    attempts: attemptsOf(row, record, stacktrace),
+    attempts: attemptsOf(row, readAttempts(logs)),
     hasSight: await hasSight(context, document),
     hasVideo: await findVideo(videoOf(found), videoDirs).then(
       () => true,
@@ -119,39 +117,19 @@ function failureOf({ id, state, error, fault, attempts, tags, finishedAt }: JobR
   return { ...failure, status: state, fault };
 }
 
-/** BullMQ keeps why the last attempts failed, and of the last one who made it and when. */
-function attemptsOf(row: JobRow, record: JobRecord | null, stacktrace: string | null): JobDetail['attempts'] {
-  const traces = tracesOf(stacktrace);
-  const failed = row.state === 'completed' || row.state === 'active' ? row.attempts - 1 : row.attempts;
+/** Attempts that came to nothing are in the job's log, unless their worker died; of the last one its record tells. */
+function attemptsOf(row: JobRow, failed: readonly Attempt[]): JobDetail['attempts'] {
   return Array.from({ length: row.attempts }, (_, i) => {
+    const told = failed.findLast(({ attempt }) => attempt === i + 1);
     const isLast = i === row.attempts - 1;
-    const trace = traces[traces.length - (failed - i)];
-    const own = isLast && (row.state === 'failed' || row.state === 'cancelled') ? row.error : null;
     return {
       attempt: i + 1,
-      worker: isLast ? row.worker : null,
-      startedAt: isLast ? (record?.processedOn ?? null) : null,
-      endedAt: isLast ? row.finishedAt : null,
-      reason: i < failed ? (own ?? firstLine(trace)) : null,
+      worker: told?.worker ?? (isLast ? row.worker : null),
+      startedAt: told ? Date.parse(told.startedAt) : isLast ? row.startedAt : null,
+      endedAt: told ? Date.parse(told.endedAt) : isLast ? row.finishedAt : null,
+      reason: told?.reason ?? (isLast ? row.error : null),
     };
   });
-}
-
-function tracesOf(text: string | null): string[] {
-  try {
-    const traces: unknown = JSON.parse(text ?? '[]');
-    return Array.isArray(traces) ? traces.map(String) : [];
-  } catch {
-    return [];
-  }
-}
-
-function firstLine(trace: string | undefined): string | null {
-  if (trace === undefined) return null;
-  return trace
-    .split('\n', 1)[0]!
-    .replace(/^[A-Za-z]*Error: /, '')
-    .slice(0, 2_000);
 }
 
 async function hasSight(context: ApiContext, document: ResultDocument | null): Promise<boolean> {

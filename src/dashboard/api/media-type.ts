@@ -13,6 +13,7 @@ const boxes = new Set(['ftyp', 'moov', 'mdat', 'free', 'skip', 'wide', 'pnot', '
 /** How a browser is to take a file, by its first bytes; null for what no container of ours begins with. */
 export function mediaTypeOf(head: Buffer, picture: PictureDemuxer | null): string | null {
   if (picture) return pictures[picture];
+  if (head.length < 12) return null;
   const text = (start: number, end: number) => head.toString('latin1', start, end);
   // Browsers play QuickTime files that hold what an MP4 may, but not under the name of QuickTime.
   if (boxes.has(text(4, 8))) return 'video/mp4';

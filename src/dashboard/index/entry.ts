@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { failureDocument } from '../../../queues/documents.js';
-import type { FaultKind, ResultDocument } from '../../../queues/schemas.js';
-import { tagsSchema } from '../../../queues/schemas.js';
+import { type FaultKind, type ResultDocument, tagsSchema } from '../../../queues/schemas.js';
+import { type JobSummary, readSummary } from '../../../queues/summary.js';
 import { stageNames } from '../../pipeline/timings.js';
 import type { JobRow, JobState } from '../api/schemas.js';
 import { errorClassOf } from './error-class.js';
@@ -25,9 +25,6 @@ export interface Entry {
 const shownCharacters = 300;
 const shownAnswers = 4;
 
-const texts = z.array(z.string());
-const counted = z.number().int().min(0);
-const pair = z.object({ before: counted, after: counted });
 const reuses = z.enum(['none', 'tokens', 'prefix']);
 const question = z.union([
   z.string(),
@@ -42,25 +39,8 @@ const jobData = z.object({
   tags: tagsSchema.catch({}),
 });
 
-/** What workers of any version wrote; see `JobSummary`. */
-const summary = z.object({
-  cached: z.boolean().catch(false),
-  answers: texts.catch([]),
-  frames: counted.nullable().catch(null),
-  tokens: pair.nullable().catch(null),
-  reused: reuses.catch('none'),
-  timings: z.record(z.string(), z.unknown()).nullable().catch(null),
-});
-type Summary = z.infer<typeof summary>;
-
-const noSummary: Summary = {
-  cached: false,
-  answers: [],
-  frames: null,
-  tokens: null,
-  reused: 'none',
-  timings: null,
-};
+/** Older workers said less. */
+const noSummary: JobSummary = { cached: false, answers: [] };
 
 /** Names that many jobs have in common are kept once. */
 const names = new Map<string, string>();
@@ -72,8 +52,8 @@ const names = new Map<string, string>();
  */
 export function entryOf(id: string, record: JobRecord, state: JobState): Entry {
   const data = jobData.parse(parseObject(record.data));
-  const done = record.returnvalue === null ? noSummary : summary.parse(parseObject(record.returnvalue));
-  const timings = done.timings;
+  const done = readSummary(parseObject(record.returnvalue)) ?? noSummary;
+  const timings: Readonly<Record<string, number>> | null = done.timings ?? null;
   const took = between(record.processedOn, record.finishedOn);
   const failure = failureOf(id, record);
   const now = failure ? failure.state : record.finishedOn === null ? state : 'completed';
@@ -97,9 +77,9 @@ export function entryOf(id: string, record: JobRecord, state: JobState): Entry {
     worker: record.worker === null ? null : shared(record.worker),
     answers: done.answers.slice(0, shownAnswers).map(cut),
     cached: done.cached,
-    reused: done.reused,
-    frames: done.frames,
-    tokens: done.tokens,
+    reused: reuses.catch('none').parse(done.reused),
+    frames: done.frames ?? null,
+    tokens: done.tokens ? { before: done.tokens.before, after: done.tokens.after } : null,
     ...(failure?.fields ?? noFailure),
     progress: now === 'active' ? record.progress : null,
   };

@@ -21,12 +21,13 @@ export class Quantiles {
 
   /** The value that so large a share lies below, within half a percent; 0 where there are none. */
   at(share: number): number {
+    if (this.#count === 0) return 0;
     const rank = Math.min(this.#count - 1, Math.floor(share * this.#count));
     let below = 0;
     for (const [bucket, count] of this.#counts.entries()) {
       below += count;
       if (below > rank) return least * Math.exp(bucket * step);
     }
-    return 0;
+    return least * Math.exp((buckets - 1) * step);
   }
 }
