@@ -306,6 +306,26 @@ describe('the index', () => {
     admin.disconnect();
   });
 
+  it('goes on beside keys and jobs that other programs left behind', async () => {
+    const start = open(redis.connection);
+    const [id] = await ask('a.mp4');
+    const admin = hastyClient(redis.connection);
+    await admin.connect();
+    await admin
+      .multi()
+      .set(key('odd'), 'no hash')
+      .zadd(key('completed'), 1, 'odd')
+      .hset(key('empty'), 'name', 'x')
+      .zadd(key('failed'), 1, 'empty')
+      .hset(key('bad'), { timestamp: 'soon', data: '{"questions":', finishedOn: 3, returnvalue: '[' })
+      .zadd(key('completed'), 3, 'bad')
+      .exec();
+    admin.disconnect();
+    start();
+    await isComplete();
+    expect(index.list(jobQuerySchema.parse({})).rows.map((row) => row.id)).toEqual([id, 'bad']);
+  });
+
   it('keeps the newest jobs where there are too many, and says of how many', async () => {
     const start = open(redis.connection, { limit: 10 });
     await ask(...Array.from({ length: 25 }, (_, i) => `${i}.mp4`));

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { RunRecord } from '../../../queues/runs.js';
@@ -64,7 +65,8 @@ function shareOf({ right, count }: RunRecord['accuracy']): Dataset['accuracy'] {
 
 async function isReadableHere({ host, out }: RunRecord): Promise<boolean> {
   if (host !== hostname() || out === '-') return false;
-  const file = await open(out, 'r').catch(() => null);
+  // A named pipe would keep this waiting for whoever writes to it.
+  const file = await open(out, constants.O_RDONLY | constants.O_NONBLOCK).catch(() => null);
   const stats = await file?.stat();
   await file?.close();
   return stats?.isFile() ?? false;

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Request, Response } from 'express';
 
 /** How often something is said to whoever listens, so that nothing on the way takes the connection for dead, in milliseconds. */
@@ -36,10 +37,7 @@ export class EventStream {
   /** Resolves once the reader has caught up, or has left. */
   async drained(): Promise<void> {
     if (!this.isFull || this.signal.aborted) return;
-    await new Promise<void>((resolve) => {
-      this.#response.once('drain', resolve);
-      this.signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+    await once(this.#response, 'drain', { signal: this.signal }).catch(() => {}); // It left.
   }
 
   end(): void {

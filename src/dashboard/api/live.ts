@@ -23,11 +23,12 @@ interface Listener {
   /** Jobs that changed since it was sent something. */
   readonly pending: Map<string, JobRow>;
   isAway: boolean;
+  isSending: boolean;
 }
 
 interface LiveParts {
-  readonly index: JobIndex;
-  readonly overviews: Overviews;
+  readonly index: Pick<JobIndex, 'onChange' | 'version'>;
+  readonly overviews: Pick<Overviews, 'of'>;
 }
 
 /** Tells all who listen what changes. While nobody does, nothing is done. */
@@ -51,7 +52,7 @@ export class Live {
       throw new Problem(503, `expected at most ${listenersLimit} to listen, there are as many`);
     }
     const stream = new EventStream(request, response);
-    const listener: Listener = { stream, hours, pending: new Map(), isAway: false };
+    const listener: Listener = { stream, hours, pending: new Map(), isAway: false, isSending: false };
     this.#listeners.add(listener);
     stream.signal.addEventListener('abort', () => this.#leave(listener));
     if (stream.signal.aborted) this.#leave(listener);
@@ -91,13 +92,7 @@ export class Live {
   }
 
   #tellJobs(): void {
-    for (const { stream, pending } of this.#listeners) {
-      for (const [id, row] of pending) {
-        if (stream.isFull) break;
-        pending.delete(id);
-        send(stream, { type: 'job', row });
-      }
-    }
+    for (const listener of this.#listeners) if (!listener.isSending) sendPending(listener);
   }
 
   /** One look at a time: a server that does not answer takes its time. */
@@ -128,6 +123,20 @@ export class Live {
       send(stream, { type: 'away', error: reason });
     }
   }
+}
+
+/** As fast as the reader takes it; what changes meanwhile waits for the next time. */
+async function sendPending(listener: Listener): Promise<void> {
+  const { stream, pending } = listener;
+  const rows = [...pending.values()];
+  pending.clear();
+  listener.isSending = true;
+  for (const row of rows) {
+    await stream.drained();
+    if (stream.signal.aborted) break;
+    send(stream, { type: 'job', row });
+  }
+  listener.isSending = false;
 }
 
 function send(stream: EventStream, event: LiveEvent): void {

@@ -123,7 +123,8 @@ function numberOf(value: unknown): number | null {
 function cut(text: string): string {
   if (text.length <= shownCharacters) return text;
   // A plain slice would keep the whole text in memory.
-  return `${Buffer.from(text.slice(0, shownCharacters)).toString()}…`;
+  const whole = text.slice(0, shownCharacters).replace(/[\ud800-\udbff]$/, '');
+  return `${Buffer.from(whole).toString()}…`;
 }
 
 function shared(name: string): string {

@@ -50,6 +50,8 @@ export async function readRecords(
   for (const { key, isActive } of keys) pipeline.hmget(key, ...(isActive ? fields : withoutProgress));
   const replies = (await pipeline.exec()) ?? [];
   return replies.map(([error, values]) => {
+    // No hash of BullMQ's: another program's key that is called like a job.
+    if (error?.message.startsWith('WRONGTYPE')) return null;
     if (error) throw error;
     return recordOf(values as (string | null)[]);
   });
