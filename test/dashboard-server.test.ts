@@ -166,6 +166,9 @@ describe('bull-board', () => {
     expect((await bench.client.status()).counts).toMatchObject({ waiting: 0 });
     const readOnly = await start({ isReadOnly: true }, { boardWrites: true });
     expect((await readOnly.ask(empty, { method: 'PUT' })).status).toBe(405);
+    // Its page then offers no buttons.
+    expect((await readOnly.ask('queues/api/queues')).text).toContain('"readOnlyMode":true');
+    expect((await ask('queues/api/queues')).text).toContain('"readOnlyMode":false');
   });
 });
 
@@ -360,6 +363,8 @@ describe('the login', () => {
     expect([wrong.status, wrong.headers['set-cookie']]).toEqual([401, undefined]);
     expect(wrong.text).toContain('That is not the right one.');
     expect(wrong.text).not.toContain('<script');
+    const back = await started.ask('login', formOf({ token: 'abcdefgh.1235', to: '/jobs?a=1&lt=2' }));
+    expect(back.text).toContain('value="/jobs?a=1&amp;lt=2"');
     const cookie = await logIn(started, { token: bearer.token });
     expect((await started.ask('', { headers: cookie })).status).toBe(200);
   });

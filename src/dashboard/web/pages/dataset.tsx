@@ -2,11 +2,10 @@ import type { Dataset } from '../../api/schemas.js';
 import { Problem } from '../api.js';
 import { curl, quote } from '../commands.js';
 import { formatCount, formatShare } from '../format.js';
-import { useJobs } from '../live.js';
 import { useLoaded } from '../load.js';
 import { Commands } from '../parts/copy.js';
-import { useCalm } from '../parts/dataset/calm.js';
 import { DatasetCard } from '../parts/dataset/card.js';
+import { useEvery } from '../parts/dataset/every.js';
 import { Empty, Failure, Loading } from '../parts/notice.js';
 import { Scroll } from '../parts/scroll.js';
 import { addressOf, route } from '../router.js';
@@ -15,8 +14,7 @@ export function DatasetPage() {
   const id = route().id!;
   const path = `datasets/${encodeURIComponent(id)}`;
   const { data, error, reload } = useLoaded<Dataset>(path);
-  const reloadSoon = useCalm(reload, 3000);
-  useJobs((row) => row.dataset === data?.run && reloadSoon());
+  useEvery(3000, reload);
   if (error instanceof Problem && error.status === 404)
     return (
       <Empty title="There is no such dataset">

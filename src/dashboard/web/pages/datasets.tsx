@@ -1,10 +1,9 @@
 import type { Dataset } from '../../api/schemas.js';
 import { curl } from '../commands.js';
-import { useJobs } from '../live.js';
 import { useLoaded } from '../load.js';
 import { Command, Commands } from '../parts/copy.js';
-import { useCalm } from '../parts/dataset/calm.js';
 import { DatasetCard } from '../parts/dataset/card.js';
+import { useEvery } from '../parts/dataset/every.js';
 import { Empty, Failure, Loading } from '../parts/notice.js';
 import { addressOf } from '../router.js';
 
@@ -15,8 +14,7 @@ interface DatasetList {
 /** Runs of `batch`, the newest first. */
 export function Datasets() {
   const { data, error, reload } = useLoaded<DatasetList>('datasets');
-  const reloadSoon = useCalm(reload, 3000);
-  useJobs((row) => row.dataset !== null && reloadSoon());
+  useEvery(3000, reload);
   return (
     <>
       <div class="title-row">

@@ -31,7 +31,7 @@ export function EndedChart({ series }: { readonly series: Series }) {
   return <div class="chart" ref={box} aria-hidden="true" />;
 }
 
-const chartHeight = 210;
+const chartHeight = 260;
 
 /** Each series is drawn from zero, the highest first, so that the next one covers what is not its own. */
 function dataOf({ points }: Series): uPlot.AlignedData {

@@ -27,11 +27,15 @@ const words: Record<Action, readonly [word: string, title: string]> = {
 export function Buttons({ dataset, onDone }: { readonly dataset: Dataset; onDone(): void }) {
   const { id, run, name, state, hasReport } = dataset;
   const [error, setError] = useState<Error | null>(null);
+  const [told, setTold] = useState<{ readonly action: Action; readonly state: Dataset['state'] } | null>(
+    null,
+  );
   const [isStopping, setStopping] = useState(false);
   const path = `datasets/${encodeURIComponent(id)}`;
   const act = async (action: Action) => {
     await write(path, { action });
     setStopping(false);
+    setTold({ action, state });
     onDone();
   };
   const press = (action: Action) => {
@@ -41,6 +45,9 @@ export function Buttons({ dataset, onDone }: { readonly dataset: Dataset; onDone
   };
   return (
     <>
+      <span role="status" class="soft small">
+        {told?.state === state && `told to ${told.action}`}
+      </span>
       {mayWrite() &&
         possible[state].map((action) => (
           <button key={action} type="button" title={words[action][1]} onClick={() => press(action)}>

@@ -22,7 +22,7 @@ interface BulkProps {
 }
 
 /** Cancels or retries all jobs that a filter finds, after it said how many those are. */
-export function Bulk({ filter, actions = ['cancel', 'retry'], noun = 'all of these', onDone }: BulkProps) {
+export function Bulk({ filter, actions = ['cancel', 'retry'], noun = 'these', onDone }: BulkProps) {
   const [action, setAction] = useState<Action | null>(null);
   if (!mayWrite()) return null;
   return (
