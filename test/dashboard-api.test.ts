@@ -6,6 +6,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runRecordSchema } from '../queues/runs.js';
+import type { Result } from '../queues/schemas.js';
 import { sightSchema } from '../queues/sight.js';
 import {
   actionOutcomeSchema,
@@ -333,6 +334,14 @@ describe('with the shipped model', () => {
     await worker.close();
     const found = await detail(id);
     expect(found).toMatchObject({ hasSight: true, hasVideo: true, document: { status: 'completed' } });
+    // What the list knows is what the worker left with the job itself.
+    const { tokens, timings } = found.document as Result;
+    expect(found.row).toMatchObject({ frames: 4, tokens, reused: 'none' });
+    expect(found.row.totalMs).toBeCloseTo(timings.totalMs, 0);
+    const { stages } = await api.get('/overview', overviewSchema);
+    expect(stages.map(({ stage }) => stage)).toEqual(
+      expect.arrayContaining(['encodeMs', 'prefillMs', 'totalMs']),
+    );
     const sight = await api.get(`/jobs/${id}/sight`, sightSchema);
     expect(sight.frames).toHaveLength(4);
     const page = await (await api.fetch(`/jobs/${id}/page`)).text();

@@ -97,14 +97,23 @@ function jobOf(i: number, finishedOn: number, random: Random) {
   return { fields, hasFailed };
 }
 
+/** As workers write it: see `JobSummary`. */
 function summaryOf(i: number, totalMs: number, random: Random) {
   const shares = stageNames.map(() => random.next());
   const sum = shares.reduce((a, b) => a + b, 0);
-  const stages = stageNames.map((name, stage) => [name, (totalMs * shares[stage]!) / sum]);
+  const stages = stageNames.map((name, stage) => [
+    name,
+    Math.round((10 * totalMs * shares[stage]!) / sum) / 10,
+  ]);
   return {
     ...{ cached: i % 20 === 0, answers: ['ABCD'[i % 4]], frames: 16, tokens: { before: 3136, after: 1024 } },
     reused: i % 5 === 0 ? 'none' : 'tokens',
+    ...{ count: 1, likelihoods: [0.612], sight: idOf(i) + idOf(i + 1) },
     durationSeconds: random.between(30, 180),
-    timings: { ...Object.fromEntries(stages), queueMs: 60_000, totalMs, firstTokenMs: totalMs * 0.8 },
+    timings: {
+      ...Object.fromEntries(stages),
+      ...{ queueMs: 60_000, totalMs, firstTokenMs: totalMs * 0.8, onnxMs: totalMs * 0.7 },
+      ...{ tokensPerSecond: 80, framesPerSecond: 20 },
+    },
   };
 }

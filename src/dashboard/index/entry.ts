@@ -2,7 +2,6 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import { failureDocument } from '../../../queues/documents.js';
 import { type FaultKind, type ResultDocument, tagsSchema } from '../../../queues/schemas.js';
-import { type JobSummary, readSummary } from '../../../queues/summary.js';
 import { stageNames } from '../../pipeline/timings.js';
 import type { JobRow, JobState } from '../api/schemas.js';
 import { errorClassOf } from './error-class.js';
@@ -25,6 +24,7 @@ export interface Entry {
 const shownCharacters = 300;
 const shownAnswers = 4;
 
+const counted = z.number().int().min(0);
 const reuses = z.enum(['none', 'tokens', 'prefix']);
 const question = z.union([
   z.string(),
@@ -39,8 +39,16 @@ const jobData = z.object({
   tags: tagsSchema.catch({}),
 });
 
-/** Older workers said less. */
-const noSummary: JobSummary = { cached: false, answers: [] };
+/** A `JobSummary` as workers of any version wrote it: of one that says other things, what is known of it still counts. */
+const summarySchema = z.object({
+  cached: z.boolean().catch(false),
+  answers: z.array(z.string()).catch([]),
+  frames: counted.nullable().catch(null),
+  tokens: z.object({ before: counted, after: counted }).nullable().catch(null),
+  reused: reuses.catch('none'),
+  timings: z.record(z.string(), z.unknown()).nullable().catch(null),
+});
+const noSummary = summarySchema.parse({});
 
 /** Names that many jobs have in common are kept once. */
 const names = new Map<string, string>();
@@ -52,8 +60,8 @@ const names = new Map<string, string>();
  */
 export function entryOf(id: string, record: JobRecord, state: JobState): Entry {
   const data = jobData.parse(parseObject(record.data));
-  const done = readSummary(parseObject(record.returnvalue)) ?? noSummary;
-  const timings: Readonly<Record<string, number>> | null = done.timings ?? null;
+  const done = record.returnvalue === null ? noSummary : summarySchema.parse(parseObject(record.returnvalue));
+  const { timings } = done;
   const took = between(record.processedOn, record.finishedOn);
   const failure = failureOf(id, record);
   const now = failure ? failure.state : record.finishedOn === null ? state : 'completed';
@@ -77,9 +85,9 @@ export function entryOf(id: string, record: JobRecord, state: JobState): Entry {
     worker: record.worker === null ? null : shared(record.worker),
     answers: done.answers.slice(0, shownAnswers).map(cut),
     cached: done.cached,
-    reused: reuses.catch('none').parse(done.reused),
-    frames: done.frames ?? null,
-    tokens: done.tokens ? { before: done.tokens.before, after: done.tokens.after } : null,
+    reused: done.reused,
+    frames: done.frames,
+    tokens: done.tokens,
     ...(failure?.fields ?? noFailure),
     progress: now === 'active' ? record.progress : null,
   };
