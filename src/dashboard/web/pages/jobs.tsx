@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import type { JobFilter, JobList, JobRow } from '../../api/schemas.js';
 import { curl } from '../commands.js';
 import { filterOf, orderOf, queryOf } from '../filters.js';
@@ -61,20 +61,25 @@ export function Jobs() {
 /** Rows in sight change where they stand; what is new is only told, so that nothing jumps under the pointer. */
 function News({ loaded }: { readonly loaded: Loaded<JobList> }) {
   const [since] = useState(Date.now());
-  const [fresh, setFresh] = useState<ReadonlySet<string>>(new Set());
+  const fresh = useRef(new Set<string>());
+  const [count, setCount] = useState(0);
   useJobs((row: JobRow) => {
     if (loaded.data?.rows.some(({ id }) => id === row.id))
-      loaded.change((list) => ({ ...list, rows: list.rows.map((old) => (old.id === row.id ? row : old)) }));
-    else if (row.createdAt >= since && !fresh.has(row.id)) setFresh(new Set([...fresh, row.id]));
+      loaded.change((list) => ({
+        ...list,
+        rows: list.rows.map((old) => (old.id === row.id ? row : old)),
+      }));
+    else if (row.createdAt >= since) setCount(fresh.current.add(row.id).size);
   });
-  if (fresh.size === 0) return null;
+  if (count === 0) return null;
   const show = () => {
-    setFresh(new Set());
+    fresh.current.clear();
+    setCount(0);
     loaded.reload();
   };
   return (
     <p class="news" role="status">
-      {plural(fresh.size, 'job')} came in since this list was read.
+      {plural(count, 'job')} came in since this list was read.
       <button type="button" class="quiet" onClick={show}>
         Read it again
       </button>

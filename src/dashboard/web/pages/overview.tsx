@@ -1,6 +1,7 @@
 import { useEffect } from 'preact/hooks';
 import type { Overview } from '../../api/schemas.js';
 import { curl } from '../commands.js';
+import { formatCount } from '../format.js';
 import { followHours, overview } from '../live.js';
 import { useLoaded } from '../load.js';
 import { Commands } from '../parts/copy.js';
@@ -11,6 +12,7 @@ import { FirstSteps } from '../parts/overview/first-steps.js';
 import { Stages } from '../parts/overview/stages.js';
 import { Tiles } from '../parts/overview/tiles.js';
 import { Workers } from '../parts/overview/workers.js';
+import { Badge } from '../parts/state.js';
 import { addressOf, navigate, query } from '../router.js';
 
 const ranges: readonly (readonly [hours: number, word: string])[] = [
@@ -32,10 +34,10 @@ export function OverviewPage() {
     <>
       <div class="title-row">
         <h1>Overview</h1>
-        {latest.queue.isPaused && <span class="badge tone-warn">queue paused</span>}
+        {latest.queue.isPaused && <Badge tone="warn" icon="paused" word="queue paused" />}
         {!latest.index.isComplete && (
           <span class="soft">
-            {latest.index.jobs} of {latest.index.of} jobs read so far
+            {formatCount(latest.index.jobs)} of {formatCount(latest.index.of)} jobs read so far
           </span>
         )}
         <label class="inline">

@@ -25,11 +25,24 @@ export function Strip({ moments, selected, aspect, onSelect }: StripProps) {
       item.offsetLeft + item.offsetWidth <= box.scrollLeft + box.clientWidth;
     if (!isInSight) box.scrollLeft = item.offsetLeft - box.clientWidth / 2 + item.offsetWidth / 2;
   }, [selected]);
+  const onKey = (event: KeyboardEvent) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const place = selected + (by ?? 0);
+    if (by === undefined || place < 0 || place >= moments.length) return;
+    event.preventDefault();
+    onSelect(place);
+    list.current?.children[place]?.querySelector('button')?.focus({ preventScroll: true });
+  };
   return (
     <ol class="strip" ref={list} aria-label="Frames">
       {moments.map((moment, place) => (
         <li key={place}>
-          <button type="button" aria-pressed={place === selected} onClick={() => onSelect(place)}>
+          <button
+            type="button"
+            aria-pressed={place === selected}
+            onClick={() => onSelect(place)}
+            onKeyDown={onKey}
+          >
             {moment.frame && (
               <span class="frame-box" style={{ aspectRatio: String(aspect) }}>
                 <Picture moment={moment} alt="" />
