@@ -1,3 +1,4 @@
+import { truncateSync } from 'node:fs';
 import { Queue } from 'bullmq';
 import { afterEach, describe, expect, it } from 'vitest';
 import { patientOptions } from '../queues/connection.js';
@@ -98,6 +99,17 @@ describe('an attempt that came to nothing', () => {
       await bench.client.wait(id);
       expect(await attemptsOf(id)).toMatchObject([{ attempt: 1, kind }]);
     }
+  });
+
+  it('is not tried again where the deadline passes while the file is read', async () => {
+    open();
+    const video = bench.video('a.mp4', { text: 'red' });
+    truncateSync(video, 2 ** 31); // Zeros that take no room, and more than 50 ms to be digested.
+    await bench.worker();
+    const id = await ask(video, { deadlineMs: 50 });
+    const error = 'the job was stopped at its deadline of 50 ms';
+    expect(await bench.client.wait(id)).toMatchObject({ status: 'failed', error, attempts: 1 });
+    expect(await attemptsOf(id)).toMatchObject([{ attempt: 1, kind: 'deadline', reason: error }]);
   });
 
   it('says that the worker had to stop, and the next one answers', async () => {

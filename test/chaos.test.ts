@@ -104,11 +104,13 @@ describe('what the chaos test calls a violation', () => {
     await withRedis(async (server) => {
       await server.set(`${prefix}:answer:b`, '1');
       await server.set(`${prefix}:answer:c`, '1', 'EX', 100);
+      await server.set(`${prefix}:${queue}:stray:logs`, '1');
       await server.set(keysOf(prefix, queue).result('stray'), '{}', 'EX', 100);
       const faults = await checkKeys(server, new Set(['waits', 'lost', 'dropped']));
       expect(faults.sort()).toEqual([
         `the document ${keysOf(prefix, queue).result('stray')} belongs to no job`,
         `the key ${prefix}:answer:b has no expiry`,
+        `the key ${prefix}:${queue}:stray:logs has no expiry`,
         `the key ${prefix}:${queue}:wait has no expiry`,
         `the key ${prefix}:${queue}:waits has no expiry`,
       ]);

@@ -149,11 +149,23 @@ describe('visionzip ask', () => {
       const run = await cli(['enqueue', clip, ...questions, '--wait', '--json'], env);
       const queued = resultSchema.parse(documentOf(run));
       const local = await ask(...questions);
-      const rest = ({ id, timings, finishedAt, answers, reused, ...others }: Result) => ({
+      // Without a queue there is no worker, and nowhere to keep what was seen.
+      const rest = ({
+        id,
+        timings,
+        finishedAt,
+        answers,
+        reused,
+        worker,
+        attempt,
+        sight,
+        ...others
+      }: Result) => ({
         ...others,
-        answers: answers.map(({ prefillMs, generateMs, ...answer }) => answer),
+        answers: answers.map(({ startedMs, prefillMs, generateMs, ...answer }) => answer),
       });
       expect(rest(local)).toEqual(rest(queued));
+      expect([queued.worker, queued.attempt, queued.sight]).not.toContain(undefined);
     } finally {
       worker.child.kill('SIGTERM');
     }

@@ -78,7 +78,9 @@ export async function checkKeys(redis: Redis, ids: ReadonlySet<string>): Promise
     const name = key.startsWith(own) ? key.slice(own.length) : null;
     if (key.startsWith(results) && !ids.has(key.slice(results.length)))
       faults.push(`the document ${key} belongs to no job`);
-    if (name !== null && (keptByDesign.has(name) || recorded.has(name))) continue;
+    // The log of a job goes with its record.
+    const job = name?.replace(/:logs$/, '');
+    if (job !== undefined && (keptByDesign.has(job) || recorded.has(job))) continue;
     if ((await redis.ttl(key)) === -1) faults.push(`the key ${key} has no expiry`);
   }
   return faults;

@@ -80,7 +80,9 @@ export class Processor {
     try {
       return summaryOf(await this.#documentOf(job, id, controller.signal));
     } catch (error) {
-      throw await this.#verdict(error, job, startedAt, token);
+      // What was stopped may say so in words of its own: an AbortError of the file that it read.
+      const { aborted, reason } = controller.signal;
+      throw await this.#verdict(aborted ? reason : error, job, startedAt, token);
     } finally {
       clearTimeout(timer);
       this.#running.delete(id);

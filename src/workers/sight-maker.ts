@@ -108,14 +108,18 @@ function hasPicture(index: number, frames: number): boolean {
 async function drawSmall(vision: SightVision, frame: Frame, grid: Grid): Promise<Small> {
   const { rgb, width, height } = await vision.show(frame, grid);
   const scale = Math.min(1, EDGE / Math.max(width, height));
-  const size = { width: Math.round(width * scale), height: Math.round(height * scale) };
+  const size = { width: toPixels(width * scale), height: toPixels(height * scale) };
   return { ...size, picture: (await encodeWebp(rgb, { width, height }, size)).toString('base64') };
 }
 
 /** Of pictures that there are not: patches are squares. */
 function sizeOf({ rows, columns }: Grid): Size {
   const edge = EDGE / Math.max(rows, columns);
-  return { width: Math.round(columns * edge), height: Math.round(rows * edge) };
+  return { width: toPixels(columns * edge), height: toPixels(rows * edge) };
+}
+
+function toPixels(size: number): number {
+  return Math.max(1, Math.round(size));
 }
 
 /** What was seen, by where each token came from. */
@@ -133,14 +137,12 @@ export function describeSight(
     const origins = own.flatMap((block) => block.origins);
     const { static: shared, ...patches } = patchesOf({ origins, grid: own[0]?.grid ?? grid }, vision);
     return {
-      ...{
-        index,
-        ptsSeconds,
-        picture: pictures.get(index)?.picture ?? null,
-        ...(sameAs !== undefined && { sameAs }),
-      },
-      ...{ ...patches, ...(shared.length > 0 && { static: shared }), tokensAfter },
+      ...{ index, ptsSeconds, picture: pictures.get(index)?.picture ?? null },
+      ...(sameAs !== undefined && { sameAs }),
+      ...patches,
+      ...(shared.length > 0 && { static: shared }),
       tokensBefore: index % framesTogether === 0 ? Math.round(tokensBefore / groups) : 0,
+      tokensAfter,
     };
   };
   const { width, height } = [...pictures.values()].find((one) => one !== null) ?? sizeOf(grid);
