@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Job, Worker } from 'bullmq';
 import { type Logger, pino } from 'pino';
@@ -19,14 +18,14 @@ import { cancelled, Processor, Stop } from './processor.js';
 import { checkRedis, ensureRedis } from './redis.js';
 import { SightStore } from './sight-store.js';
 import { AnswerStore } from './store.js';
+import { VideoRecords } from './video-records.js';
+import { workerName, workerOptions } from './worker-options.js';
 
 export interface WorkerOptions {
   /** The compiled file that a model process runs; default the real one. */
   readonly modelEntry?: string;
 }
 
-/** By which `visionzip status` names a worker. */
-const workerName = `${hostname()}-${process.pid}`;
 /** How often trouble of the same kind is logged, in milliseconds. */
 const tellAgainMs = 60_000;
 /** How often jobs in hand are looked up in a cluster, in milliseconds: they may have been cancelled. */
@@ -48,10 +47,7 @@ export async function startWorker(
   const { connection, address } = await ensureRedis(settings);
   await checkRedis(connection, settings.prefix);
   const worker = new AskWorker(settings, logger, connection, options);
-  await worker.start().catch(async (error) => {
-    await worker.close();
-    throw error;
-  });
+  await worker.start().catch((error) => worker.close().then(() => Promise.reject(error)));
   const { queue, concurrency, threads, videoDirs } = settings;
   logger.info({ address, queue, concurrency, threads, videoDirs }, 'worker started');
   return worker;
@@ -99,6 +95,7 @@ export class AskWorker {
   readonly #hasty: RedisClient;
   readonly #documents: Documents;
   readonly #answerer: Answerer;
+  readonly #records: VideoRecords;
   readonly #processor: Processor;
   readonly #worker: Worker<unknown, JobSummary>;
   readonly #presence: Presence;
@@ -133,8 +130,13 @@ export class AskWorker {
       keys,
       settings: settings.sights,
     });
+    const { retentionSeconds, tokenStore } = settings;
+    const records = new VideoRecords(redis, keys, {
+      ...{ retentionSeconds, worker: workerName, onError: this.#tell },
+      dir: tokenStore.limitBytes > 0 ? tokenStore.dir : null,
+    });
     const digests = new FileDigests();
-    const answerer = new Answerer({ settings, catalog, digests, store, sights, modelEntry });
+    const answerer = new Answerer({ settings, catalog, digests, store, sights, records, modelEntry });
     this.#settings = settings;
     this.#logger = logger;
     this.#keys = keys;
@@ -145,6 +147,7 @@ export class AskWorker {
     this.#answerer = answerer;
     this.#metrics = settings.metrics.port === null ? null : new WorkerMetrics(() => this.#inHand.size);
     const onAnswered = this.#metrics?.countAnswered;
+    this.#records = records;
     this.#processor = new Processor({
       ...{ settings, redis, keys, documents, answerer, logger, onAnswered },
       worker: workerName,
@@ -215,7 +218,7 @@ export class AskWorker {
     const { drainMs, abortGraceMs } = this.#settings;
     const stop = new Stop('shutdown', 'the worker is shutting down');
     const limit = setTimeout(() => this.#processor.stopAll(stop), drainMs);
-    const closed = this.#worker.close().then(() => Promise.all(this.#writing));
+    const closed = this.#worker.close().then(() => Promise.all([this.#records.idle(), ...this.#writing]));
     await within(drainMs + abortGraceMs + farewellMs, this.#drained());
     clearTimeout(limit);
     if (this.#redis.status === 'ready') await within(farewellMs, Promise.all([closed, this.#presence.end()]));
@@ -300,21 +303,4 @@ async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const over = new AbortController();
   const late = pause(ms, null, { signal: over.signal }).catch(() => {});
   await Promise.race([work, late]).finally(() => over.abort());
-}
-
-function workerOptions(settings: Settings) {
-  const kept = { age: settings.retentionSeconds };
-  return {
-    autorun: false,
-    name: workerName,
-    prefix: settings.prefix,
-    concurrency: settings.concurrency,
-    lockDuration: settings.lockMs,
-    stalledInterval: settings.stalledCheckMs,
-    maxStalledCount: settings.maxStalledCount,
-    maxStartedAttempts: settings.maxStartedAttempts,
-    runRetryDelay: 1_000,
-    removeOnComplete: kept,
-    removeOnFail: kept,
-  };
 }
