@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Job, Worker } from 'bullmq';
 import { type Logger, pino } from 'pino';
@@ -19,14 +18,13 @@ import { cancelled, Processor, Stop } from './processor.js';
 import { checkRedis, ensureRedis } from './redis.js';
 import { SightStore } from './sight-store.js';
 import { AnswerStore } from './store.js';
+import { workerName, workerOptions } from './worker-options.js';
 
 export interface WorkerOptions {
   /** The compiled file that a model process runs; default the real one. */
   readonly modelEntry?: string;
 }
 
-/** By which `visionzip status` names a worker. */
-const workerName = `${hostname()}-${process.pid}`;
 /** How often trouble of the same kind is logged, in milliseconds. */
 const tellAgainMs = 60_000;
 /** How often jobs in hand are looked up in a cluster, in milliseconds: they may have been cancelled. */
@@ -48,10 +46,7 @@ export async function startWorker(
   const { connection, address } = await ensureRedis(settings);
   await checkRedis(connection, settings.prefix);
   const worker = new AskWorker(settings, logger, connection, options);
-  await worker.start().catch(async (error) => {
-    await worker.close();
-    throw error;
-  });
+  await worker.start().catch((error) => worker.close().then(() => Promise.reject(error)));
   const { queue, concurrency, threads, videoDirs } = settings;
   logger.info({ address, queue, concurrency, threads, videoDirs }, 'worker started');
   return worker;
@@ -300,21 +295,4 @@ async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const over = new AbortController();
   const late = pause(ms, null, { signal: over.signal }).catch(() => {});
   await Promise.race([work, late]).finally(() => over.abort());
-}
-
-function workerOptions(settings: Settings) {
-  const kept = { age: settings.retentionSeconds };
-  return {
-    autorun: false,
-    name: workerName,
-    prefix: settings.prefix,
-    concurrency: settings.concurrency,
-    lockDuration: settings.lockMs,
-    stalledInterval: settings.stalledCheckMs,
-    maxStalledCount: settings.maxStalledCount,
-    maxStartedAttempts: settings.maxStartedAttempts,
-    runRetryDelay: 1_000,
-    removeOnComplete: kept,
-    removeOnFail: kept,
-  };
 }
