@@ -74,6 +74,12 @@ export interface Keys {
   sight(name: string): string;
   readonly sightIndex: string;
   readonly sightSizes: string;
+  /** What is known of an encoded video, by the name of its file in the store. */
+  video(name: string): string;
+  /** Their names, by when each was used last. */
+  readonly videos: string;
+  /** How often what was asked for was there already: see `countsSchema`. */
+  readonly counts: string;
   /** What a worker says of itself, by its name. */
   worker(name: string): string;
   /** What a run says of itself, and what it is asked to do. */
@@ -95,6 +101,9 @@ export function keysOf(prefix: string, queue: string): Keys {
     sight: (name) => `${prefix}:sight:${name}`,
     sightIndex: `${prefix}:sight:index`,
     sightSizes: `${prefix}:sight:sizes`,
+    video: (name) => `${prefix}:video:${name}`,
+    videos: `${prefix}:videos`,
+    counts: `${prefix}:counts`,
     worker: (name) => `${prefix}:${queue}:worker:${name}`,
     run: (id) => `${prefix}:${queue}:run:${id}`,
     runControl: (id) => `${prefix}:${queue}:run-control:${id}`,

@@ -11,6 +11,7 @@ import type { Method } from './eval/controls.js';
 import { curveMethods, curveOutcome, curveSettings } from './eval/curve.js';
 import { type Evaluation, type PartOutcome, shortClips } from './eval/evaluation.js';
 import { evaluateFlash } from './eval/flash.js';
+import { evaluateHalf } from './eval/half.js';
 import { Journal } from './eval/journal.js';
 import { codeDigest, digestOf, shortDigest } from './eval/keys.js';
 import { type EvalOptions, type PartName, parseOptions, usage } from './eval/options.js';
@@ -48,6 +49,7 @@ async function main(): Promise<void> {
   const outcomes: Outcomes = {
     ...(await evaluateShortClips(evaluation, models.trained, options)),
     ...(parts.has('flash') && { flash: await evaluateFlash(evaluation, flashClips, flashSeconds) }),
+    ...(parts.has('half') && { half: await evaluateHalf(evaluation, options.count) }),
     ...(models.smaller && { beside: await evaluateBeside(evaluation, models.smaller, besideClips) }),
     ...(parts.has('over-time') && { overTime: await evaluateOverTime(evaluation, options.overTimeClips) }),
     ...(parts.has('video') && { video: await evaluateVideo(evaluation, options) }),

@@ -196,7 +196,7 @@ describe('what outlives a question', () => {
     const kept = new Map<string, Uint8Array>();
     const store: VideoStore = {
       read: async (name) => kept.get(name) ?? null,
-      write: async (name, bytes) => void kept.set(name, bytes),
+      write: async (name, bytes) => kept.set(name, bytes).has(name),
       drop: async (name) => void kept.delete(name),
     };
     return { kept, store };

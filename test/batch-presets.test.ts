@@ -94,7 +94,7 @@ const expected: Record<string, unknown[][]> = {
   ],
   mlvu: [
     ['made_up_66.mp4', 'What colour is the large circle?', ['Yellow', 'Red', 'Blue', 'Green'], 'A', 'plotQA'],
-    ['made_up_67.mp4', 'Describe what the star does.', undefined, 'It turns.', 'sub_scene'],
+    ['made_up_67.mp4', 'Describe what the star does.', undefined, 'It turns.', 'subPlot'],
   ],
   longvideobench: [
     [
@@ -105,6 +105,7 @@ const expected: Record<string, unknown[][]> = {
       '15',
     ],
     ['madeup00002.mp4', 'What is behind the star?', ['a wall', 'a circle'], undefined, '600'],
+    ['madeup00003.mp4', 'What turns?', ['a star', 'a wall', 'a circle'], 'C', '60'],
   ],
 };
 
@@ -158,9 +159,20 @@ describe('a preset', () => {
       ...['A. One.', 'B. Two.', 'C. Three.', 'D. None.'],
       'The best answer is:',
     ]);
-    expect(await question('mlvu')).toBe(
-      'What colour is the large circle?\n(A) Yellow\n(B) Red\n(C) Blue\n(D) Green\nOnly give the best option.',
+    for (const name of ['mlvu', 'mvbench']) {
+      const [before, asked, heading, first, ...rest] = (await question(name)).split('\n');
+      expect(before).toMatch(/^Carefully watch th.* accurately addresses the question\.$/);
+      expect([asked, heading]).toEqual([expect.stringMatching(/^Question: What /), 'Options:']);
+      expect(first).toMatch(/^\(A\) (Yellow|The star appeared\.)$/);
+      expect(rest.at(-1)).toBe('Only give the best option.');
+    }
+    expect(await question('activitynet-qa')).toBe(
+      'Is the circle moving?\nAnswer the question using a single word or phrase.',
     );
+    for (const name of ['next-qa', 'egoschema', 'longvideobench'])
+      expect((await question(name)).split('\n').at(-1)).toBe(
+        "Answer with the option's letter from the given choices directly.",
+      );
     expect(await question('mlvu', 1)).toBe('Describe what the star does.');
   });
 

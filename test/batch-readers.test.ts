@@ -184,8 +184,8 @@ describe('a map of columns', () => {
       ask: {
         video: '/data/a.mp4',
         question: {
-          question: 'Which?\nA. red\nB. blue\nAnswer with the letter of the right option.',
-          ...{ options: ['red', 'blue'], showsOptions: true },
+          question: 'Which?',
+          options: ['red', 'blue'],
         },
       },
       given: { question: 'Which?', options: ['red', 'blue'], answer: 'B', category: 'colour' },

@@ -5,9 +5,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { hastyClient } from '../queues/connection.js';
+import { connected, hastyClient } from '../queues/connection.js';
 import type { RedisConnection } from '../queues/index.js';
 import { keysOf } from '../queues/options.js';
+import { forgetVideos, readCounts, readVideos } from '../queues/videos.js';
 import { readSettings, type Settings } from '../src/settings.js';
 import { SightStore } from '../src/workers/sight-store.js';
 import { callsOf, until } from './support/script.js';
@@ -64,6 +65,26 @@ describe('a cluster', () => {
     const kept = ['a', 'b', 'c', 'd'].map((name) => client.exists(keys.sight(name)));
     expect(await Promise.all(kept)).toEqual([1, 0, 1, 1]);
     client.disconnect();
+  });
+
+  it('keeps what workers say of encoded videos together', async () => {
+    open();
+    const name = 'c'.repeat(64);
+    const tokens = { before: 8, after: 2 };
+    const used = [{ name, reused: 'none', bytes: 9, durationSeconds: 1, frames: 1, tokens }];
+    const video = bench.video('a.mp4', { text: 'red', used });
+    await bench.worker();
+    await bench.client.askAndWait({ video, questions: 'what?' });
+    const redis = hastyClient(connection);
+    await connected(redis, 'the cluster');
+    const keys = keysOf(prefix, bench.settings.queue);
+    await until(async () => (await readVideos(redis, keys)).length === 1);
+    expect(await readVideos(redis, keys)).toMatchObject([{ name, video, hits: 0, bytes: 9 }]);
+    expect(await readCounts(redis, keys)).toMatchObject({ prefixMisses: 1, storeMisses: 1 });
+    await forgetVideos(redis, keys, [name]);
+    expect(await readVideos(redis, keys)).toEqual([]);
+    redis.disconnect();
+    expect(bench.log.filter(({ msg }) => msg === 'trouble with Redis')).toEqual([]);
   });
 
   it('streams the text of a job', async () => {

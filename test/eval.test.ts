@@ -29,6 +29,7 @@ import {
 } from '../scripts/eval/controls.js';
 import { curveOutcome, curveSettings } from '../scripts/eval/curve.js';
 import { flashOutcome } from '../scripts/eval/flash.js';
+import { halfOutcome, throughStore } from '../scripts/eval/half.js';
 import { Journal } from '../scripts/eval/journal.js';
 import { parseOptions } from '../scripts/eval/options.js';
 import { report, writeReport } from '../scripts/eval/report.js';
@@ -283,6 +284,18 @@ describe('the settings', () => {
     expect([...(await setting.show(frames, ''))[1]!.embeds]).toEqual([-19]);
   });
 
+  it('go through the store as half precision has them', async () => {
+    const model = fakeModel([]);
+    // Of 0.1 half precision has 1638.5 / 2^14, rounded to even: 1638 / 2^14.
+    const tenth = kept(model, 'dominant', 1, async (tokens) => tokens.map(() => 0.1));
+    const half = throughStore(tenth, 1);
+    expect(half.id).toBe('dominant 1 tuned half');
+    const blocks = await half.show(frames, '');
+    expect(blocks.map(({ embeds }) => [...embeds])).toEqual(Array(3).fill([1638 / 2 ** 14]));
+    const whole = await throughStore(allTokens(model), 1).show(frames, '');
+    expect(whole).toEqual(await allTokens(model).show(frames, ''));
+  });
+
   it('put frames of another clip at the times of this one', () => {
     const others = frames.slice(1).map((frame) => ({ ...frame, ptsSeconds: 50 }));
     const shown = atTimesOf(frames, others);
@@ -484,6 +497,23 @@ describe('the tables', () => {
       ['75.0', '-25.0', '50.0'],
       ...Array.from({ length: 4 }, () => ['100.0', '0.0', '100.0']),
     ]);
+    expect(table!.about).toMatch(/^4 questions on 2 of the short clips/);
+  });
+
+  it('put half precision beside single', () => {
+    const rows = [asked('red'), asked('2')];
+    const of = (...predictions: string[]) => ({ predictions, frames: 1, ms: 1 });
+    const clips = ['1/a', '1/b'].map((clip, i) => ({
+      ...{ clip, rows },
+      // Four questions: three are right in single precision; in half one of those turns wrong.
+      answered: {
+        all: of('red', i === 0 ? '2' : '3'),
+        'all half': of(i === 0 ? 'blue' : 'red', i === 0 ? '2' : '3'),
+      },
+    }));
+    const [table] = halfOutcome(clips, [{ title: 'all', single: 'all', half: 'all half' }]).tables;
+    const [row] = table!.rows;
+    expect(row!.map((text) => text.split(' ')[0])).toEqual(['all', '75.0', '50.0', '-25.0', '75.0']);
     expect(table!.about).toMatch(/^4 questions on 2 of the short clips/);
   });
 

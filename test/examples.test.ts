@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -11,6 +11,7 @@ import { useRedis } from './support/redis.js';
 const run = promisify(execFile);
 const script = (name: string) => fileURLToPath(new URL(`../dist/scripts/${name}.js`, import.meta.url));
 const compiled = (name: string) => fileURLToPath(new URL(`../.cache/examples/${name}.js`, import.meta.url));
+const cliMain = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url));
 const redis = useRedis();
 const folder = temporaryFolder();
 /** Of seed 3 of the README's commands. */
@@ -46,6 +47,21 @@ describe('the examples and the TypeScript of the documentation', () => {
     expect(stdout).toBe('What colour is the triangle? yellow\nCount all the objects. 2\n');
     const readme = await run(process.execPath, [compiled('.cache/fences/README.md.2')], { cwd: folder });
     expect(readme.stdout).toContain("answer: 'yellow'");
+  });
+
+  it('find frames that are alike in the store', async () => {
+    const env = {
+      ...process.env,
+      VISIONZIP_HOME: join(folder, 'home'),
+      VISIONZIP_STORE_DIR: join(folder, 'store'),
+    };
+    await run(process.execPath, [cliMain, 'ask', clip, 'What colour is the triangle?'], { cwd: folder, env });
+    const names = readdirSync(join(folder, 'store'), { recursive: true, encoding: 'utf8' });
+    const files = names.map((name) => join(folder, 'store', name)).filter((file) => statSync(file).isFile());
+    const stored = files.filter((file) => readFileSync(file, 'latin1').startsWith('VZT'));
+    const { stdout } = await run(process.execPath, [compiled('examples/find-frames'), '0', ...stored]);
+    // The frame itself is nearest.
+    expect(stdout).toMatch(/^1\.0000 0\.0 s of .*\n[01]\.\d{4} \d/);
   });
 });
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   mkdirSync,
   mkdtempSync,
@@ -13,6 +14,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   packFacts,
   packTokens,
+  readFrameVectors,
   type StoredTokens,
   unpackFacts,
   unpackTokens,
@@ -28,6 +30,7 @@ describe('an encoded video as bytes', () => {
     tokens: {
       ...{ H: 2, tokensBefore: 8, durationSeconds: 2, isStill: false, inCrops: false },
       ...{ grid: { rows: 2, columns: 2 }, framesTogether: 1 },
+      vectors: { D: 3, values: Float32Array.of(1, 0, 0, 0, 0.5, -0.5) },
       frames: [
         { index: 0, ptsSeconds: 0, tokens: 2 },
         { index: 1, ptsSeconds: 1, tokens: 1 },
@@ -49,6 +52,25 @@ describe('an encoded video as bytes', () => {
     expect(unpackTokens(single)).toEqual(stored([1, 2, 3, 4, 0.1, -6]));
     // Six numbers in two bytes or in four, and "single" in the place of "half".
     expect(single.length - half.length).toBe(6 * 2 + 2);
+  });
+
+  it('tells the vectors of its frames alone', () => {
+    const { frames } = stored([]).tokens;
+    for (const last of [0.5, 0.1]) {
+      const read = readFrameVectors(packTokens(stored([1, 2, 3, 4, last, -6])))!;
+      expect(read).toMatchObject({ frames, D: 3 });
+      // The second was (0, 0.5, -0.5), and is of length 1 now.
+      const values = [1, 0, 0, 0, 0.5 ** 0.5, -(0.5 ** 0.5)];
+      expect([...read.values]).toEqual(values.map((value) => expect.closeTo(value, 6)));
+    }
+    expect(readFrameVectors(Buffer.from('no video'))).toBeNull();
+  });
+
+  it('is none where it was written before frames had vectors', () => {
+    const bytes = packTokens(stored([1, 2, 3, 4, 5, 6]));
+    const older = Buffer.concat([Buffer.from('VZT1'), bytes.subarray(4, -32)]);
+    const digest = createHash('sha256').update(older).digest();
+    expect(unpackTokens(Buffer.concat([older, digest]))).toBeNull();
   });
 
   it('is none where it was cut, changed, or is another thing', () => {

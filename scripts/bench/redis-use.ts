@@ -12,6 +12,7 @@ export interface RedisUse {
 const kinds: readonly (readonly [string, RegExp])[] = [
   ['answers', /:answer:/],
   ['documents', /:result:/],
+  ['sights', /:sight:/],
   ['records of runs', /:runs?(:|$)/],
   ["BullMQ's events", /:events$/],
   ["BullMQ's jobs", /:[\da-f-]{36}$/],

@@ -7,7 +7,7 @@ export const usage = `Usage: npm run --silent eval -- [options]
 Makes clips from a seed, asks every question about them from the encoded file through the pipeline's own stages, with
 and without compression, and prints how many answers are right, with 95 % intervals (bootstrap over clips).
 
-  --parts, --suite LIST of short, curve, flash, beside, containers, over-time, video (default: short,curve,flash; beside too with --beside)
+  --parts, --suite LIST of short, curve, flash, beside, containers, half, over-time, video (default: short,curve,flash; beside too with --beside)
                         short   by kind: all tokens, VisionZip, random tokens, shuffled frames, frames of another
                                 clip, no frames, chance
                         curve   eight ways to keep 50, 25, 10, 5 and 2 % of the tokens
@@ -15,6 +15,7 @@ and without compression, and prints how many answers are right, with 95 % interv
                         beside  the compressed model beside a smaller one
                         over-time  stages that look from frame to frame, at 25, 10, 5 and 2 % of the tokens
                         video   over-time, and whole jobs on long videos: which frames, what is imagined, what need not be encoded
+                        half    short clips with the video's tokens in half precision, as the token store keeps them, beside float32
                         containers  the same clips as MPEG-TS, Matroska, with wide pixels and in HDR10
   --seed S            of the clips (default: 77)
   --model DIR         a prepared model (default: models/nano)
@@ -42,7 +43,7 @@ and without compression, and prints how many answers are right, with 95 % interv
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted.`;
 
-const partNames = ['short', 'curve', 'flash', 'beside', 'containers', 'over-time', 'video'] as const;
+const partNames = ['short', 'curve', 'flash', 'beside', 'containers', 'half', 'over-time', 'video'] as const;
 export type PartName = (typeof partNames)[number];
 
 export interface EvalOptions {

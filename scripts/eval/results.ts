@@ -76,6 +76,14 @@ function sum<T>(items: readonly T[], of: (item: T) => number): number {
   return items.reduce((total, item) => total + of(item), 0);
 }
 
+/** Share of the questions that two settings answer alike. */
+export function sameAnswers(results: readonly ClipResult[], a: string, b: string): number {
+  const pairs = results.flatMap(({ answered }) =>
+    answered[a]!.predictions.map((prediction, i) => prediction === answered[b]!.predictions[i]),
+  );
+  return pairs.filter(Boolean).length / pairs.length;
+}
+
 /** `98.2 (97.5–98.9)`, in per cent. */
 export function percentInterval({ value, low, high }: Interval): string {
   return `${percent(value)} (${percent(low)}–${percent(high)})`;

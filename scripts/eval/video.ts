@@ -18,6 +18,7 @@ import {
   percent,
   percentInterval,
   pointsInterval,
+  sameAnswers,
 } from './results.js';
 
 /** One way to look at a whole video, as a job does. */
@@ -220,7 +221,7 @@ function stillData(still: readonly ClipResult[]) {
     right: accuracy(still, id),
     difference: difference(still, id, 'keep'),
     encoded: shareOf(still, id, ({ encoded, frames }) => encoded / frames),
-    same: sameAnswers(still, id),
+    same: sameAnswers(still, id, 'keep'),
   }));
 }
 
@@ -244,11 +245,4 @@ function stillTable(still: readonly ClipResult[]): Table {
 function shareOf(results: readonly ClipResult[], id: string, of: (answered: Looked) => number): Interval {
   const values = results.map(({ answered }) => of(answered[id] as Looked));
   return bootstrap(values, (sample) => sample.reduce((sum, value) => sum + value, 0) / sample.length);
-}
-
-function sameAnswers(results: readonly ClipResult[], id: string): number {
-  const pairs = results.flatMap(({ answered }) =>
-    answered[id]!.predictions.map((prediction, i) => prediction === answered.keep!.predictions[i]),
-  );
-  return pairs.filter(Boolean).length / pairs.length;
 }

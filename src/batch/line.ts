@@ -34,12 +34,13 @@ export function outcomeOf(document: ResultDocument, question: Question): RowOutc
   const answer = document.answers.find((candidate) => nameQuestion(candidate) === name);
   if (!answer) return { ...none, error: 'the result has no answer to this question', fault: 'internal' };
   const { answer: prediction, question: _, ...own } = answer;
-  const { model, plan, tokens, timings, video } = document;
+  const { model, plan, tokens, timings, video, frames } = document;
+  const ptsSeconds = frames.map((frame) => Math.round(1000 * frame.ptsSeconds) / 1000);
   const warnings = video.warnings.length > 0 ? { warnings: video.warnings } : {};
   return {
     status,
     prediction,
-    run: { job, model, frames: plan.frames, tokens, ...own, timings, ...warnings },
+    run: { job, model, frames: plan.frames, ptsSeconds, tokens, ...own, timings, ...warnings },
   };
 }
 

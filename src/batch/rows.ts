@@ -121,13 +121,12 @@ function readFields(fields: Fields, layout: Layout): Required<Pick<Row, 'ask' | 
   const given = readKey(fields, video, check(questionSchema, question), layout);
   // A row without options, in a file of those that have some, is an open question.
   const isOpen = given.options === undefined && layout.columns.options !== undefined;
-  const worded = wordQuestion(given.question, given.options, isOpen ? {} : preset?.wording);
   const frames = readFrames(fieldOf(fields, 'frames', layout));
   const range = readRange(fields, layout);
   return {
     ask: {
       video: folder === null ? video : resolve(folder, video),
-      question: given.options ? { question: worded, options: given.options, showsOptions: true } : worded,
+      question: wordQuestion(given.question, given.options, isOpen ? undefined : preset?.wording),
       range,
       ...(frames && { frames }),
     },
@@ -163,7 +162,8 @@ function videoText(value: unknown): string | undefined {
 }
 
 function readKey(fields: Fields, video: string, question: string, layout: Layout): RowKey {
-  const options = readOptions(namesOf('options', layout).map((name) => fields[name]));
+  const values = namesOf('options', layout).map((name) => fields[name]);
+  const options = readOptions(values.filter((value) => value !== layout.preset?.noOption));
   const answer = readAnswer(fieldOf(fields, 'answer', layout), options, layout.preset?.answerIs);
   const value = fieldOf(fields, 'category', layout) ?? layout.preset?.categoryOf?.(layout.file);
   const category = value === undefined || typeof value === 'string' ? value : JSON.stringify(value);

@@ -75,7 +75,9 @@ async function filesBelow(folder: string): Promise<ReadonlyMap<string, readonly 
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (entry.isDirectory()) continue;
     const path = relative(folder, join(entry.parentPath, entry.name));
-    found.set(entry.name, [...(found.get(entry.name) ?? []), path]);
+    const others = found.get(entry.name);
+    if (others) others.push(path);
+    else found.set(entry.name, [path]);
   }
   return found;
 }

@@ -1,14 +1,16 @@
 import { stat, writeFile } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import Table from 'cli-table3';
 import { type Command, InvalidArgumentError } from 'commander';
 import { isReadOnce, withSpooled } from '../batch/readers/spool.js';
 import { defaultFields, type FieldNames } from '../batch/report/answered-row.js';
-import { duration, number, percent, plural, points, probability } from '../batch/report/format.js';
+import { duration, number, percent, points, probability } from '../batch/report/format.js';
 import { interval } from '../batch/report/parts.js';
+import type { PicturesOfRows } from '../batch/report/pictures.js';
 import type { NamedShare, Report } from '../batch/report/types.js';
 import { InputError } from '../errors.js';
-import { messageOf } from '../format.js';
+import { messageOf, plural } from '../format.js';
+import { settings } from './connect.js';
 import { usageError } from './exit.js';
 import { addCommonOptions, type Context, command } from './run.js';
 
@@ -16,6 +18,8 @@ interface ReportOptions {
   readonly compare?: string;
   readonly out?: string;
   readonly map?: FieldNames;
+  readonly videos?: string;
+  readonly pictures: boolean;
 }
 
 export function addReport(program: Command): void {
@@ -30,10 +34,15 @@ export function addReport(program: Command): void {
     .argument('<answers>', 'the rows that `batch` wrote to --out; "-" for standard input')
     .option('--compare <answers>', 'a run before, to say what got better and what worse since')
     .option('--out <file>', 'write one HTML page that needs nothing else')
+    .option(
+      '--videos <dir>',
+      'folder of the videos, for the frames of the worst rows on the page; default: paths of rows are taken from the folder of the answers',
+    )
+    .option('--no-pictures', 'show no frames on the page')
     .option('--map <fields>', `where rows say what: ${describeFields()}`, fieldNames);
   addCommonOptions(report, [
     'report answers.jsonl',
-    'report answers.jsonl --compare before.jsonl --out report.html',
+    'report answers.jsonl --compare before.jsonl --out report.html --videos clips',
     'report answers.jsonl --map answer=gold,kind=task,id=question_id --json',
   ]).action(command(runReport));
 }
@@ -44,7 +53,7 @@ async function runReport(context: Context, file: string, options: ReportOptions)
   const report = await reportOf(file, options, context).catch((error) => {
     throw error instanceof InputError ? usageError(nameOption(error.message)) : error;
   });
-  if (out !== undefined) await writePage(out, report);
+  if (out !== undefined) await writePage(out, report, await picturesOf(report, file, options, context));
   context.document(report);
   if (!context.json) process.stdout.write(`${describe(report)}\n`);
 }
@@ -66,10 +75,27 @@ async function reportOf(file: string, { compare, map }: ReportOptions, { signal 
   });
 }
 
-async function writePage(out: string, report: Report): Promise<void> {
+/** Frames of the worst rows; undefined where none are wanted. */
+async function picturesOf(
+  { wrong }: Report,
+  file: string,
+  { pictures, videos }: ReportOptions,
+  { signal }: Context,
+): Promise<PicturesOfRows | undefined> {
+  if (!pictures) return undefined;
+  const [{ useDecoder }, { takePictures }] = await Promise.all([
+    import('../media/ffmpeg.js'),
+    import('../batch/report/pictures.js'),
+  ]);
+  useDecoder(settings().decoder);
+  const folder = videos ?? (file === '-' ? '.' : dirname(file));
+  return takePictures(wrong, { folder, isSearched: videos !== undefined, signal });
+}
+
+async function writePage(out: string, report: Report, pictures?: PicturesOfRows): Promise<void> {
   const { renderPage } = await import('../batch/report/page.js');
   const named = { ...report, file: basename(report.file) };
-  await writeFile(out, renderPage(named, new Date())).catch((error) => {
+  await writeFile(out, renderPage(named, new Date(), pictures)).catch((error) => {
     throw usageError(`--out: ${messageOf(error)}`);
   });
 }

@@ -1,7 +1,7 @@
 import pc from 'picocolors';
 import type { Result, ResultDocument } from '../../queues/schemas.js';
 import { formatMs, plural } from '../format.js';
-import { bareOptions, letterOf, textOf } from '../pipeline/questions.js';
+import { spellOption, textOf } from '../pipeline/questions.js';
 import { stageNames } from '../pipeline/timings.js';
 import type { Question } from '../pipeline/types.js';
 import { CliError, type ExitCode, exitCodes } from './exit.js';
@@ -27,20 +27,15 @@ export class AnswerPrinter {
       if (this.#questions.length > 1) process.stdout.write(`${heading(textOf(this.#questions[index]!))}\n`);
       added = text.trimStart();
     }
-    process.stdout.write(nameOption(this.#questions[index]!, added));
+    const question = this.#questions[index]!;
+    const options = typeof question === 'string' ? null : question.options;
+    process.stdout.write(spellOption(added, options));
   }
 
   end(): void {
     if (this.#current >= 0) process.stdout.write(this.#questions.length > 1 ? '\n\n' : '\n');
     this.#current = -1;
   }
-}
-
-/** A letter with the text of its option, "B. blue"; anything else as it is. */
-function nameOption(question: Question, text: string): string {
-  if (typeof question === 'string') return text;
-  const option = bareOptions(question.options).find((_, i) => letterOf(i) === text);
-  return option === undefined ? text : `${text}. ${option}`;
 }
 
 function questionOf({ question, options }: Result['answers'][number]): Question {

@@ -52,17 +52,25 @@ export async function writePng(file: string, rgb: Uint8Array, width: number, hei
     .toFile(file);
 }
 
-interface Size {
+export interface SmallPicture {
+  /** WebP. */
+  readonly bytes: Buffer;
   readonly width: number;
   readonly height: number;
 }
 
-/** A picture as a small WebP of another size, for people to look at; `rgb` is (height, width, 3). */
-export async function encodeWebp(rgb: Uint8Array, { width, height }: Size, to: Size): Promise<Buffer> {
-  return sharp(rgb, { raw: { width, height, channels: 3 }, limitInputPixels: false })
-    .resize(to.width, to.height, { fit: 'fill' })
+/** A small picture for people to look at, its longer edge at most `edge` pixels; `rgb` is (height, width, 3). */
+export async function shrinkToWebp(
+  rgb: Uint8Array,
+  width: number,
+  height: number,
+  edge: number,
+): Promise<SmallPicture> {
+  const { data, info } = await sharp(rgb, { raw: { width, height, channels: 3 }, limitInputPixels: false })
+    .resize({ width: edge, height: edge, fit: 'inside', withoutEnlargement: true })
     .webp({ quality: 60, effort: 2 })
-    .toBuffer();
+    .toBuffer({ resolveWithObject: true });
+  return { bytes: data, width: info.width, height: info.height };
 }
 
 function crop(rgb: Uint8Array, width: number, region: Region): Uint8Array {

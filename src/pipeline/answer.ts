@@ -8,6 +8,7 @@ import { Conversation } from './conversation.js';
 import { encodeVideo } from './encode-video.js';
 import { howToLook, lookForEvents, type Seen } from './look.js';
 import { type CachedVideo, PrefixCache } from './prefix-cache.js';
+import { countTokens, Run } from './run.js';
 import {
   packFacts,
   packTokens,
@@ -16,17 +17,13 @@ import {
   unpackTokens,
   type VideoFacts,
 } from './stored-video.js';
-import { StageClock } from './timings.js';
 import type {
   Allowance,
-  Answer,
   AnswerOptions,
   AnswerOutcome,
   AnswerRequest,
   CompleteRequest,
-  Progress,
   Question,
-  Reuse,
   VideoStore,
   VideoTokens,
 } from './types.js';
@@ -142,7 +139,7 @@ export class VideoSession {
     const { info, ptsSeconds, displayedSeconds } = video;
     const { events, isWhole } = await this.#findEvents(run, video);
     this.#facts = { info, ptsSeconds, displayedSeconds, events };
-    if (isWhole) this.#keep(name, () => packFacts(this.#facts!));
+    if (isWhole) this.#keep(name, packFacts(this.#facts));
     return this.#facts;
   }
 
@@ -176,16 +173,17 @@ export class VideoSession {
     const mustSee = listeners.onFrame !== undefined && !this.#seen.has(name);
     const prefilled = mustSee ? undefined : this.#prefixes.get(name);
     if (prefilled) {
-      run.found('prefix', name, prefilled.tokens);
+      run.found({ name, reused: 'prefix' }, prefilled.tokens);
       run.reportGenerating(prefilled.tokens.frames.length);
       return prefilled;
     }
     const stored = mustSee ? null : await this.#readTokens(name);
     const encoded = stored ?? (await this.#encodeAnew(run, allowance));
-    run.found(stored ? 'tokens' : 'none', name, encoded.tokens);
-    if (!stored) {
+    if (stored) run.found({ name, reused: 'tokens', bytes: stored.bytes }, stored.tokens);
+    else {
       this.#seen.add(name);
-      this.#keep(name, () => packTokens(encoded));
+      const found = run.found({ name, reused: 'none' }, encoded.tokens);
+      if (this.#store) this.#keep(name, packTokens(encoded), (bytes) => Object.assign(found, { bytes }));
     }
     run.reportGenerating(allowance.indices.length);
     const opened = await clock.measure('prefillMs', () => openPrompt(this.#model, encoded.tokens));
@@ -194,12 +192,12 @@ export class VideoSession {
     return video;
   }
 
-  async #readTokens(name: string): Promise<StoredTokens | null> {
+  async #readTokens(name: string): Promise<(StoredTokens & { readonly bytes: number }) | null> {
     const bytes = await this.#store?.read(name);
     if (!bytes) return null;
     const stored = unpackTokens(bytes);
     if (!stored) await this.#store!.drop(name);
-    return stored;
+    return stored && { ...stored, bytes: bytes.length };
   }
 
   async #encodeAnew(run: Run, allowance: Allowance): Promise<StoredTokens> {
@@ -236,8 +234,10 @@ export class VideoSession {
   }
 
   /** Writes beside the answering; `ask` waits for it at its end. */
-  #keep(name: string, pack: () => Uint8Array): void {
-    if (this.#store) this.#writes.push(this.#store.write(name, pack()));
+  #keep(name: string, bytes: Uint8Array, onKept?: (bytes: number) => void): void {
+    if (!this.#store) return;
+    const written = this.#store.write(name, bytes);
+    this.#writes.push(written.then((isThere) => (isThere ? onKept?.(bytes.length) : undefined)));
   }
 
   async #answer(run: Run, encoded: CachedVideo, { questions }: Allowed, outcomeSoFar: () => AnswerOutcome) {
@@ -265,16 +265,13 @@ export class VideoSession {
   }
 
   #describe(run: Run, { info }: VideoFacts, { plan }: Allowed, tokens: VideoTokens): AnswerOutcome {
-    const { answers, reused, encoding } = run;
+    const { answers, reused, used } = run;
     return {
       reused,
-      ...(this.#isNamed && encoding !== undefined && { encoding }),
+      ...(this.#isNamed && { used }),
       video: { ...info, warnings: [...info.warnings, ...tellDamage(run.damage)] },
       plan,
-      tokens: {
-        before: tokens.tokensBefore,
-        after: tokens.blocks.reduce((sum, { T }) => sum + T, 0),
-      },
+      tokens: countTokens(tokens),
       frames: tokens.frames,
       answers,
       timings: run.clock.record({
@@ -282,52 +279,6 @@ export class VideoSession {
         onnxMs: run.onnxMs(),
       }),
     };
-  }
-}
-
-/** One call of `ask`: who listens, and what has come of it so far. */
-class Run {
-  readonly clock = new StageClock();
-  /** In the order of the questions. */
-  readonly answers: Answer[] = [];
-  /** Frames for which others stand in, under each allowance. */
-  readonly damage: CachedVideo['substituted'][] = [];
-  /** Of all allowances the least. */
-  reused: Reuse = 'prefix';
-  /** Name of the video under the first allowance. */
-  encoding: string | undefined;
-  readonly signal: AbortSignal | undefined;
-  readonly onnxMs: () => number;
-
-  constructor(
-    model: Model,
-    readonly questions: readonly Question[],
-    readonly listeners: SessionOptions,
-  ) {
-    const before = model.onnxMs();
-    this.signal = listeners.signal;
-    this.onnxMs = () => model.onnxMs() - before;
-  }
-
-  readonly report = (progress: Partial<Progress> & Pick<Progress, 'stage'>): void => {
-    this.listeners.onProgress?.({
-      framesDone: 0,
-      framesTotal: 0,
-      answersDone: Object.keys(this.answers).length,
-      answersTotal: this.questions.length,
-      ...progress,
-    });
-  };
-
-  found(reused: Reuse, name: string, tokens: VideoTokens): void {
-    this.encoding ??= name;
-    this.listeners.onlooker?.onVideo(name, tokens, reused);
-    const order: readonly Reuse[] = ['none', 'tokens', 'prefix'];
-    if (order.indexOf(reused) < order.indexOf(this.reused)) this.reused = reused;
-  }
-
-  reportGenerating(frames: number): void {
-    this.report({ stage: 'generate', framesDone: frames, framesTotal: frames });
   }
 }
 

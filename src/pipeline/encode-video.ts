@@ -4,6 +4,7 @@ import type { Frame } from '../media/types.js';
 import type { Model } from '../models/types.js';
 import { dropDuplicates } from './duplicates.js';
 import { batches, type EncodedPair, encodeFrames } from './encode.js';
+import { poolFrame, vectorsOfAll } from './frame-vectors.js';
 import { roundToHalf } from './half.js';
 import { framesTogether as compressedTogether } from './over-time/compress-frames.js';
 import { looksAcross } from './over-time/stages.js';
@@ -53,12 +54,17 @@ export async function encodeVideo(
   const together = budget && !inCrops && looksAcross(overTime) ? compressedTogether : 1;
   const blocks: TokenBlock[] = [];
   const companions: SampledFrame[] = [];
+  const pooled = new Map<number, Float32Array>();
   for await (const group of inGroups(pairs, together, onFrame !== undefined)) {
     const made = await makeTokensTogether(model, group, budget, overTime, clock);
     // Half precision is what a store keeps: so an answer is the same, whether its video comes from there or not.
     blocks.push(...made.map((block) => ({ ...block, embeds: roundToHalf(block.embeds) })));
-    for (const [i, { frame, companions: others = [], crop }] of group.entries()) {
-      if (crop === undefined) await onFrame?.(frame, made[i]!);
+    for (const [i, { frame, companions: others = [], crop, encoded }] of group.entries()) {
+      if (crop === undefined) {
+        // Of a picture in crops the whole.
+        pooled.set(frame.index, poolFrame(encoded[0]!, model.vision.cls));
+        await onFrame?.(frame, made[i]!);
+      }
       for (const other of others) {
         const { index, ptsSeconds } = other;
         companions.push({ index, ptsSeconds, tokens: 0, takenWith: frame.index });
@@ -67,10 +73,12 @@ export async function encodeVideo(
     }
   }
   const { H } = model.language;
+  const stretched = stretchSpans(blocks, [...dropped, ...companions]);
   return {
     ...{ H, tokensBefore, durationSeconds, isStill, inCrops, grid, framesTogether },
     ...(cropGrid && { cropGrid }),
-    ...stretchSpans(blocks, [...dropped, ...companions]),
+    ...stretched,
+    vectors: vectorsOfAll(stretched.frames.length, pooled),
   };
 }
 

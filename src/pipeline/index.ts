@@ -14,4 +14,5 @@ export { planTokens } from './budget.js';
 export { compressFrame, keepAll } from './compress.js';
 export * from './plan-video.js';
 export { sampleFrames } from './sample.js';
+export { readFrameVectors, type StoredVectors } from './stored-video.js';
 export type * from './types.js';

@@ -9,6 +9,12 @@ export function letterOf(index: number): string {
   return String.fromCharCode(65 + index);
 }
 
+/** "B. blue" for the letter of an option; anything else as it is. */
+export function spellOption(text: string, options: readonly string[] | null | undefined): string {
+  const option = bareOptions(options ?? []).find((_, i) => letterOf(i) === text);
+  return option === undefined ? text : `${text}. ${option}`;
+}
+
 export function textOf(question: Question): string {
   return typeof question === 'string' ? question : question.question;
 }
@@ -20,8 +26,13 @@ export function nameQuestion(question: string | Partial<ChoiceQuestion>): string
 }
 
 /**
- * A question as the chat is given it. With options: the question, a line for each option behind its letter, and the sentence that
- * LLaVA-1.5 was trained with (arXiv 2310.03744, "response format prompting") and lmms-eval ends such questions with; both from memory.
+ * What is asked of a model that is to choose: the sentence that lmms-eval ends such questions with; LLaVA-1.5 was trained with it
+ * (arXiv 2310.03744, "response format prompting"; from memory).
+ */
+export const letterAlone = "Answer with the option's letter from the given choices directly.";
+
+/**
+ * A question as the chat is given it. With options: the question, a line for each option behind its letter, and `letterAlone`.
  *
  * @throws InputError for fewer than 2 options or more than there are letters, and for one without text.
  */
@@ -30,8 +41,7 @@ export function renderQuestion(question: Question): string {
   refuseOptions(question.options);
   if (question.showsOptions) return question.question;
   const lines = bareOptions(question.options).map((option, i) => `${letterOf(i)}. ${option}`);
-  const order = "Answer with the option's letter from the given choices directly.";
-  return [question.question.trim(), ...lines, order].join('\n');
+  return [question.question.trim(), ...lines, letterAlone].join('\n');
 }
 
 /** The options without their letters, where each begins with its own, as some benchmarks write them: "B. red". */

@@ -162,6 +162,15 @@ export interface VideoTokens {
   readonly grid: Grid;
   /** Frames that the tower took together. */
   readonly framesTogether: number;
+  /** What each of its frames shows, to find it again. */
+  readonly vectors: FrameVectors;
+}
+
+/** A vector of length 1, as far as half precision has it, for each frame. See `poolFrame`. */
+export interface FrameVectors {
+  readonly D: number;
+  /** (F, D), a row for each of `frames`. */
+  readonly values: Float32Array;
 }
 
 /** What may be spent on a video, fixed before a frame of it is decoded. */
@@ -387,7 +396,7 @@ export interface AnswerOptions {
 export interface Onlooker {
   /** A frame that goes into the tower, in order; those that show the same again are not told. It may hold the work up. */
   onFrame(frame: Frame, video: { readonly frames: number; readonly grid: Grid }): void | Promise<void>;
-  /** The video is ready; `name` is of all that its tokens depend on: see `AnswerOutcome.encoding`. */
+  /** The video is ready; `name` is of all that its tokens depend on: see `AnswerOutcome.used`. */
   onVideo(name: string, tokens: VideoTokens, reused: Reuse): void;
 }
 
@@ -403,7 +412,8 @@ export interface ChangeStore {
 export interface VideoStore {
   /** @param name 64 hexadecimal digits. */
   read(name: string): Promise<Uint8Array | null>;
-  write(name: string, bytes: Uint8Array): Promise<void>;
+  /** Whether it is there now. */
+  write(name: string, bytes: Uint8Array): Promise<boolean>;
   /** What turned out not to be readable. */
   drop(name: string): Promise<void>;
 }
@@ -411,12 +421,25 @@ export interface VideoStore {
 /** How a video came to be in the language model: all of it new, its tokens from the store, or prefilled before. */
 export type Reuse = 'none' | 'tokens' | 'prefix';
 
+/** An encoded video of which a run made use, under one allowance. */
+export interface UsedVideo {
+  /** Of its file in the store: 64 hexadecimal digits. */
+  readonly name: string;
+  readonly reused: Reuse;
+  /** Of that file, where it was read or is written now. */
+  readonly bytes?: number;
+  readonly durationSeconds: number;
+  readonly frames: number;
+  /** Visual tokens, without and with compression. */
+  readonly tokens: { readonly before: number; readonly after: number };
+}
+
 /** What `answerVideo` gives back. */
 export interface AnswerOutcome {
+  /** Which encoded videos it took, of the first question first; only of a video that is known beyond this run. */
+  readonly used?: readonly UsedVideo[];
   /** What was there before; default nothing. */
   readonly reused?: Reuse;
-  /** Names the video as it was encoded, 64 hexadecimal digits; none where the video has no name: see `Memory.videoKey`. */
-  readonly encoding?: string;
   readonly video: VideoInfo;
   readonly plan: Plan;
   /** Visual tokens of the whole video, without and with compression. */

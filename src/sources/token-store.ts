@@ -44,7 +44,7 @@ export class TokenStore {
 
   /** @param name 64 hexadecimal digits. */
   async read(name: string): Promise<Uint8Array | null> {
-    const path = this.#pathOf(name);
+    const path = this.pathOf(name);
     try {
       const bytes = await readFile(path);
       const now = new Date();
@@ -55,10 +55,10 @@ export class TokenStore {
     }
   }
 
-  /** Whole or not at all; another process sees it once it is whole. */
-  async write(name: string, bytes: Uint8Array): Promise<void> {
-    if (bytes.length > this.limitBytes * KEPT_SHARE) return;
-    const path = this.#pathOf(name);
+  /** Whole or not at all; another process sees it once it is whole. Says whether it is there. */
+  async write(name: string, bytes: Uint8Array): Promise<boolean> {
+    if (bytes.length > this.limitBytes * KEPT_SHARE) return false;
+    const path = this.pathOf(name);
     const part = `${path}.${randomBytes(6).toString('hex')}.part`;
     try {
       await mkdir(join(this.dir, name.slice(0, 2)), { recursive: true });
@@ -66,14 +66,16 @@ export class TokenStore {
       await rename(part, path);
       this.#bytes += bytes.length;
       if (++this.#writes > WRITES_BEFORE_LOOK || this.#bytes > this.limitBytes) await this.#makeRoom();
+      return true;
     } catch {
       await rm(part, { force: true }).catch(() => {});
+      return false;
     }
   }
 
   /** What turned out not to be readable. */
   async drop(name: string): Promise<void> {
-    await rm(this.#pathOf(name), { force: true }).catch(() => {});
+    await rm(this.pathOf(name), { force: true }).catch(() => {});
   }
 
   async status(): Promise<StoreStatus> {
@@ -94,7 +96,8 @@ export class TokenStore {
     return { files: files.length, bytes: total };
   }
 
-  #pathOf(name: string): string {
+  /** Where it lies, if it does. */
+  pathOf(name: string): string {
     return join(this.dir, name.slice(0, 2), name);
   }
 

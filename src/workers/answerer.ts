@@ -23,6 +23,7 @@ import {
   type StoredAnswer,
   videoKey,
 } from './store.js';
+import type { VideoRecords } from './video-records.js';
 
 export interface AnswererParts {
   readonly settings: JobSettings & Pick<Settings, 'abortGraceMs' | 'concurrency'>;
@@ -30,6 +31,8 @@ export interface AnswererParts {
   readonly digests: FileDigests;
   readonly store: AnswerStore;
   readonly sights: SightStore;
+  /** Hears what was there already. */
+  readonly records: Pick<VideoRecords, 'note' | 'count'>;
   /** The compiled file that a model process runs; default the real one. */
   readonly modelEntry?: string;
 }
@@ -106,6 +109,7 @@ export class Answerer {
         questions: missing,
       });
       await this.#store(keys, missing, outcome, found);
+      this.#parts.records.note(ready, outcome.used ?? []);
     }
     const answers = ask.job.questions.map((question) => found.get(asAsked(question))!);
     const { plan, tokens, frames, video, sight } = answers[0]!.run; // As the pipeline has it: the first question's.
@@ -134,6 +138,7 @@ export class Answerer {
     stored.forEach((answer, i) => {
       if (answer) found.set(asked[i]![0], { ...answer, cached: true });
     });
+    this.#parts.records.count({ answerHits: found.size, answerMisses: asked.length - found.size });
     return found;
   }
 
@@ -162,8 +167,8 @@ export class Answerer {
     const onSight = (sight: PackedSight) => void written.set(sight.name, sights.write(sight));
     const outcome = await this.#compute(ready, logger, { ...options, ...(sights.isOpen && { onSight }) });
     await Promise.all(written.values());
-    const { encoding = '' } = outcome;
-    return written.has(encoding) ? { ...outcome, sight: encoding } : outcome;
+    const [first] = outcome.used ?? [];
+    return first && written.has(first.name) ? { ...outcome, sight: first.name } : outcome;
   }
 
   async #compute(

@@ -1,7 +1,7 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Sight, SightFrame } from '../../queues/sight.js';
-import { encodeWebp } from '../media/image.js';
+import { shrinkToWebp } from '../media/image.js';
 import type { Frame } from '../media/types.js';
 import type { Grid } from '../models/pool.js';
 import type { Model } from '../models/types.js';
@@ -11,7 +11,7 @@ import { patchesOf } from './patches.js';
 
 /** What was seen of a video, on its way to Redis. */
 export interface PackedSight {
-  /** See `AnswerOutcome.encoding`. */
+  /** See `AnswerOutcome.used`. */
   readonly name: string;
   /** In base64: see `Sight`. */
   readonly content: string;
@@ -107,9 +107,8 @@ function hasPicture(index: number, frames: number): boolean {
 
 async function drawSmall(vision: SightVision, frame: Frame, grid: Grid): Promise<Small> {
   const { rgb, width, height } = await vision.show(frame, grid);
-  const scale = Math.min(1, EDGE / Math.max(width, height));
-  const size = { width: toPixels(width * scale), height: toPixels(height * scale) };
-  return { ...size, picture: (await encodeWebp(rgb, { width, height }, size)).toString('base64') };
+  const { bytes, ...size } = await shrinkToWebp(rgb, width, height, EDGE);
+  return { ...size, picture: bytes.toString('base64') };
 }
 
 /** Of pictures that there are not: patches are squares. */

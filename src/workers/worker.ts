@@ -18,6 +18,7 @@ import { cancelled, Processor, Stop } from './processor.js';
 import { checkRedis, ensureRedis } from './redis.js';
 import { SightStore } from './sight-store.js';
 import { AnswerStore } from './store.js';
+import { VideoRecords } from './video-records.js';
 import { workerName, workerOptions } from './worker-options.js';
 
 export interface WorkerOptions {
@@ -94,6 +95,7 @@ export class AskWorker {
   readonly #hasty: RedisClient;
   readonly #documents: Documents;
   readonly #answerer: Answerer;
+  readonly #records: VideoRecords;
   readonly #processor: Processor;
   readonly #worker: Worker<unknown, JobSummary>;
   readonly #presence: Presence;
@@ -128,8 +130,13 @@ export class AskWorker {
       keys,
       settings: settings.sights,
     });
+    const { retentionSeconds, tokenStore } = settings;
+    const records = new VideoRecords(redis, keys, {
+      ...{ retentionSeconds, worker: workerName, onError: this.#tell },
+      dir: tokenStore.limitBytes > 0 ? tokenStore.dir : null,
+    });
     const digests = new FileDigests();
-    const answerer = new Answerer({ settings, catalog, digests, store, sights, modelEntry });
+    const answerer = new Answerer({ settings, catalog, digests, store, sights, records, modelEntry });
     this.#settings = settings;
     this.#logger = logger;
     this.#keys = keys;
@@ -140,6 +147,7 @@ export class AskWorker {
     this.#answerer = answerer;
     this.#metrics = settings.metrics.port === null ? null : new WorkerMetrics(() => this.#inHand.size);
     const onAnswered = this.#metrics?.countAnswered;
+    this.#records = records;
     this.#processor = new Processor({
       ...{ settings, redis, keys, documents, answerer, logger, onAnswered },
       worker: workerName,
@@ -210,7 +218,7 @@ export class AskWorker {
     const { drainMs, abortGraceMs } = this.#settings;
     const stop = new Stop('shutdown', 'the worker is shutting down');
     const limit = setTimeout(() => this.#processor.stopAll(stop), drainMs);
-    const closed = this.#worker.close().then(() => Promise.all(this.#writing));
+    const closed = this.#worker.close().then(() => Promise.all([this.#records.idle(), ...this.#writing]));
     await within(drainMs + abortGraceMs + farewellMs, this.#drained());
     clearTimeout(limit);
     if (this.#redis.status === 'ready') await within(farewellMs, Promise.all([closed, this.#presence.end()]));

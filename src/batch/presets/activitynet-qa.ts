@@ -8,9 +8,9 @@ import { type Preset, shortAnswer } from './preset.js';
  *
  * joined by `question_id`, as the copies in Parquet on the hub have them, they are rows. The videos are ActivityNet's,
  * `v_1QIUV7WYKXg.mp4`. `type` is 0 motion, 1 spatial, 2 temporal, 3 yes or no, 4 colour, 5 object, 6 location, 7 number, 8 other.
+ * Questions are asked with a capital letter and a question mark, as lmms-eval asks them.
  */
 export const activityNetQa: Preset = {
-  title: 'ActivityNet-QA',
   columns: {
     video: 'video_name',
     question: 'question',
@@ -19,5 +19,8 @@ export const activityNetQa: Preset = {
     id: 'question_id',
   },
   videoName: (name) => (name.startsWith('v_') ? name : `v_${name}`),
-  wording: { behind: shortAnswer },
+  wording: {
+    question: (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('?') ? '' : '?'}`,
+    behind: shortAnswer,
+  },
 };

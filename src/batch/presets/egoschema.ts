@@ -1,4 +1,5 @@
-import { letterAlone, type Preset } from './preset.js';
+import { letterAlone } from '../../pipeline/questions.js';
+import type { Preset } from './preset.js';
 
 /**
  * EgoSchema (Mangalam et al., 2023): `questions.json` is an array of
@@ -9,7 +10,6 @@ import { letterAlone, type Preset } from './preset.js';
  * hub have `video_idx`, `option` as a list, and `answer`. Both are read; the videos are `0074f737-….mp4`. There are no categories.
  */
 export const egoSchema: Preset = {
-  title: 'EgoSchema',
   columns: {
     video: ['q_uid', 'video_idx'],
     question: 'question',

@@ -5,10 +5,9 @@ import { type Preset, shortAnswer } from './preset.js';
  *
  *     {"answer": "couch", "category_id": 14, "id": 158581, "question": "what are three people sitting on?", "video_id": 6513}
  *
- * The clips are those of MSR-VTT, `video6513.mp4`. `category_id` is MSR-VTT's category of the video, 0 to 19.
+ * The clips are those of MSR-VTT, `video6513.mp4`. `category_id` is MSR-VTT's category of the video, 0 to 19 (from memory).
  */
 export const msrvttQa: Preset = {
-  title: 'MSRVTT-QA',
   columns: { video: 'video_id', question: 'question', answer: 'answer', category: 'category_id', id: 'id' },
   videoName: (id) => `video${id}`,
   wording: { behind: shortAnswer },

@@ -11,7 +11,6 @@ import type { Preset } from './preset.js';
  * --map category=task_type chooses another.
  */
 export const videoMme: Preset = {
-  title: 'Video-MME',
   columns: {
     video: 'videoID',
     question: 'question',

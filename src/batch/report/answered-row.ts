@@ -2,6 +2,7 @@ import { nameQuestion } from '../../pipeline/questions.js';
 import { stageNames } from '../../pipeline/timings.js';
 import { findOptions } from '../choices.js';
 import { scoreRow } from '../scores/score-row.js';
+import { mostPictures, spread } from './spread.js';
 
 /**
  * What a report wants to know of a row, and the fields in which it is looked for, in this order; the first that is there counts. Before
@@ -50,6 +51,8 @@ export interface AnsweredRow {
   /** Answered from what was stored. */
   readonly cached: boolean;
   readonly frames: number | null;
+  /** Times of some of these frames, the first and the last among them; null where the row does not say them. */
+  readonly ptsSeconds: readonly number[] | null;
   readonly tokens: { readonly before: number; readonly after: number } | null;
   readonly times: Times | null;
 }
@@ -82,6 +85,7 @@ export function readRow(line: number, fields: Fields, names: FieldNames = {}): A
     ...{ error: cutOrNull(textOf(fields.error)), fault: textOf(fields.fault ?? run.fault) },
     ...{ model: textOf(objectOf(run.model).name), settings: textOf(batch.settings), job: textOf(run.job) },
     ...{ cached: run.cached === true, frames: numberOf(run.frames) },
+    ptsSeconds: timesOfFrames(run.ptsSeconds),
     ...{ tokens: tokensOf(objectOf(run.tokens)), times: timesOf(run.timings) },
   };
 }
@@ -110,6 +114,11 @@ function describeAnswer(answer: unknown): string | null {
 
 function likelihoodOf({ likelihoods, index }: Fields): number | null {
   return Array.isArray(likelihoods) && typeof index === 'number' ? numberOf(likelihoods[index]) : null;
+}
+
+function timesOfFrames(value: unknown): number[] | null {
+  const times = Array.isArray(value) ? value.filter((time) => typeof time === 'number' && time >= 0) : [];
+  return times.length === 0 ? null : spread(times, mostPictures);
 }
 
 function tokensOf({ before, after }: Fields): AnsweredRow['tokens'] {

@@ -1,3 +1,4 @@
+import { formatMs } from '../../format.js';
 import type { timeNames } from './answered-row.js';
 
 /* How numbers and names are written for people. "–" is what is not known. */
@@ -24,20 +25,12 @@ export function number(value: number): string {
 export function duration(ms: number): string {
   if (Number.isNaN(ms)) return '–';
   if (ms < 9.95) return `${Number(ms.toFixed(1))} ms`;
-  if (ms < 999.5) return `${Math.round(ms)} ms`;
-  if (ms < 59_950) return `${(ms / 1000).toFixed(ms < 9_995 ? 2 : 1)} s`;
-  const seconds = Math.round(ms / 1000);
-  return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
+  return ms >= 999.5 && ms < 9_995 ? `${(ms / 1000).toFixed(2)} s` : formatMs(ms);
 }
 
 /** "0.0021", or "below 0.0001". */
 export function probability(p: number): string {
   return p < 0.0001 ? 'below 0.0001' : String(Number(p.toPrecision(2)));
-}
-
-/** "1 row", "3,000 rows". */
-export function plural(count: number, noun: string): string {
-  return `${number(count)} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 const stageTitles: Readonly<Record<(typeof timeNames)[number], string>> = {

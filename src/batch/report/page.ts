@@ -1,6 +1,8 @@
-import { duration, number, percent, plural, points } from './format.js';
+import { plural } from '../../format.js';
+import { duration, number, percent, points } from './format.js';
 import { type Html, html } from './html.js';
 import { interval } from './parts.js';
+import type { PicturesOfRows } from './pictures.js';
 import { sectionsOf } from './sections.js';
 import { style } from './style.js';
 import type { Report } from './types.js';
@@ -10,9 +12,10 @@ import type { Report } from './types.js';
  * escaped by `html`.
  *
  * @param made when, for the foot of the page
+ * @param pictures of the worst rows
  */
-export function renderPage(report: Report, made: Date): string {
-  const sections = sectionsOf(report);
+export function renderPage(report: Report, made: Date, pictures?: PicturesOfRows): string {
+  const sections = sectionsOf(report, pictures);
   const links = sections.map(({ id, title }) => html`<li><a href="#${id}">${title}</a></li>`);
   const parts = sections.map(
     ({ id, title, body }) =>
@@ -22,7 +25,7 @@ export function renderPage(report: Report, made: Date): string {
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="generator" content="visionzip report">
 <title>Answers: ${report.file}</title>

@@ -1,5 +1,5 @@
-import { createReadStream } from 'node:fs';
 import { InputError } from '../../errors.js';
+import { readLines } from '../lines.js';
 
 /** A line of a JSONL file, from 1, and its object; null where it holds none. */
 export interface JsonLine {
@@ -15,26 +15,16 @@ export interface JsonLine {
  */
 export async function* readJsonLines(file: string): AsyncGenerator<JsonLine> {
   let line = 0;
-  for await (const text of readLines(file)) {
-    line += 1;
-    if (text.trim() !== '')
-      yield { line, fields: parseObject(line === 1 ? text.replace(/^\uFEFF/, '') : text) };
-  }
-}
-
-async function* readLines(file: string): AsyncGenerator<string> {
-  let rest = '';
   try {
-    for await (const chunk of createReadStream(file, { encoding: 'utf8', highWaterMark: 2 ** 18 })) {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop()!;
-      yield* lines;
+    for await (const { text } of readLines(file)) {
+      line += 1;
+      if (text.trim() !== '')
+        yield { line, fields: parseObject(line === 1 ? text.replace(/^\uFEFF/, '') : text) };
     }
   } catch (cause) {
     if (!(cause instanceof Error && 'syscall' in cause)) throw cause;
     throw new InputError(`cannot read the answers: ${cause.message}`, { cause, fault: 'settings' });
   }
-  yield rest;
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> | null {

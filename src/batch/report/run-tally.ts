@@ -106,8 +106,8 @@ export class RunTally {
 
 /** What of a row is shown. */
 export function showRow(row: AnsweredRow): ShownRow {
-  const { line, video, question, options, answer, prediction, kind, category, likelihood } = row;
-  return { line, video, question, options, answer, prediction, kind, category, likelihood };
+  const { line, video, question, options, answer, prediction, kind, category, likelihood, ptsSeconds } = row;
+  return { line, video, question, options, answer, prediction, kind, category, likelihood, ptsSeconds };
 }
 
 function sharesOf(groups: Groups<Score>): NamedShare[] {

@@ -1,6 +1,9 @@
-import { duration, number, percent, plural, points, probability, stageTitle } from './format.js';
+import { formatTime, plural } from '../../format.js';
+import { spellOption } from '../../pipeline/questions.js';
+import { duration, number, percent, points, probability, stageTitle } from './format.js';
 import { type Html, html } from './html.js';
 import { bar, type Column, given, interval, questionCell, table } from './parts.js';
+import type { PicturesOfRows, RowPictures } from './pictures.js';
 import type { ChangedRow, Comparison, NamedShare, Report, RunReport, ShownRow } from './types.js';
 
 /** A part of the page; absent where the file says nothing of it. */
@@ -13,7 +16,7 @@ export interface Section {
 const num = (title: string): Column => ({ title, look: 'number' });
 const wide = (title: string): Column => ({ title, look: 'wide' });
 
-export function sectionsOf(report: Report): Section[] {
+export function sectionsOf(report: Report, pictures?: PicturesOfRows): Section[] {
   const { comparison } = report;
   return [
     ...(comparison ? [comparisonSection(report, comparison)] : []),
@@ -21,7 +24,7 @@ export function sectionsOf(report: Report): Section[] {
     tokensSection(report),
     timesSection(report),
     failuresSection(report),
-    worstSection(report),
+    worstSection(report, pictures),
   ];
 }
 
@@ -112,7 +115,7 @@ ${table('Failures', [num('rows'), { title: 'fault' }, wide('message of the first
   return { id: 'failures', title: 'Failures', body };
 }
 
-function worstSection({ wrong, slowest }: RunReport): Section {
+function worstSection({ wrong, slowest }: RunReport, pictures?: PicturesOfRows): Section {
   const slow = slowest.map(({ video, question, rows, totalMs, longest }) => [
     given(video),
     ...[
@@ -126,11 +129,37 @@ function worstSection({ wrong, slowest }: RunReport): Section {
   const body = html`${
     wrong.length === 0
       ? html`<p class="soft">No answer is wrong.</p>`
-      : html`<p>${isSure ? 'Wrong answers of which the model was surest.' : 'The first wrong answers of the file; no likelihood is known.'} Pictures are not shown: a file of answers has none.</p>
-${rowsTable('Wrong answers', wrong)}`
+      : html`<p>${isSure ? 'Wrong answers of which the model was surest.' : 'The first wrong answers of the file; no likelihood is known.'}</p>
+${pictures ? wrong.map((row) => rowWithPictures(row, pictures.get(row.line))) : rowsTable('Wrong answers', wrong)}`
   }
 ${slow.length === 0 ? null : table('Slowest jobs', [wide('video'), num('rows'), num('whole job'), { title: 'longest stage' }, wide('first question')], slow)}`;
   return { id: 'worst', title: 'Worst rows', body };
+}
+
+function rowWithPictures(row: ShownRow, shown: RowPictures | undefined): Html {
+  const { line, video, options, answer, prediction, likelihood } = row;
+  const sure =
+    likelihood === null ? null : html`<div><dt>likelihood</dt><dd>${percent(likelihood)}</dd></div>`;
+  return html`<article class="row" aria-label="line ${number(line)}">
+<div class="asked">${questionCell(row)}<p class="place">line ${number(line)}, ${given(video)}</p></div>
+<dl class="verdict"><div><dt>true</dt><dd class="good">${given(answer && spellOption(answer, options))}</dd></div><div><dt>answered</dt><dd class="bad">${given(prediction && spellOption(prediction, options))}</dd></div>${sure}</dl>
+${shown && strip(shown)}
+</article>
+`;
+}
+
+/** The frames of a row, each with its time. */
+function strip({ pictures, areShown, reason }: RowPictures): Html {
+  if (reason !== undefined)
+    return html`<p class="soft">No pictures: <span class="given">${reason}</span></p>`;
+  const figures = pictures.map(({ ptsSeconds, src, width, height }) => {
+    const time = formatTime(ptsSeconds);
+    return html`<figure><img src="${src}" width="${width}" height="${height}" alt="The video at ${time}"><figcaption>${time}</figcaption></figure>`;
+  });
+  const note = areShown
+    ? null
+    : html`<p class="soft">Frames spread evenly over the video: the row does not say which the model was shown.</p>`;
+  return html`<div class="strip">${figures}</div>${note}`;
 }
 
 function rowsTable(caption: string, rows: readonly ShownRow[]): Html {

@@ -41,6 +41,15 @@ tbody th { font-weight: 500; }
 .good { color: var(--good); } .bad { color: var(--bad); }
 .note { background: var(--note); border: 1px solid var(--line); border-radius: .5rem; padding: .5rem .75rem; }
 .options { margin: .25rem 0 0; padding: 0; list-style: none; color: var(--soft); }
+.row { border: 1px solid var(--line); border-radius: .5rem; background: var(--card); margin: .5rem 0 .75rem; padding: .75rem;
+  display: grid; grid-template-columns: 1fr auto; gap: .25rem 1.5rem; break-inside: avoid; }
+.asked > .given { font-weight: 600; } .row .options { display: flex; flex-wrap: wrap; gap: 0 1rem; }
+.row p { margin: .25rem 0 0; } .row > p, .strip { grid-column: 1 / -1; }
+.verdict { display: flex; gap: 1.5rem; margin: 0; max-width: 24rem; } .verdict dt { color: var(--soft); font-size: .875rem; } .verdict dd { margin: 0; font-weight: 600; }
+.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)); gap: .5rem; margin-top: .5rem; }
+figure { margin: 0; } figure img { display: block; width: 100%; height: auto; border-radius: .25rem; background: var(--track); }
+figcaption { color: var(--soft); font-size: .8rem; text-align: center; font-variant-numeric: tabular-nums; }
+@media (max-width: 40rem) { .row { grid-template-columns: 1fr; } }
 details > summary { cursor: pointer; padding: .25rem 0; }
 footer { padding-top: 2rem; padding-bottom: 3rem; }
 @media print { :root { color-scheme: light; --page: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #bbb; --bar: #2f6fb3;

@@ -19,7 +19,16 @@ export interface StageTime {
 /** A row that is shown for itself. */
 export type ShownRow = Pick<
   AnsweredRow,
-  'line' | 'video' | 'question' | 'options' | 'answer' | 'prediction' | 'kind' | 'category' | 'likelihood'
+  | 'line'
+  | 'video'
+  | 'question'
+  | 'options'
+  | 'answer'
+  | 'prediction'
+  | 'kind'
+  | 'category'
+  | 'likelihood'
+  | 'ptsSeconds'
 >;
 
 /** What one run comes to. */
