@@ -56,7 +56,9 @@ export class JobIndex {
   #wake = () => {};
   #mustCompare = true;
   #isComplete = false;
+  /** How many jobs there were when they were last counted, and how many of them were above the limit. */
   #of = 0;
+  #beyond = 0;
 
   constructor(options: JobIndexOptions) {
     this.#options = { limit: 200_000, compareMs: 60_000, ...options };
@@ -75,7 +77,8 @@ export class JobIndex {
   /** How much of the queue is in it. */
   get progress(): z.infer<typeof indexSchema> {
     const jobs = this.#rows.size;
-    return { jobs, of: Math.max(this.#of, jobs), isComplete: this.#isComplete };
+    const of = this.#isComplete ? jobs + this.#beyond : Math.max(this.#of, jobs);
+    return { jobs, of, isComplete: this.#isComplete };
   }
 
   /** Grows with each change. */
@@ -208,6 +211,7 @@ export class JobIndex {
     this.#told = told;
     const { states, total } = await readIds(redis, prefix, queue, limit);
     this.#of = total;
+    this.#beyond = states.size < limit ? 0 : Math.max(0, total - states.size);
     const strange = [...states].filter(([id, state]) => !this.#stands(id, state));
     const lost = [...this.#rows.ids()].filter((id) => !states.has(id));
     const all: [string, JobState | null][] = [...strange, ...lost.map((id): [string, null] => [id, null])];
