@@ -12,6 +12,7 @@ const { values } = parseArgs({ options: { 'no-tests': { type: 'boolean' } } });
 const gates: [name: string, command: string, args: string[]][] = [
   ['format and lint', 'biome', ['ci', '--error-on-warnings', '.']],
   ['types', 'tsc', ['--noEmit', '-p', 'test']],
+  ['types of the pages', 'tsc', ['-p', 'src/dashboard/web']],
   ['documentation', process.execPath, ['dist/scripts/docs.js', '--check']],
   ['examples', process.execPath, ['dist/scripts/examples.js']],
   ...(values['no-tests'] ? [] : [['tests', 'vitest', ['run']] as [string, string, string[]]]),

@@ -7,12 +7,13 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import pc from 'picocolors';
-import { QueueClient } from '../queues/index.js';
+import { QueueClient, type RedisConnection } from '../queues/index.js';
 import type { AskJobInput, Result } from '../queues/schemas.js';
 import { CliError, exitCodes } from '../src/cli/exit.js';
 import { shippedModelNotice } from '../src/cli/notice.js';
 import { createProgressBar } from '../src/cli/progress.js';
 import { summaryLines } from '../src/cli/report.js';
+import { startDashboard } from '../src/dashboard/server.js';
 import { formatMs } from '../src/format.js';
 import { readSettings, type Settings } from '../src/settings.js';
 import { ensureRedis, stopRedis } from '../src/workers/redis.js';
@@ -20,14 +21,14 @@ import { type ClipRow, makeClips, readQuestions } from './clip-files.js';
 
 /*
  * The whole way once, in a folder of its own: a private Redis, a worker process, a clip made from a seed, its questions
- * through the queue. Prints each answer beside the truth, and where the tokens and the time went. Everything it started
- * is stopped and removed again, however it ends.
+ * through the queue. Prints each answer beside the truth, and where the tokens and the time went. With --keep it then shows
+ * its jobs in the dashboard until it is told to end. Everything it started is stopped and removed again, however it ends.
  */
 
 const usage = `Usage: npm run demo -- [--seed S] [--keep]
 
   --seed S  seed of the clip (default: 4)
-  --keep    leave the clip where it is, and print where`;
+  --keep    leave queue and worker running, with a dashboard of the demo's jobs, until Ctrl-C`;
 
 /** What happens when the demo is over, last started first stopped. */
 type Cleanup = (() => void | Promise<void>)[];
@@ -63,12 +64,12 @@ async function demonstrate(
   signal: AbortSignal,
 ): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'visionzip-demo-'));
-  if (!keep) cleanup.push(() => rmSync(folder, { recursive: true, force: true }));
+  cleanup.push(() => rmSync(folder, { recursive: true, force: true }));
 
   await makeClips(seed, 1, folder);
   const questions = readQuestions(folder);
   const video = join(folder, questions[0]!.video);
-  step(`made a clip from seed ${seed}${keep ? `: ${video}` : ''}`);
+  step(`made a clip from seed ${seed}: ${video}`);
   signal.throwIfAborted();
 
   const settings = readSettings({ VISIONZIP_HOME: join(folder, 'home'), VISIONZIP_VIDEO_DIRS: folder });
@@ -109,6 +110,31 @@ async function demonstrate(
       ? `asked the same again: answered from what was stored, in ${formatMs(again.timings.totalMs)}`
       : 'asked the same again: computed again',
   );
+  if (keep) await keepOpen({ settings, connection, cleanup }, signal, ended);
+  else console.log(`\nTo watch such jobs in a browser: npm run demo -- --keep`);
+}
+
+interface Kept {
+  readonly settings: Settings;
+  readonly connection: RedisConnection;
+  readonly cleanup: Cleanup;
+}
+
+/** Shows the demo's jobs in the dashboard for as long as somebody wishes to look; the worker answers new ones meanwhile. */
+async function keepOpen(
+  { settings, connection, cleanup }: Kept,
+  signal: AbortSignal,
+  ended: Promise<never>,
+): Promise<void> {
+  const open = (port: number) => startDashboard({ settings, connection, port });
+  const dashboard = await open(3000).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EADDRINUSE') throw error;
+    return open(0);
+  });
+  cleanup.push(() => dashboard.close());
+  console.log(`\nThe jobs above, and what the model saw: ${pc.bold(dashboard.url)}`);
+  console.log(pc.dim('Ctrl-C ends it, and removes the clip and all else that the demo made.'));
+  if (!signal.aborted) await Promise.race([once(signal, 'abort'), ended]);
 }
 
 /** The worker as a user starts it, with the demo's own Redis and folder; an empty variable means its default. */

@@ -53,10 +53,28 @@ export interface Settings {
   readonly tokenStore: { readonly dir: string; readonly limitBytes: number };
   /** Of each model process, memory for videos that lie prefilled in the language model. */
   readonly prefixBytes: number;
+  readonly dashboard: DashboardSettings;
+  /** Where a worker tells its metrics; nowhere without a port. */
+  readonly metrics: { readonly host: string; readonly port: number | null };
   /** For how long it is kept what was seen of videos, and how much of it; none with 0. */
   readonly sights: { readonly seconds: number; readonly limitBytes: number };
   readonly logLevel: string;
 }
+
+/** How the dashboard is reached, and who may. */
+export interface DashboardSettings {
+  /** Who shows this is let in; null: there is no login. */
+  readonly credential: Credential | null;
+  /** Path below which everything lies, without a slash at its end: empty, or such as `/visionzip`. Null: that of `publicUrl`. */
+  readonly base: string | null;
+  /** As browsers have it where a proxy stands before the dashboard. */
+  readonly publicUrl: string | null;
+  readonly isReadOnly: boolean;
+}
+
+export type Credential =
+  | { readonly scheme: 'basic'; readonly user: string; readonly password: string }
+  | { readonly scheme: 'bearer'; readonly token: string };
 
 /** Where published models come from and go to. */
 export interface Hub {
@@ -67,8 +85,9 @@ export interface Hub {
 }
 
 /** Settings from code: what is left out has its default. */
-export interface SettingsInput extends Partial<Omit<Settings, 'limits'>> {
+export interface SettingsInput extends Partial<Omit<Settings, 'limits' | 'dashboard'>> {
   readonly limits?: Partial<Limits>;
+  readonly dashboard?: Partial<DashboardSettings>;
 }
 
 /** A variable of the environment, for documentation. */
@@ -95,6 +114,28 @@ const pem = z.string().transform((path, context) => {
     return z.NEVER;
   }
 });
+const credential = z.string().transform((text, context): Credential => {
+  const [, user, password] = /^basic:([^:]+):(.{8,})$/s.exec(text) ?? [];
+  if (user !== undefined && password !== undefined) return { scheme: 'basic', user, password };
+  const [, token] = /^bearer:([A-Za-z0-9._~+/=-]{8,})$/.exec(text) ?? [];
+  if (token !== undefined) return { scheme: 'bearer', token };
+  const message = 'expected basic:USER:PASSWORD or bearer:TOKEN, with 8 characters of secret or more';
+  context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+});
+const base = z
+  .string()
+  .regex(/^(\/[A-Za-z0-9._~-]+)*\/?$/, 'expected a path such as /visionzip')
+  .refine((path) => !/\/\.\.?(\/|$)/.test(path), 'expected a path without "." and ".."')
+  .transform((path) => path.replace(/\/$/, ''));
+const publicUrl = z.string().refine((text) => {
+  if (!/^https?:\/\/[^\s]+$/.test(text) || !URL.canParse(text)) return false;
+  const { username, password, search, hash, pathname } = new URL(text);
+  return `${username}${password}${search}${hash}` === '' && base.safeParse(pathname).success;
+}, 'expected a URL such as https://host/visionzip, without user, query and fragment');
+const yesOrNo = z
+  .enum(['1', '0', 'true', 'false'], 'expected 1 or 0')
+  .transform((text) => text === '1' || text === 'true');
 const folder = z.string().transform((path) => resolve(path));
 const folders = z.string().transform((text) =>
   text
@@ -234,6 +275,41 @@ const variables = {
     512,
     'memory of a model process for videos that were asked about, ready for the next question, and for a conversation about one',
   ),
+  VISIONZIP_DASHBOARD_AUTH: variable<Credential | null>(
+    credential,
+    null,
+    'what the dashboard asks for: `basic:USER:PASSWORD` or `bearer:TOKEN`',
+    'none: it is open to this machine, and to no other',
+  ),
+  VISIONZIP_DASHBOARD_URL: variable<string | null>(
+    publicUrl,
+    null,
+    'URL of the dashboard as browsers have it where a proxy stands before it',
+    'none: there is no proxy',
+  ),
+  VISIONZIP_DASHBOARD_BASE: variable<string | null>(
+    base,
+    null,
+    'path below which the dashboard lies, such as `/visionzip`',
+    'that of `VISIONZIP_DASHBOARD_URL`, else `/`',
+  ),
+  VISIONZIP_DASHBOARD_READ_ONLY: variable<boolean>(
+    yesOrNo,
+    false,
+    'with 1 nothing can be changed through the dashboard',
+    '`0`',
+  ),
+  VISIONZIP_METRICS_PORT: variable<number | null>(
+    whole(0, 65_535),
+    null,
+    'port on which a worker tells its metrics and its health; 0 takes a free one',
+    'none: it tells them nowhere',
+  ),
+  VISIONZIP_METRICS_HOST: variable<string>(
+    z.string(),
+    '127.0.0.1',
+    'address for that; there is no login, so leave it where only yours can reach it',
+  ),
   VISIONZIP_SIGHT_SECONDS: variable(
     whole(1, 10 * 365 * 24 * 3600),
     24 * 3600,
@@ -271,7 +347,7 @@ const variables = {
   VISIONZIP_LOG_LEVEL: variable<string>(
     z.enum(logLevels, `expected ${logLevels.join(', ')}`),
     'info',
-    `how much a worker logs: ${logLevels.join(', ')}`,
+    `how much a worker and the dashboard log: ${logLevels.join(', ')}`,
   ),
 };
 
@@ -328,6 +404,13 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
       limitBytes: values.VISIONZIP_STORE_MIB * 2 ** 20,
     },
     prefixBytes: values.VISIONZIP_PREFIX_MIB * 2 ** 20,
+    dashboard: {
+      credential: values.VISIONZIP_DASHBOARD_AUTH,
+      base: values.VISIONZIP_DASHBOARD_BASE,
+      publicUrl: values.VISIONZIP_DASHBOARD_URL,
+      isReadOnly: values.VISIONZIP_DASHBOARD_READ_ONLY,
+    },
+    metrics: { host: values.VISIONZIP_METRICS_HOST, port: values.VISIONZIP_METRICS_PORT },
     sights: {
       seconds: values.VISIONZIP_SIGHT_SECONDS,
       limitBytes: values.VISIONZIP_SIGHT_MIB * 2 ** 20,
@@ -373,13 +456,14 @@ function tlsFault(message: string): InputError {
 /** The defaults, with what was given in their place; the environment is not read. */
 export function completeSettings(given: SettingsInput): Settings {
   const defaults = readSettings({});
-  const { concurrency = defaults.concurrency, limits, ...rest } = dropUndefined(given);
+  const { concurrency = defaults.concurrency, limits, dashboard, ...rest } = dropUndefined(given);
   return {
     ...defaults,
     threads: threadsFor(concurrency),
     ...rest,
     concurrency,
     limits: { ...defaults.limits, ...dropUndefined(limits ?? {}) },
+    dashboard: { ...defaults.dashboard, ...dropUndefined(dashboard ?? {}) },
   };
 }
 
@@ -390,6 +474,19 @@ function dropUndefined<T extends object>(given: T): T {
 /** ONNX Runtime's threads in each of so many model processes. */
 function threadsFor(concurrency: number): number {
   return Math.max(1, Math.floor(cores / concurrency));
+}
+
+/**
+ * One variable's value from a text, for an option that stands in its place.
+ *
+ * @throws InputError: what was expected
+ */
+export function readVariable<Name extends keyof Variables>(name: Name, text: string): Values[Name] {
+  const parsed = variables[name].schema.safeParse(text);
+  if (parsed.success) return parsed.data as Values[Name];
+  throw new InputError(`${parsed.error.issues[0]!.message}${describeFound(name, text)}`, {
+    fault: 'settings',
+  });
 }
 
 function readVariables(env: NodeJS.ProcessEnv): Values {
@@ -406,7 +503,9 @@ function readVariables(env: NodeJS.ProcessEnv): Values {
   return Object.fromEntries(entries) as Values;
 }
 
+const secrets = ['REDIS_URL', 'HF_TOKEN', 'VISIONZIP_DASHBOARD_AUTH', 'VISIONZIP_DASHBOARD_URL'];
+
 /** Any part of a URL that cannot be read may be of a password, and so may a token. */
 function describeFound(name: string, text: string): string {
-  return ['REDIS_URL', 'HF_TOKEN'].includes(name) ? '' : `, got ${JSON.stringify(text)}`;
+  return secrets.includes(name) ? '' : `, got ${JSON.stringify(text)}`;
 }

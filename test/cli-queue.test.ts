@@ -237,4 +237,39 @@ describe('visionzip dashboard', () => {
     child.kill('SIGINT');
     expect(await ended).toMatchObject({ code: 0, stderr: '' });
   });
+
+  it('is refused on an address that others reach, unless there is a login', async () => {
+    const open = await cli(['dashboard', '--port', '0', '--host', '0.0.0.0'], env);
+    expect([open.code, open.stdout]).toEqual([2, '']);
+    expect(open.stderr).toMatch(
+      /^visionzip: others than this machine may reach the address 0\.0\.0\.0, .*\n$/,
+    );
+    const secret = 'basic:ada:short';
+    const weak = await cli(['dashboard', '--port', '0'], { ...env, VISIONZIP_DASHBOARD_AUTH: secret });
+    expect([weak.code, weak.stderr]).toEqual([
+      2,
+      expect.stringContaining('VISIONZIP_DASHBOARD_AUTH: expected'),
+    ]);
+    expect(weak.stderr).not.toContain('short');
+    const base = await cli(['dashboard', '--base', 'a b'], env);
+    expect([base.code, base.stderr]).toEqual([
+      2,
+      expect.stringContaining('expected a path such as /visionzip'),
+    ]);
+  });
+
+  it('takes its options in place of the settings, and the login of the settings', async () => {
+    const auth = { VISIONZIP_DASHBOARD_AUTH: 'bearer:abcdefgh', VISIONZIP_DASHBOARD_BASE: '/a' };
+    const args = ['dashboard', '--port', '0', '--host', '0.0.0.0', '--base', '/b', '--read-only', '--json'];
+    const { child, ended } = startCli(args, { ...env, ...auth });
+    const [document] = await once(child.stdout!, 'data');
+    const { url } = JSON.parse(String(document));
+    expect(url).toMatch(/^http:\/\/localhost:\d+\/b\/$/);
+    expect((await fetch(url, { redirect: 'manual' })).status).toBe(401);
+    const headers = { authorization: 'Bearer abcdefgh' };
+    const session = await (await fetch(`${url}api/session`, { headers })).json();
+    expect(session).toMatchObject({ isReadOnly: true, queue: env.VISIONZIP_QUEUE });
+    child.kill('SIGINT');
+    expect(await ended).toMatchObject({ code: 0 });
+  });
 });

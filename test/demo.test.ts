@@ -5,16 +5,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { overviewSchema } from '../src/dashboard/api/schemas.js';
 import { temporaryFolder } from './media.js';
 
 const script = fileURLToPath(new URL('../dist/scripts/demo.js', import.meta.url));
 const folder = temporaryFolder();
 
 /** Starts the demo with a temporary folder of its own. */
-function start(name: string) {
+function start(name: string, ...args: string[]) {
   const TMPDIR = join(folder, name);
   mkdirSync(TMPDIR);
-  const child = spawn(process.execPath, [script], {
+  const child = spawn(process.execPath, [script, ...args], {
     env: { ...process.env, TMPDIR, NO_COLOR: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -44,6 +45,25 @@ describe('npm run demo', () => {
     expect(stdout).toMatch(/tokens {2}\d+ → \d+/);
     expect(stdout).toContain('where the time went');
     expect(stdout).toContain('answered from what was stored');
+    expect(stdout).toContain('npm run demo -- --keep');
+    expect(readdirSync(demo.folder)).toEqual([]);
+    expect(await processesOf(demo.folder)).toEqual([]);
+  });
+
+  it('with --keep shows its jobs in the dashboard until Ctrl-C, and then removes everything', async () => {
+    const demo = start('kept', '--keep');
+    let said = '';
+    for await (const [chunk] of on(demo.child.stdout, 'data', { close: ['end'] })) {
+      said += chunk;
+      if (said.includes('Ctrl-C ends it')) break;
+    }
+    const [url] = /http:\/\/127\.0\.0\.1:\d+\//.exec(said)!;
+    expect((await fetch(url)).status).toBe(200);
+    const overview = await (await fetch(new URL('api/overview', url))).json();
+    const { counts, workers } = overviewSchema.parse(overview);
+    expect([counts.completed, counts.failed, workers?.length]).toEqual([4, 0, 1]);
+    demo.child.kill('SIGINT');
+    expect((await demo.ended).code).toBe(0);
     expect(readdirSync(demo.folder)).toEqual([]);
     expect(await processesOf(demo.folder)).toEqual([]);
   });

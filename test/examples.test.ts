@@ -92,8 +92,8 @@ describe('a worker and a dashboard started from code', () => {
 
   it('show the queue, and end when they are told to', async () => {
     const [, url] = /queue: (http:\S+)/.exec(said)!;
-    const page = await fetch(new URL('api/queues', url));
-    expect(await page.json()).toMatchObject({ queues: [{ name: 'ask' }] });
+    const page = await fetch(new URL('api/overview', url));
+    expect(await page.json()).toMatchObject({ queue: { name: 'ask' }, workers: [{ concurrency: 1 }] });
     const exited = once(worker, 'exit');
     worker.kill('SIGTERM');
     expect(await exited).toEqual([0, null]);

@@ -145,3 +145,60 @@ it('documents each variable with its meaning and default', () => {
     default: '`10000`',
   });
 });
+
+describe('the settings of the dashboard and of metrics', () => {
+  it('are a credential, a URL, a base path, and a port', () => {
+    const settings = readSettings({
+      VISIONZIP_DASHBOARD_AUTH: 'basic:ada:love:lace 1815',
+      VISIONZIP_DASHBOARD_URL: 'https://dash.example/visionzip/',
+      VISIONZIP_DASHBOARD_BASE: '/visionzip/',
+      VISIONZIP_DASHBOARD_READ_ONLY: '1',
+      VISIONZIP_METRICS_PORT: '9464',
+      VISIONZIP_METRICS_HOST: '0.0.0.0',
+    });
+    expect(settings.dashboard).toEqual({
+      credential: { scheme: 'basic', user: 'ada', password: 'love:lace 1815' },
+      publicUrl: 'https://dash.example/visionzip/',
+      base: '/visionzip',
+      isReadOnly: true,
+    });
+    expect(settings.metrics).toEqual({ host: '0.0.0.0', port: 9464 });
+    const bearer = readSettings({ VISIONZIP_DASHBOARD_AUTH: 'bearer:abc.DEF_1234=' }).dashboard.credential;
+    expect(bearer).toEqual({ scheme: 'bearer', token: 'abc.DEF_1234=' });
+    expect(readSettings({}).dashboard).toEqual({
+      ...{ credential: null, publicUrl: null, base: null, isReadOnly: false },
+    });
+  });
+
+  it.each([
+    [
+      'AUTH',
+      [
+        'ada:lovelace',
+        'basic:ada',
+        'basic::lovelace',
+        'basic:ada:short',
+        'bearer:with space',
+        'bearer:short',
+      ],
+    ],
+    [
+      'URL',
+      [
+        'dash.example',
+        'ftp://dash.example',
+        'https://a:b@dash.example',
+        'https://dash.example/?a',
+        'https://dash.example/a b',
+      ],
+    ],
+    ['BASE', ['visionzip', '/a b', '//a', '/a/../b', '/"><script>', 'https://a']],
+    ['READ_ONLY', ['yes', '2']],
+  ])('refuse a wrong %s, without showing a secret', (name, values) => {
+    for (const value of values) {
+      const read = () => readSettings({ [`VISIONZIP_DASHBOARD_${name}`]: value });
+      expect(read, value).toThrow(`VISIONZIP_DASHBOARD_${name}: expected`);
+      if (name === 'AUTH') expect(read).not.toThrow(value);
+    }
+  });
+});

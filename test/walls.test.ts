@@ -14,7 +14,7 @@ interface Source {
 
 const sources: Source[] = ['src', 'queues', 'scripts'].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name) => readSource(join(folder, name))),
 );
 
@@ -63,7 +63,7 @@ describe('the walls', () => {
     'src/pipeline': /^src\/(media|models)\//,
     'src/workers': /^(queues|src\/(media|sources|models|pipeline)\/|src\/settings$)/,
     'src/batch': /^(queues|src\/(media|sources|models|pipeline|workers)\/|src\/settings$)/,
-    'src/dashboard': /^(queues|src\/workers\/|src\/settings$)/,
+    'src/dashboard': /^(queues|src\/(media|sources|models|pipeline|workers|batch)\/|src\/settings$)/,
     'src/cli': /^(queues|src\/(media|sources|models|pipeline|workers|batch|dashboard)\/|src\/settings$)/,
     'scripts/clips': /^$/,
   };
@@ -86,6 +86,20 @@ describe('the walls', () => {
       expect(crossings(room, /^(bullmq|ioredis)$/)).toEqual([]);
     }
     expect(crossings('scripts/clips', /^[a-z@](?!cripts\/clips\/)/)).toEqual([]);
+  });
+
+  it('lets the pages of the dashboard take types alone from the server', () => {
+    const pages = sources.filter(({ file }) => file.startsWith('src/dashboard/web/'));
+    const values = pages.flatMap(({ file, text }) =>
+      [...text.matchAll(/^import (?!type\b)[^;]*?'([^']+)'/gm)]
+        .map(([, name]) =>
+          name!.startsWith('.') ? relative(root, resolve(root, dirname(file), name!)) : name!,
+        )
+        .filter((name) => !/^(src\/dashboard\/web\/|src\/format\.js$|preact(\/|$)|uplot$)/.test(name))
+        .map((name) => `${file} imports ${name}`),
+    );
+    expect(pages.length).toBeGreaterThan(20);
+    expect(values).toEqual([]);
   });
 
   it('reads the environment in one file', () => {

@@ -13,6 +13,7 @@ import {
 } from '../../queues/schemas.js';
 import { parseTime } from '../format.js';
 import { noOverTime } from '../pipeline/over-time/stages.js';
+import { readVariable } from '../settings.js';
 import { settings } from './connect.js';
 import { usageError } from './exit.js';
 
@@ -187,6 +188,17 @@ function given<T extends object>(fields: T): Partial<T> {
 export function wholeNumber(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError(`expected a whole number from 0 up, got "${text}"`);
   return Number(text);
+}
+
+/** The parser of an option that stands for a setting. */
+export function settingOption<Name extends Parameters<typeof readVariable>[0]>(name: Name) {
+  return (text: string) => {
+    try {
+      return readVariable(name, text);
+    } catch (error) {
+      throw new InvalidArgumentError((error as Error).message);
+    }
+  };
 }
 
 export function decimal(text: string): number {

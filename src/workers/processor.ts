@@ -35,6 +35,8 @@ export interface ProcessorParts {
   readonly documents: Documents;
   readonly answerer: Answerer;
   readonly logger: Logger;
+  /** Told of each job that was answered here. */
+  readonly onAnswered?: (result: Result) => void;
   /** Name of the worker. */
   readonly worker: string;
 }
@@ -105,6 +107,7 @@ export class Processor {
       { cached, questions: answers.length, frames: frames.length, tokens, model: model.name, timings },
       'job answered',
     );
+    this.#parts.onAnswered?.(result);
     return documents.writeOnce(result);
   }
 

@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Job, Worker } from 'bullmq';
 import { type Logger, pino } from 'pino';
@@ -12,20 +11,21 @@ import type { Settings } from '../settings.js';
 import { FileDigests } from '../sources/digest.js';
 import { Answerer } from './answerer.js';
 import { Catalog } from './catalog.js';
+import { WorkerMetrics } from './metrics.js';
+import { type MetricsServer, serveMetrics } from './metrics-server.js';
 import { Presence } from './presence.js';
 import { cancelled, Processor, Stop } from './processor.js';
 import { checkRedis, ensureRedis } from './redis.js';
 import { SightStore } from './sight-store.js';
 import { AnswerStore } from './store.js';
 import { VideoRecords } from './video-records.js';
+import { workerName, workerOptions } from './worker-options.js';
 
 export interface WorkerOptions {
   /** The compiled file that a model process runs; default the real one. */
   readonly modelEntry?: string;
 }
 
-/** By which `visionzip status` names a worker. */
-const workerName = `${hostname()}-${process.pid}`;
 /** How often trouble of the same kind is logged, in milliseconds. */
 const tellAgainMs = 60_000;
 /** How often jobs in hand are looked up in a cluster, in milliseconds: they may have been cancelled. */
@@ -47,7 +47,7 @@ export async function startWorker(
   const { connection, address } = await ensureRedis(settings);
   await checkRedis(connection, settings.prefix);
   const worker = new AskWorker(settings, logger, connection, options);
-  await worker.start();
+  await worker.start().catch((error) => worker.close().then(() => Promise.reject(error)));
   const { queue, concurrency, threads, videoDirs } = settings;
   logger.info({ address, queue, concurrency, threads, videoDirs }, 'worker started');
   return worker;
@@ -99,6 +99,8 @@ export class AskWorker {
   readonly #processor: Processor;
   readonly #worker: Worker<unknown, JobSummary>;
   readonly #presence: Presence;
+  readonly #metrics: WorkerMetrics | null;
+  #metricsServer: MetricsServer | null = null;
   /** Attempts at jobs. */
   readonly #inHand = new Set<Promise<JobSummary>>();
   /** Documents on their way to Redis. */
@@ -143,15 +145,18 @@ export class AskWorker {
     this.#hasty = hasty;
     this.#documents = documents;
     this.#answerer = answerer;
+    this.#metrics = settings.metrics.port === null ? null : new WorkerMetrics(() => this.#inHand.size);
+    const onAnswered = this.#metrics?.countAnswered;
     this.#records = records;
     this.#processor = new Processor({
-      ...{ settings, redis, keys, documents, answerer, logger },
+      ...{ settings, redis, keys, documents, answerer, logger, onAnswered },
       worker: workerName,
     });
     this.#worker = new Worker<unknown, JobSummary>(settings.queue, this.#attempt, {
       connection: redis,
       ...workerOptions(settings),
     });
+    this.#metrics?.follow(this.#worker);
     this.#presence = new Presence(redis, keys.worker(workerName));
     this.#worker.on('error', this.#tell);
     redis.on('error', this.#tell).on('ready', () => {
@@ -159,8 +164,18 @@ export class AskWorker {
     });
   }
 
-  /** Begins to take jobs, once it can hear that one is cancelled. */
+  /** Where its metrics are; null where it tells none. */
+  get metricsUrl(): string | null {
+    return this.#metricsServer?.url ?? null;
+  }
+
+  /**
+   * Begins to take jobs, once it can hear that one is cancelled.
+   *
+   * @throws InputError where it cannot listen for whoever asks for its metrics.
+   */
   async start(): Promise<void> {
+    await this.#serveMetrics();
     if (this.#redis.isCluster) this.#lookUpCancelled();
     else await this.#subscribe();
     this.#worker.on('failed', (job) => job && this.#keepFailure(job));
@@ -185,6 +200,20 @@ export class AskWorker {
     await this.#answerer.close();
   }
 
+  async #serveMetrics(): Promise<void> {
+    const { host, port } = this.#settings.metrics;
+    if (port === null || !this.#metrics) return;
+    const { registry } = this.#metrics;
+    this.#metricsServer = await serveMetrics({ host, port }, { registry, faultNow: this.#faultNow });
+    this.#logger.info({ url: this.#metricsServer.url }, 'metrics are served');
+  }
+
+  readonly #faultNow = (): string | null => {
+    if (this.#closing !== null) return 'the worker is shutting down';
+    if (this.#redis.status !== 'ready') return 'Redis does not answer';
+    return this.#worker.isRunning() ? null : 'the worker has not begun to take jobs';
+  };
+
   async #close(): Promise<void> {
     const { drainMs, abortGraceMs } = this.#settings;
     const stop = new Stop('shutdown', 'the worker is shutting down');
@@ -198,6 +227,7 @@ export class AskWorker {
     this.#hasty.disconnect();
     await this.#answerer.close();
     await within(farewellMs, closed); // Nothing can wait for Redis any more.
+    this.#metricsServer?.close();
     this.#logger.info('worker stopped');
   }
 
@@ -273,21 +303,4 @@ async function within(ms: number, work: Promise<unknown>): Promise<void> {
   const over = new AbortController();
   const late = pause(ms, null, { signal: over.signal }).catch(() => {});
   await Promise.race([work, late]).finally(() => over.abort());
-}
-
-function workerOptions(settings: Settings) {
-  const kept = { age: settings.retentionSeconds };
-  return {
-    autorun: false,
-    name: workerName,
-    prefix: settings.prefix,
-    concurrency: settings.concurrency,
-    lockDuration: settings.lockMs,
-    stalledInterval: settings.stalledCheckMs,
-    maxStalledCount: settings.maxStalledCount,
-    maxStartedAttempts: settings.maxStartedAttempts,
-    runRetryDelay: 1_000,
-    removeOnComplete: kept,
-    removeOnFail: kept,
-  };
 }

@@ -212,6 +212,8 @@ const share = z.strictObject({ right: count, count, value: z.number(), low: z.nu
 /** A run of `batch`. */
 export const datasetSchema = z.strictObject({
   id: z.string(),
+  /** The tag `run` of its jobs, by which they are filtered as `dataset`; the parts of a file have it in common. */
+  run: z.string(),
   name: z.string(),
   state: z.enum(['running', 'paused', 'draining', 'done', 'stopped', 'lost']),
   startedAt: at,
@@ -265,12 +267,13 @@ export type Session = z.infer<typeof sessionSchema>;
 /** A question about the video of another job, or about any video; `AskJobInput` with defaults. */
 export const askedSchema = z.strictObject({ id: z.string() });
 
-/** For many jobs at once. At most `limit` of them, the oldest first. */
+/** For many jobs at once: at most `limit` of those that can be cancelled, or asked again, the oldest first. */
 export const bulkSchema = z.strictObject({
   action: z.enum(['cancel', 'retry']),
   filter: jobFilterSchema,
   limit: z.int().min(1).max(100_000).default(10_000),
 });
+/** How many met the filter, of how many that was done, and the rest. */
 export const bulkOutcomeSchema = z.strictObject({ matched: count, done: count, skipped: count });
 
 export const actionOutcomeSchema = z.strictObject({

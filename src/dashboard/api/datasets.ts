@@ -1,0 +1,89 @@
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import type { RunRecord } from '../../../queues/runs.js';
+import { renderPage } from '../../batch/report/page.js';
+import { makeReport } from '../../batch/report/report.js';
+import { wilson } from '../../batch/scores/intervals.js';
+import { InputError } from '../../errors.js';
+import { Problem } from './problems.js';
+import type { Dataset } from './schemas.js';
+
+/** A run says something every two seconds; one that was silent for so long is lost, in milliseconds. */
+const silentMs = 60_000;
+
+/** A run as the dashboard shows it. */
+export async function datasetOf(record: RunRecord, now: number): Promise<Dataset> {
+  const updatedAt = Date.parse(record.updatedAt);
+  const state = stateOf(record, now);
+  return {
+    id: record.id,
+    run: runOf(record.id),
+    name: record.name,
+    state,
+    startedAt: Date.parse(record.startedAt),
+    updatedAt,
+    host: record.host,
+    file: record.questions,
+    out: record.out,
+    model: record.model,
+    total: record.total,
+    done: record.done,
+    failed: record.failed,
+    cancelled: record.cancelled,
+    rowsPerMinute: record.rowsPerMinute,
+    secondsLeft: state === 'running' || state === 'draining' ? record.secondsLeft : null,
+    accuracy: shareOf(record.accuracy),
+    byKind: record.accuracyByKind.flatMap(({ kind, ...score }) => {
+      const share = shareOf(score);
+      return share ? [{ kind, ...share }] : [];
+    }),
+    failures: record.failures.map(({ message, count, example }) => ({
+      ...{ kind: message, count, example: example.error },
+    })),
+    hasReport: await isReadableHere(record),
+  };
+}
+
+export function stateOf(
+  { state, updatedAt }: Pick<RunRecord, 'state' | 'updatedAt'>,
+  now: number,
+): Dataset['state'] {
+  const isOver = state === 'done' || state === 'stopped';
+  return !isOver && now - Date.parse(updatedAt) > silentMs ? 'lost' : state;
+}
+
+/** The tag `run` of its jobs: the runs of a file's parts have it in common. */
+function runOf(id: string): string {
+  return id.replace(/\.\d+-of-\d+$/, '');
+}
+
+/** Null where nothing said what is right. */
+function shareOf({ right, count }: RunRecord['accuracy']): Dataset['accuracy'] {
+  return count === 0 ? null : wilson(right, count);
+}
+
+async function isReadableHere({ host, out }: RunRecord): Promise<boolean> {
+  if (host !== hostname() || out === '-') return false;
+  // A named pipe would keep this waiting for whoever writes to it.
+  const file = await open(out, constants.O_RDONLY | constants.O_NONBLOCK).catch(() => null);
+  const stats = await file?.stat();
+  await file?.close();
+  return stats?.isFile() ?? false;
+}
+
+/** The page of `visionzip report` about a run's answers. @throws Problem where this machine cannot read them */
+export async function reportOf(record: RunRecord): Promise<string> {
+  if (!(await isReadableHere(record))) {
+    throw new Problem(
+      404,
+      `the answers are written to ${record.out} on ${record.host}, which cannot be read here`,
+    );
+  }
+  try {
+    return renderPage(await makeReport(record.out), new Date());
+  } catch (error) {
+    if (error instanceof InputError) throw new Problem(404, error.message);
+    throw error;
+  }
+}

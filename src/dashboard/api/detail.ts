@@ -1,0 +1,148 @@
+import { type Attempt, readAttempts } from '../../../queues/attempts.js';
+import { failureDocument } from '../../../queues/documents.js';
+import { type AskJob, askJobSchema, type ResultDocument } from '../../../queues/schemas.js';
+import type { Sight } from '../../../queues/sight.js';
+import { entryOf } from '../index/entry.js';
+import { type JobRecord, queueKey, readRecords } from '../index/record.js';
+import { commandsOf } from './commands.js';
+import { type ApiContext, talk } from './context.js';
+import { noJob } from './problems.js';
+import type { JobDetail, JobRow } from './schemas.js';
+import { findVideo } from './video.js';
+
+/** What Redis has of a job. */
+export interface FoundJob {
+  readonly row: JobRow;
+  readonly job: AskJob | null;
+  readonly document: ResultDocument | null;
+  readonly record: JobRecord | null;
+}
+
+/** @throws Problem for a job of which nothing is left; RedisUnavailableError */
+export async function findJob(context: ApiContext, id: string): Promise<FoundJob> {
+  const { settings, index, documents } = context;
+  const key = queueKey(settings.prefix, settings.queue, id);
+  return talk(context, async (redis) => {
+    // What stands for a damaged document is that there is none.
+    const read = documents.read(id).catch((error: Error) => {
+      if (error.name !== 'UnreadableDocumentError') throw error;
+      return null;
+    });
+    const [[record = null], document] = await Promise.all([
+      readRecords(redis, [{ key, isActive: true }]),
+      read,
+    ]);
+    const row = record
+      ? rowOf(id, record, index.get(id))
+      : (index.get(id) ?? (document && rowOfDocument(document)));
+    if (!row) throw noJob(id);
+    return { row, record, job: record && readJob(record.data), document: document ?? failureOf(row) };
+  });
+}
+
+/** @throws Problem for an unknown job; RedisUnavailableError */
+export async function detailOf(context: ApiContext, id: string): Promise<JobDetail> {
+  const found = await findJob(context, id);
+  const { row, job, document } = found;
+  const { prefix, queue, videoDirs } = context.settings;
+  const logs = await talk(context, (redis) =>
+    redis.lrange(queueKey(prefix, queue, `${id}:logs`), -1_000, -1),
+  );
+  return {
+    ...{ row, job, document, logs },
+    attempts: attemptsOf(row, readAttempts(logs)),
+    hasSight: await hasSight(context, document),
+    hasVideo: await findVideo(videoOf(found), videoDirs).then(
+      () => true,
+      () => false,
+    ),
+    commands: commandsOf(id, job, document !== null),
+  };
+}
+
+/** The path of its video, as it was asked or as the worker found it. */
+export function videoOf({ job, document }: Pick<FoundJob, 'job' | 'document'>): string | null {
+  return job?.video ?? (document?.status === 'completed' ? document.video.path : null);
+}
+
+/** Null for a job that another program put into the queue, or another version. */
+export function readJob(data: string | null): AskJob | null {
+  try {
+    return askJobSchema.parse(JSON.parse(data ?? ''));
+  } catch {
+    return null;
+  }
+}
+
+function rowOf(id: string, record: JobRecord, known: JobRow | null): JobRow {
+  const guess = record.processedOn === null ? 'waiting' : 'active';
+  return entryOf(id, record, known && known.finishedAt === null ? known.state : guess).row;
+}
+
+/** Of a job whose record is gone. */
+function rowOfDocument(document: ResultDocument): JobRow {
+  const finishedAt = Date.parse(document.finishedAt);
+  const record: JobRecord = {
+    ...{ data: null, returnvalue: null, failedReason: null, priority: 0, worker: null, progress: null },
+    ...{ timestamp: finishedAt, processedOn: null, finishedOn: finishedAt, attempts: 0 },
+  };
+  if (document.status !== 'completed') {
+    const { row } = entryOf(document.id, { ...record, failedReason: document.error }, 'failed');
+    const { status: state, fault, attempts, tags = {} } = document;
+    return { ...row, state, fault, attempts, tags, dataset: tags.run ?? null };
+  }
+  const { video, answers, model, tags, cached, frames, tokens, reused, timings } = document;
+  const questions = answers.map(({ question }) => question);
+  const summary = {
+    cached,
+    answers: answers.map(({ answer }) => answer),
+    frames: frames.length,
+    tokens,
+    reused,
+    timings,
+  };
+  const data = { video: video.path, questions, model: model.name, tags };
+  const texts = { data: JSON.stringify(data), returnvalue: JSON.stringify(summary) };
+  return entryOf(document.id, { ...record, ...texts }, 'completed').row;
+}
+
+/** A worker that was killed left no document; nothing is written for it here. */
+function failureOf({ id, state, error, fault, attempts, tags, finishedAt }: JobRow): ResultDocument | null {
+  if (state !== 'failed' && state !== 'cancelled') return null;
+  const failure = failureDocument(id, error ?? '', {
+    finishedOn: finishedAt ?? undefined,
+    attempts,
+    data: { tags },
+  });
+  return { ...failure, status: state, fault };
+}
+
+/** Attempts that came to nothing are in the job's log, unless their worker died; of the last one its record tells. */
+function attemptsOf(row: JobRow, failed: readonly Attempt[]): JobDetail['attempts'] {
+  return Array.from({ length: row.attempts }, (_, i) => {
+    const told = failed.findLast(({ attempt }) => attempt === i + 1);
+    const isLast = i === row.attempts - 1;
+    return {
+      attempt: i + 1,
+      worker: told?.worker ?? (isLast ? row.worker : null),
+      startedAt: told ? Date.parse(told.startedAt) : isLast ? row.startedAt : null,
+      endedAt: told ? Date.parse(told.endedAt) : isLast ? row.finishedAt : null,
+      reason: told?.reason ?? (isLast ? row.error : null),
+    };
+  });
+}
+
+async function hasSight(context: ApiContext, document: ResultDocument | null): Promise<boolean> {
+  const name = sightNameOf(document);
+  return name !== null && (await talk(context, (redis) => redis.exists(context.keys.sight(name)))) === 1;
+}
+
+/** What the model saw of a job's video; null where that is not kept. */
+export async function sightOf({ client }: ApiContext, { document }: FoundJob): Promise<Sight | null> {
+  const name = sightNameOf(document);
+  return name === null ? null : client.sight(name);
+}
+
+function sightNameOf(document: ResultDocument | null): string | null {
+  return (document?.status === 'completed' && document.sight) || null;
+}

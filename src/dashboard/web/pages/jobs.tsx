@@ -1,0 +1,99 @@
+import { useRef, useState } from 'preact/hooks';
+import type { JobFilter, JobList, JobRow } from '../../api/schemas.js';
+import { curl } from '../commands.js';
+import { filterOf, orderOf, queryOf } from '../filters.js';
+import { plural } from '../format.js';
+import { useJobs } from '../live.js';
+import { type Loaded, useLoaded } from '../load.js';
+import { Commands } from '../parts/copy.js';
+import { Bulk } from '../parts/jobs/bulk.js';
+import { Filters } from '../parts/jobs/filters.js';
+import { Paging, pageSize } from '../parts/jobs/paging.js';
+import { Row } from '../parts/jobs/row.js';
+import { Empty, Failure, Loading } from '../parts/notice.js';
+import { FirstSteps } from '../parts/overview/first-steps.js';
+import { addressOf, query } from '../router.js';
+
+export function Jobs() {
+  const filter = filterOf(query());
+  const order = orderOf(query());
+  const offset = Math.max(0, Math.floor(Number(query().get('offset')) || 0));
+  const wanted = queryOf(filter);
+  wanted.set('order', order);
+  wanted.set('offset', String(offset));
+  wanted.set('limit', String(pageSize));
+  const loaded = useLoaded<JobList>(`jobs?${wanted}`);
+  const { data, error, reload } = loaded;
+  return (
+    <>
+      <div class="title-row">
+        <h1>Jobs</h1>
+        {data && (
+          <p class="soft" role="status">
+            {plural(data.total, 'job')}
+            {!data.index.isComplete && `, of ${plural(data.index.jobs, 'job')} that are read so far`}
+          </p>
+        )}
+        {data && data.total > 0 && (
+          <div class="actions">
+            <Bulk filter={filter} onDone={reload} />
+          </div>
+        )}
+      </div>
+      <Filters filter={filter} order={order} />
+      {error && <Failure error={error} retry={reload} />}
+      {!data && !error && <Loading />}
+      <News loaded={loaded} key={wanted.toString()} />
+      {data?.total === 0 && <Nothing filter={filter} />}
+      {data && data.rows.length > 0 && (
+        <ul class="job-list card" aria-busy={loaded.isLoading}>
+          {data.rows.map((row) => (
+            <Row key={row.id} row={row} />
+          ))}
+        </ul>
+      )}
+      {data && <Paging total={data.total} offset={offset} />}
+      <Commands of={[{ title: 'This list as JSON', command: curl(addressOf(`api/jobs?${wanted}`)) }]} />
+    </>
+  );
+}
+
+/** Rows in sight change where they stand; what is new is only told, so that nothing jumps under the pointer. */
+function News({ loaded }: { readonly loaded: Loaded<JobList> }) {
+  const [since] = useState(Date.now());
+  const fresh = useRef(new Set<string>());
+  const [count, setCount] = useState(0);
+  useJobs((row: JobRow) => {
+    if (loaded.data?.rows.some(({ id }) => id === row.id))
+      loaded.change((list) => ({
+        ...list,
+        rows: list.rows.map((old) => (old.id === row.id ? row : old)),
+      }));
+    else if (row.createdAt >= since) setCount(fresh.current.add(row.id).size);
+  });
+  if (count === 0) return null;
+  const show = () => {
+    fresh.current.clear();
+    setCount(0);
+    loaded.reload();
+  };
+  return (
+    <p class="news" role="status">
+      {plural(count, 'job')} came in since this list was read.
+      <button type="button" class="quiet" onClick={show}>
+        Read it again
+      </button>
+    </p>
+  );
+}
+
+function Nothing({ filter }: { readonly filter: JobFilter }) {
+  if (queryOf(filter).toString() === '') return <FirstSteps />;
+  return (
+    <Empty title="No job fits these conditions">
+      <p>
+        Leave one out, or <a href="jobs">show all jobs</a>.
+      </p>
+    </Empty>
+  );
+}

@@ -1,0 +1,15 @@
+import type { Moment } from './moments.js';
+
+/** A frame as the model was given it. */
+export function Picture({ moment, alt }: { readonly moment: Moment; readonly alt: string }) {
+  const { picture, sameAs } = moment;
+  if (picture === null)
+    return (
+      <span class="no-picture" role="img" aria-label={alt}>
+        no picture kept
+      </span>
+    );
+  return (
+    <img class={sameAs ? 'again' : ''} src={`data:image/webp;base64,${picture}`} alt={alt} decoding="async" />
+  );
+}

@@ -1,0 +1,106 @@
+import type { Request, Response } from 'express';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { isLoopback, networkOf } from '../src/dashboard/security/address.js';
+import { Attempts } from '../src/dashboard/security/attempts.js';
+import { isSame } from '../src/dashboard/security/credential.js';
+import { Sessions } from '../src/dashboard/security/sessions.js';
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+describe('sessions', () => {
+  const sessions = () => new Sessions({ path: '/', isSecure: false });
+
+  /** Opens one, and returns a request that carries its cookie. */
+  function open(all: Sessions): Request {
+    let cookie = '';
+    const take = (name: string, value: string) => {
+      cookie = `${name}=${value}`;
+    };
+    all.open({ cookie: take } as unknown as Response);
+    return { headers: { cookie } } as Request;
+  }
+
+  it('end after twelve hours', () => {
+    const all = sessions();
+    const request = open(all);
+    vi.advanceTimersByTime(12 * 3600_000 - 1);
+    expect(all.of(request)).not.toBe(null);
+    vi.advanceTimersByTime(1);
+    expect(all.of(request)).toBe(null);
+  });
+
+  it('end, the oldest first, where there are more than a thousand', () => {
+    const all = sessions();
+    const [first, second] = [open(all), open(all)];
+    for (let i = 0; i < 999; i++) open(all);
+    expect([all.of(first), all.of(second) === null]).toEqual([null, false]);
+  });
+
+  it('have a token each, which those of another dashboard do not share', () => {
+    const [all, others] = [sessions(), sessions()];
+    const [one, two] = [open(all), open(all)];
+    const nobody = { headers: {} } as Request;
+    const tokens = [all.csrfOf(one), all.csrfOf(two), all.csrfOf(nobody), others.csrfOf(nobody)];
+    expect(new Set(tokens).size).toBe(4);
+    expect(all.csrfOf(one)).toBe(tokens[0]);
+  });
+});
+
+describe('wrong attempts', () => {
+  it('cost nothing four times, then a pause that doubles, and are forgotten with a right one', async () => {
+    const attempts = new Attempts();
+    const waits: number[] = [];
+    for (let i = 0; i < 16; i++) {
+      await attempts.fail('192.0.2.1');
+      waits.push(await attempts.secondsToWait('192.0.2.1'));
+    }
+    expect(waits).toEqual([0, 0, 0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
+    expect(await attempts.secondsToWait('192.0.2.2')).toBe(0);
+    vi.advanceTimersByTime(900_000);
+    expect(await attempts.secondsToWait('192.0.2.1')).toBe(0);
+    await attempts.succeed('192.0.2.1');
+    await attempts.fail('192.0.2.1');
+    expect(await attempts.secondsToWait('192.0.2.1')).toBe(0);
+  });
+});
+
+describe('addresses', () => {
+  it('are of this machine alone, or not', () => {
+    for (const host of ['127.0.0.1', '127.1.2.3', '::1', 'localhost'])
+      expect([host, isLoopback(host)]).toEqual([host, true]);
+    for (const host of [
+      '0.0.0.0',
+      '::',
+      '10.0.0.1',
+      '128.0.0.1',
+      '::2',
+      'localhost.example',
+      '',
+      '127.0.0.1.example',
+    ])
+      expect([host, isLoopback(host)]).toEqual([host, false]);
+  });
+
+  it('stand for their network', () => {
+    const networks: [string, string][] = [
+      ['192.0.2.1', '192.0.2.1'],
+      ['::ffff:192.0.2.1', '192.0.2.1'],
+      ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'],
+      ['2001:db8:1:2::6', '2001:db8:1:2'],
+      ['2001:db8::6', '2001:db8:0:0'],
+      ['fe80::1%eth0', 'fe80:0:0:0'],
+      ['::1', '0:0:0:0'],
+    ];
+    expect(networks.map(([address]) => networkOf(address))).toEqual(networks.map(([, network]) => network));
+  });
+});
+
+it('compares secrets of any length', () => {
+  expect([isSame('', ''), isSame('a', 'a'), isSame('a', 'aa'), isSame('é', 'e')]).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ]);
+});
