@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Dashboard } from '../src/dashboard/server.js';
 import type { Credential, DashboardSettings } from '../src/settings.js';
-import { describeInBrowser, useBrowser } from './support/browser.js';
+import { describeInBrowser, seriousFindings, useBrowser } from './support/browser.js';
 import { showBench } from './support/night.js';
 import { useRedis } from './support/redis.js';
 import { until } from './support/script.js';
@@ -45,6 +45,10 @@ describeInBrowser('who and what the dashboard in a browser is safe from', () => 
     await logIn(page, 'lovelace');
     await page.getByRole('alert').waitFor();
     expect(new URL(page.url()).pathname).toBe('/deep/down/login');
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect([colorScheme, await seriousFindings(page)]).toEqual([colorScheme, []]);
+    }
     await logIn(page, basic.password);
     await page.getByRole('heading', { name: 'Jobs', level: 1 }).waitFor();
     expect(page.url()).toBe(`${url}jobs?state=failed`);

@@ -113,12 +113,12 @@ describeInBrowser('work under the eyes of a viewer', () => {
     await tile(page, 'failed', 3);
     await tile(page, 'completed', 1);
     await page.getByRole('link', { name: 'failed 3' }).click();
-    await press(page, 'Retry all of these…');
+    await press(page, 'Retry these…');
     const dialog = page.getByRole('dialog', { name: 'Retry 3 jobs?' });
     await dialog.getByRole('button', { name: 'Leave it' }).click();
     await dialog.waitFor({ state: 'detached' });
     expect((await bench.client.status()).counts).toMatchObject({ failed: 3 });
-    await press(page, 'Retry all of these…');
+    await press(page, 'Retry these…');
     await dialog.getByRole('button', { name: 'Retry 3 jobs' }).click();
     await page.getByText('3 of 3 jobs put back into the queue.').waitFor();
     await page.keyboard.press('Escape');

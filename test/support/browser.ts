@@ -1,3 +1,4 @@
+import axe from 'axe-core';
 import { type Browser, type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest';
 import { chromiumAdvice, chromiumArguments, findChromium } from '../../scripts/chromium.js';
@@ -75,4 +76,12 @@ function isGivenUp(request: Request): boolean {
 
 function failureOf(request: Request): string {
   return `${request.url()} ${request.failure()?.errorText}`;
+}
+
+/** What axe calls serious or critical about a page as it stands. Its script comes by the browser's own door: the policy holds. */
+export async function seriousFindings(page: Page): Promise<string[]> {
+  await page.evaluate(axe.source);
+  return page.evaluate<string[]>(`axe.run(document).then(({ violations }) => violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => [id, html, failureSummary].join(' '))))`);
 }
