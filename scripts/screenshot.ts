@@ -77,7 +77,7 @@ async function withJob<T>(settings: Settings, folder: string, act: (url: string)
   }
 }
 
-/** The page down to the end of what the model saw, with the middle frame chosen. */
+/** The page down to the end of what the model saw, with one of the first frames chosen. */
 async function photograph(executablePath: string, url: string): Promise<Buffer> {
   const browser = await chromium.launch({ executablePath, args: [...chromiumArguments] });
   try {
@@ -89,9 +89,10 @@ async function photograph(executablePath: string, url: string): Promise<Buffer> 
     await page.goto(url);
     const frames = page.getByRole('list', { name: 'Frames' }).getByRole('button');
     await frames.first().waitFor();
-    await frames.nth(Math.floor((await frames.count()) / 2)).click();
+    await frames.nth(2).click();
     await page.locator('video').evaluate(seekingEnds);
     await page.mouse.move(0, 0);
+    await page.waitForTimeout(1_500); // The player's signs fade.
     const seen = await page.locator('.seen').boundingBox();
     const height = Math.ceil(seen!.y + seen!.height + 16);
     return await page.screenshot({ clip: { x: 0, y: 0, width, height } });
@@ -102,7 +103,7 @@ async function photograph(executablePath: string, url: string): Promise<Buffer> 
 
 /** Runs in the page: waits until the player shows the frame that it was told to. */
 const seekingEnds = `(video) => new Promise((resolve) => {
-  const look = () => (video.seeking || video.readyState < 2 ? setTimeout(look, 50) : setTimeout(resolve, 200));
+  const look = () => (video.seeking || video.readyState < 3 ? setTimeout(look, 50) : resolve());
   look();
 })` as unknown as (video: unknown) => Promise<void>;
 

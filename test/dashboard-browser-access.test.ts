@@ -14,7 +14,6 @@ const picture = '<img src=x onerror="window.hit=1">';
 
 describeInBrowser('who and what the dashboard in a browser is safe from', () => {
   const redis = useRedis();
-  const browser = useBrowser();
   let bench: Bench;
   let dashboards: Dashboard[];
 
@@ -26,6 +25,8 @@ describeInBrowser('who and what the dashboard in a browser is safe from', () => 
     await Promise.all(dashboards.map((dashboard) => dashboard.close()));
     await bench.close();
   });
+  // Behind the others: its pages are closed before what they show.
+  const browser = useBrowser();
 
   async function start(access: Partial<DashboardSettings> = {}): Promise<string> {
     const dashboard = await showBench(bench, redis, access);

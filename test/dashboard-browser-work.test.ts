@@ -11,7 +11,6 @@ import { Bench } from './support/worker.js';
 
 describeInBrowser('work under the eyes of a viewer', () => {
   const redis = useRedis();
-  const browser = useBrowser();
   let bench: Bench;
   let dashboard: Dashboard;
 
@@ -23,6 +22,8 @@ describeInBrowser('work under the eyes of a viewer', () => {
     await dashboard.close();
     await bench.close();
   });
+  // Behind the others: its pages are closed before what they show.
+  const browser = useBrowser();
 
   const ask = (video: string, questions = 'what?') => bench.client.ask({ video, questions });
   const badge = (page: Page, state: string) =>
