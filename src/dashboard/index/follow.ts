@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { QueueEvents } from 'bullmq';
 import { Clients } from '../../../queues/clients.js';
-import type { RedisConnection } from '../../../queues/connection.js';
+import type { RedisClient, RedisConnection } from '../../../queues/connection.js';
 import type { JobState } from '../api/schemas.js';
-import { type JobRecord, readProgress } from './record.js';
+import { type JobRecord, queueKey, readProgress } from './record.js';
 
 export interface FollowOptions {
   readonly connection: RedisConnection;
@@ -55,21 +55,36 @@ export class Following {
 
   /** An event that BullMQ cannot read ends its reading: then all is read anew behind it. */
   async #run(): Promise<void> {
+    const client = this.#openClient();
     while (!this.#isClosed) {
-      this.#events = this.#open();
+      // What is read after this is in order: whatever comes later is told.
+      const lastEventId = await this.#lastEventId(client).catch(() => '$');
+      if (this.#isClosed) return;
+      this.#options.onGap();
+      this.#events = this.#open(lastEventId);
       await this.#events.run().catch(() => {});
       if (this.#isClosed) return;
       await this.#events.close().catch(() => {});
       await pause(restartMs, null, { ref: false });
-      this.#options.onGap();
     }
   }
 
-  #open(): QueueEvents {
-    const { prefix, queue, onJob, onProgress, onGap } = this.#options;
+  #openClient(): RedisClient {
     const client = this.#clients.open();
     client.on('error', () => {}); // It reconnects by itself.
-    const events = new QueueEvents(queue, { connection: client, prefix, autorun: false });
+    return client;
+  }
+
+  async #lastEventId(client: RedisClient): Promise<string> {
+    const { prefix, queue } = this.#options;
+    const [last] = await client.xrevrange(queueKey(prefix, queue, 'events'), '+', '-', 'COUNT', 1);
+    return last?.[0] ?? '0-0';
+  }
+
+  #open(lastEventId: string): QueueEvents {
+    const { prefix, queue, onJob, onProgress, onGap } = this.#options;
+    const connection = this.#openClient();
+    const events = new QueueEvents(queue, { connection, prefix, autorun: false, lastEventId });
     events.on('error', () => {});
     for (const [event, state] of Object.entries(states)) {
       events.on(event as 'waiting', ({ jobId }) => onJob(jobId, state));

@@ -52,6 +52,7 @@ function field(name: string, label: string, type: string, autocomplete: string, 
 }
 
 export const loginStyle = `:root { color-scheme: light dark; font-family: system-ui, sans-serif; }
+html { background: light-dark(#f5f6f8, #0e1116); color: light-dark(#12161d, #e7eaf0); }
 body { display: grid; min-height: 100vh; margin: 0; place-items: center; }
 main { width: min(20rem, 90vw); }
 label, input, button { display: block; box-sizing: border-box; width: 100%; font: inherit; }

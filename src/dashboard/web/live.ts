@@ -23,7 +23,6 @@ const listeners = new Set<RowListener>();
 const returns = new Set<() => void>();
 
 let source: EventSource | null = null;
-let wasOpen = false;
 let retry: ReturnType<typeof setTimeout> | undefined;
 
 /** Listens while the page is looked at: a browser allows few connections, and a page in the background needs none. */
@@ -53,9 +52,8 @@ function connect(): void {
   source = new EventSource(addressOf(`api/live?hours=${hours}`));
   source.addEventListener('open', () => {
     connection.value = 'open';
-    // Before the first time nothing was missed.
-    if (wasOpen) for (const listener of returns) listener();
-    wasOpen = true;
+    // What was read before this may have changed before it was listened to.
+    for (const listener of returns) listener();
   });
   source.addEventListener('message', ({ data }) => take(JSON.parse(data) as LiveEvent));
   source.addEventListener('error', () => {

@@ -80,7 +80,7 @@ function ByKind({ dataset: { byKind } }: { readonly dataset: Dataset }) {
   if (byKind.length === 0) return null;
   return (
     <section class="card">
-      <h2>Right so far, by kind</h2>
+      <h2>Right, by kind</h2>
       <Scroll label="Accuracy by kind">
         <table>
           <thead>

@@ -3,6 +3,7 @@ import { curl } from '../commands.js';
 import { useLoaded } from '../load.js';
 import { Commands } from '../parts/copy.js';
 import { Failure, Loading } from '../parts/notice.js';
+import { Prose } from '../parts/prose.js';
 import { LevelBadge } from '../parts/state.js';
 import { addressOf } from '../router.js';
 
@@ -28,8 +29,14 @@ export function HealthPage() {
               <LevelBadge level={level} />
               <div>
                 <h2>{name}</h2>
-                <p>{found}</p>
-                {advice && <p class="advice">{advice}</p>}
+                <p>
+                  <Prose text={found} />
+                </p>
+                {advice && (
+                  <p class={level === 'ok' ? 'soft' : 'advice'}>
+                    <Prose text={advice} />
+                  </p>
+                )}
               </div>
             </li>
           ))}

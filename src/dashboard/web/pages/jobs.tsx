@@ -1,9 +1,10 @@
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { JobFilter, JobList, JobRow } from '../../api/schemas.js';
+import { useCalm } from '../calm.js';
 import { curl } from '../commands.js';
 import { filterOf, orderOf, queryOf } from '../filters.js';
 import { plural } from '../format.js';
-import { useJobs } from '../live.js';
+import { overview, useJobs } from '../live.js';
 import { type Loaded, useLoaded } from '../load.js';
 import { Commands } from '../parts/copy.js';
 import { Bulk } from '../parts/jobs/bulk.js';
@@ -24,6 +25,10 @@ export function Jobs() {
   wanted.set('limit', String(pageSize));
   const loaded = useLoaded<JobList>(`jobs?${wanted}`);
   const { data, error, reload } = loaded;
+  const isRead = overview.use()?.index.isComplete ?? false;
+  useEffect(() => {
+    if (isRead && data && !data.index.isComplete) reload();
+  }, [isRead, data]);
   return (
     <>
       <div class="title-row">
@@ -58,13 +63,19 @@ export function Jobs() {
   );
 }
 
+/** How much later than a job came in the dashboard may hear of it, in milliseconds. */
+const lagMs = 3_000;
+
 /** Rows in sight change where they stand; what is new is only told, so that nothing jumps under the pointer. */
 function News({ loaded }: { readonly loaded: Loaded<JobList> }) {
-  const [since] = useState(Date.now());
+  const [since] = useState(Date.now() - lagMs);
   const fresh = useRef(new Set<string>());
   const [count, setCount] = useState(0);
+  // In an empty list nothing can jump.
+  const fill = useCalm(loaded.reload, 500);
   useJobs((row: JobRow) => {
-    if (loaded.data?.rows.some(({ id }) => id === row.id))
+    if (loaded.data?.total === 0) fill();
+    else if (loaded.data?.rows.some(({ id }) => id === row.id))
       loaded.change((list) => ({
         ...list,
         rows: list.rows.map((old) => (old.id === row.id ? row : old)),
