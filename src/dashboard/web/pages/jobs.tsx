@@ -39,9 +39,9 @@ export function Jobs() {
             {!data.index.isComplete && `, of ${plural(data.index.jobs, 'job')} that are read so far`}
           </p>
         )}
-        {data && data.total > 0 && (
+        {data && (
           <div class="actions">
-            <Bulk filter={filter} onDone={reload} />
+            <Bulk filter={filter} isEmpty={data.total === 0} onDone={reload} />
           </div>
         )}
       </div>

@@ -18,17 +18,26 @@ interface BulkProps {
   readonly filter: JobFilter;
   readonly actions?: readonly Action[];
   readonly noun?: string;
+  /** Whether there is nothing to do it to. What was done is still told then. */
+  readonly isEmpty?: boolean;
+  /** Called when whoever did it has read what came of it. */
   onDone(): void;
 }
 
 /** Cancels or retries all jobs that a filter finds, after it said how many those are. */
-export function Bulk({ filter, actions = ['cancel', 'retry'], noun = 'these', onDone }: BulkProps) {
+export function Bulk({
+  filter,
+  actions = ['cancel', 'retry'],
+  noun = 'these',
+  isEmpty = false,
+  onDone,
+}: BulkProps) {
   const [action, setAction] = useState<Action | null>(null);
   if (!mayWrite()) return null;
   return (
     <>
       {actions
-        .filter((name) => statesFor(name, filter.state).length > 0)
+        .filter((name) => !isEmpty && statesFor(name, filter.state).length > 0)
         .map((name) => (
           <button key={name} type="button" onClick={() => setAction(name)}>
             <Icon name={name === 'cancel' ? 'cancelled' : 'retry'} />
@@ -64,7 +73,10 @@ function BulkDialog({ action, filter, onClose, onDone }: DialogProps) {
   const confirm = async () => {
     const limit = Math.min(total, mostAtOnce);
     setOutcome(await write<Outcome>('jobs/bulk', { action, filter, limit }));
-    onDone();
+  };
+  const close = () => {
+    onClose();
+    if (outcome) onDone();
   };
   const canDo = data !== null && total > 0 && outcome === null;
   return (
@@ -73,7 +85,7 @@ function BulkDialog({ action, filter, onClose, onDone }: DialogProps) {
       verb={canDo ? `${verb} ${plural(Math.min(total, mostAtOnce), 'job')}` : null}
       isDangerous={action === 'cancel'}
       onConfirm={confirm}
-      onClose={onClose}
+      onClose={close}
     >
       {error && <p role="alert">{error.message}</p>}
       {!data && !error && <p>Counting…</p>}
