@@ -4,6 +4,7 @@ import { curl, quote } from '../commands.js';
 import { formatCount, formatShare } from '../format.js';
 import { useLoaded } from '../load.js';
 import { Commands } from '../parts/copy.js';
+import { Beside } from '../parts/dataset/beside.js';
 import { DatasetCard } from '../parts/dataset/card.js';
 import { useEvery } from '../parts/dataset/every.js';
 import { Empty, Failure, Loading } from '../parts/notice.js';
@@ -24,7 +25,8 @@ export function DatasetPage() {
       </p>
       <h1>{data.name}</h1>
       {error && <Failure error={error} retry={reload} />}
-      <DatasetCard dataset={data} onDone={reload} />
+      <DatasetCard dataset={data} isNamed onDone={reload} />
+      <Beside dataset={data} />
       <div class="columns">
         <ByKind dataset={data} />
         <Failures dataset={data} />

@@ -24,7 +24,8 @@ export function Header() {
       <div class="shell-row">
         <a class="name" href="./">
           <img src="assets/favicon.svg" alt="" width="22" height="22" />
-          {session.value?.queue ?? 'VisionZip'}
+          VisionZip
+          <span class="soft">{session.value?.queue}</span>
         </a>
         {session.value?.isReadOnly && <span class="badge tone-idle">read-only</span>}
         <Search />

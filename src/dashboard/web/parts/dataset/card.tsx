@@ -7,18 +7,22 @@ import { Buttons } from './buttons.js';
 
 interface CardProps {
   readonly dataset: Dataset;
+  /** Whether it has a page of its own around it, which names it. */
+  readonly isNamed?: boolean;
   onDone(): void;
 }
 
 /** How far a run is, and how good its answers are so far. */
-export function DatasetCard({ dataset, onDone }: CardProps) {
+export function DatasetCard({ dataset, isNamed = false, onDone }: CardProps) {
   const { id, name, state, startedAt, updatedAt, host, model } = dataset;
   return (
     <section class="card dataset">
       <div class="title-row">
-        <h2>
-          <a href={`datasets/${encodeURIComponent(id)}`}>{name}</a>
-        </h2>
+        {!isNamed && (
+          <h2>
+            <a href={`datasets/${encodeURIComponent(id)}`}>{name}</a>
+          </h2>
+        )}
         <DatasetBadge state={state} />
         <div class="actions">
           <Buttons dataset={dataset} onDone={onDone} />
