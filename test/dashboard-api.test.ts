@@ -221,6 +221,8 @@ describe('actions', () => {
     expect(await api.problem(`/jobs/${id}/retry`, {})).toMatchObject({ status: 409 });
     expect(await api.problem('/jobs/none/cancel', {})).toMatchObject({ status: 404 });
     expect(await api.problem('/jobs/none/retry', {})).toMatchObject({ status: 404 });
+    for (const key of ['meta', 'events', 'completed'])
+      expect(await api.problem(`/jobs/${key}/cancel`, {})).toMatchObject({ status: 404 });
   });
 
   it('cancel a job that runs, and ask it again', async () => {
