@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, get, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { appRoutes } from '@bull-board/api/dist/routes.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { routes } from '../src/dashboard/api/index.js';
@@ -392,6 +392,19 @@ describe('the login', () => {
     const { status, headers } = await guess(basic.password);
     expect([status, Number(headers['retry-after'])]).toEqual([429, expect.closeTo(2, -0.5)]);
     expect((await ask('api/session', { headers: basicHeader(basic.password) })).status).toBe(429);
+  });
+
+  it('is slowed down for guesses that come all at once, too', async () => {
+    const { url } = await start({ credential: bearer });
+    const { port } = new URL(url);
+    const guess = `GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer wrong-one\r\n`;
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.write(`${guess}\r\n`.repeat(19));
+    socket.end(`${guess}Connection: close\r\n\r\n`);
+    let text = '';
+    for await (const part of socket) text += part;
+    const statuses = [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+    expect(statuses).toEqual([...Array(5).fill('401'), ...Array(15).fill('429')]);
   });
 
   it('counts the guesses of each address behind the proxy, and of none that claims to be one', async () => {
