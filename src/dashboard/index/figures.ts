@@ -79,11 +79,10 @@ function sumsOf(ended: readonly Entry[]): Pick<Figures, 'tokens' | 'reuse'> {
   return { tokens, reuse };
 }
 
-/** Jobs that ended a minute, since the first of the last minutes did. */
+/** Jobs that workers ended a minute, since the first of the last minutes did; many may be cancelled at once before they began. */
 function rateOf(ended: readonly Entry[], now: number): number {
+  const recent = ended.filter(({ row }) => row.startedAt !== null && row.finishedAt! >= now - rateMs);
   // The newest come first.
-  const recent = ended.findIndex(({ row }) => row.finishedAt! < now - rateMs);
-  const count = recent === -1 ? ended.length : recent;
-  if (count === 0) return 0;
-  return count / Math.max(1, (now - ended[count - 1]!.row.finishedAt!) / minuteMs);
+  const first = recent.at(-1);
+  return first ? recent.length / Math.max(1, (now - first.row.finishedAt!) / minuteMs) : 0;
 }
