@@ -241,6 +241,15 @@ describe('rows', () => {
   });
 });
 
+it('counts into the rate what workers did, not what was cancelled before it began', () => {
+  const rows = new Rows();
+  const now = 3_600_000;
+  rows.set(entry('done', {}, answered(['x'], 10, now - 120_000)));
+  const cancelled = { finishedOn: now - 1_000, failedReason: cancelledReason };
+  for (let i = 0; i < 100; i++) rows.set(entry(`${i}`, {}, cancelled));
+  expect(figuresOf(rows, 1, now).jobsPerMinute).toBe(0.5);
+});
+
 describe('the index', () => {
   let bench: Bench;
   let client: RedisClient;
@@ -319,11 +328,58 @@ describe('the index', () => {
       .zadd(key('failed'), 1, 'empty')
       .hset(key('bad'), { timestamp: 'soon', data: '{"questions":', finishedOn: 3, returnvalue: '[' })
       .zadd(key('completed'), 3, 'bad')
+      // Times that no calendar has.
+      .hset(key('never'), { timestamp: 1, data: '{}', finishedOn: 1e300, failedReason: 'x' })
+      .zadd(key('failed'), 4, 'never')
       .exec();
     admin.disconnect();
     start();
     await isComplete();
-    expect(index.list(jobQuerySchema.parse({})).rows.map((row) => row.id)).toEqual([id, 'bad']);
+    expect(index.list(jobQuerySchema.parse({})).rows.map((row) => row.id)).toEqual([id, 'never', 'bad']);
+  });
+
+  it('keeps jobs that were cancelled before they began, those too of which it knew nothing', async () => {
+    const start = open(redis.connection, { compareMs: 50 });
+    const [early] = await ask('a.mp4');
+    await bench.client.cancel(early!);
+    start();
+    await isComplete();
+    const [late] = await ask('b.mp4');
+    await until(() => index.get(late!)?.state === 'waiting');
+    await bench.client.cancel(late!);
+    await until(() => index.get(late!)?.state === 'cancelled');
+    await client.xadd(key('events'), '*', 'event', 'removed', 'jobId', early!);
+    await until(() => index.get(early!)?.state === 'cancelled');
+    expect(index.cancelled()).toEqual({ listed: 0, detached: 2 });
+    expect(index.get(late!)).toMatchObject({ video: 'b.mp4', error: cancelledReason });
+    // A comparison that found something new has looked at both again, and has nothing to say of them.
+    const heard: string[] = [];
+    index.onChange((rows) => heard.push(...rows.map(({ id }) => id)));
+    await client.multi().hset(key('new'), 'timestamp', 1, 'data', '{}').lpush(key('wait'), 'new').exec();
+    await until(() => heard.length > 0);
+    expect(heard).toEqual(['new']);
+  });
+
+  it('forgets no cancelled job, and waits with no other, where its document does not come', async () => {
+    open(redis.connection)();
+    await isComplete();
+    const [gone] = await ask('a.mp4');
+    await until(() => index.get(gone!)?.state === 'waiting');
+    let fail = (_error: Error) => {};
+    const { get } = client;
+    client.get = () => new Promise((_, reject) => (fail = reject));
+    await bench.client.cancel(gone!);
+    await client
+      .multi()
+      .hset(key('new'), 'timestamp', 1, 'data', '{}')
+      .lpush(key('wait'), 'new')
+      .xadd(key('events'), '*', 'event', 'removed', 'jobId', gone!)
+      .xadd(key('events'), '*', 'event', 'waiting', 'jobId', 'new')
+      .exec();
+    await until(() => index.get('new') !== null);
+    client.get = get;
+    fail(new Error('Connection is closed.'));
+    await until(() => index.get(gone!)?.state === 'cancelled');
   });
 
   it('keeps the newest jobs where there are too many, and says of how many', async () => {
