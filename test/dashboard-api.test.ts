@@ -413,6 +413,7 @@ describe('runs of datasets', () => {
       prediction: '<b>red</b>',
       status: 'completed',
       video: 'a.mp4',
+      batch: { row: 0, hash: 'h', settings: 's' },
     };
     writeFileSync(out, `${JSON.stringify(row)}\n`);
     await bench.client.reportRun(record({ id: 'here', out }));
@@ -422,6 +423,17 @@ describe('runs of datasets', () => {
     expect(page).toContain('1 row');
     expect(page).not.toContain('<b>red');
     expect(await api.problem('/datasets/there/report')).toMatchObject({ status: 404 });
+    // What a record names may be any file.
+    const other = join(bench.dir, 'other.jsonl');
+    writeFileSync(other, `${JSON.stringify({ ...row, batch: { ...row.batch, settings: 'others' } })}\n`);
+    const plain = join(bench.dir, 'plain.jsonl');
+    writeFileSync(plain, `${JSON.stringify({ ...row, batch: undefined })}\n`);
+    for (const foreign of [other, plain, '/etc/passwd', bench.dir, '/dev/zero']) {
+      await bench.client.reportRun(record({ id: 'foreign', out: foreign }));
+      expect(await api.get('/datasets/foreign', datasetSchema)).toMatchObject({ hasReport: false });
+      const { status, error } = await api.problem('/datasets/foreign/report');
+      expect([status, error]).toEqual([404, expect.stringContaining('cannot be read here')]);
+    }
   });
 });
 
