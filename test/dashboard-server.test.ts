@@ -216,6 +216,24 @@ describe('who asks', () => {
     ).toBe(303);
   });
 
+  it('is led here by a page elsewhere, which loads nothing else', async () => {
+    const { ask } = await start();
+    const statusOf = async (path: string, site: string, goal: string) =>
+      (await ask(path, { headers: { 'sec-fetch-site': site, 'sec-fetch-dest': goal } })).status;
+    for (const site of ['cross-site', 'same-site']) {
+      expect(await statusOf('jobs', site, 'document')).toBe(200);
+      for (const [path, goal] of [
+        ['api/jobs?text=a', 'empty'],
+        ['api/live', 'empty'],
+        ['assets/app.js', 'script'],
+        ['jobs', 'iframe'],
+      ])
+        expect([path, await statusOf(path!, site, goal!)]).toEqual([path, 403]);
+    }
+    expect(await statusOf('api/jobs', 'same-origin', 'empty')).toBe(200);
+    expect(await statusOf('api/jobs', 'none', 'document')).toBe(200);
+  });
+
   it('writes from the origin of the public URL alone where there is one', async () => {
     const { ask, origin } = await start({ publicUrl: 'https://dash.example' });
     const login = (from: string) => ask('login', { method: 'POST', headers: { origin: from } });
