@@ -13,6 +13,7 @@ import { JobIndex, type JobIndexOptions } from '../src/dashboard/index/index.js'
 import { facetsOf, groupErrors, listJobs } from '../src/dashboard/index/query.js';
 import type { JobRecord } from '../src/dashboard/index/record.js';
 import { Rows } from '../src/dashboard/index/rows.js';
+import { type HaystackPart, haystackOf, partHasWords, wordsOf } from '../src/dashboard/index/words.js';
 import { stageNames } from '../src/pipeline/timings.js';
 import { useRedis } from './support/redis.js';
 import { until } from './support/script.js';
@@ -123,6 +124,31 @@ describe('a row', () => {
       const { row } = entryOf('x', { ...plain, data, returnvalue: data, finishedOn: 5 }, 'waiting');
       expect(row).toMatchObject({ id: 'x', video: '', state: 'completed', answers: [] });
     }
+  });
+});
+
+describe('words', () => {
+  it('are looked for once each, whatever their case', () => {
+    expect(wordsOf(' A b  a\0B É e\u0301 ')).toEqual(['a', 'b', 'é']);
+  });
+
+  it('are found in one part of a text', () => {
+    const texts = { id: 'i1', video: 'v1', questions: ['q1', 'q2\0q3'], answers: [''], error: 'e1' };
+    const haystack = haystackOf(texts);
+    const found = (part: HaystackPart, words: string) => partHasWords(haystack, part, wordsOf(words));
+    expect([
+      found('id', 'i1'),
+      found('video', 'V1'),
+      found('questions', 'q2 q3'),
+      found('error', 'e1'),
+    ]).toEqual([true, true, true, true]);
+    expect([
+      found('id', 'v1'),
+      found('answers', 'e1'),
+      found('questions', 'q1 e1'),
+      found('error', 'q3'),
+    ]).toEqual([false, false, false, false]);
+    expect(found('answers', '')).toBe(true);
   });
 });
 
