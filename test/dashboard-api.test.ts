@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { hastyClient } from '../queues/connection.js';
 import { runRecordSchema } from '../queues/runs.js';
 import type { Result } from '../queues/schemas.js';
 import { sightSchema } from '../queues/sight.js';
@@ -97,6 +98,17 @@ describe('the API', () => {
     expect([row.id, document?.status, job?.video, attempts.length]).toEqual([id, 'completed', video, 1]);
     expect(commands.map(({ command }) => command)).toContain(`visionzip result ${id} --json`);
     expect(await api.get('/facets', facetsSchema)).toMatchObject({ models: ['nano'], datasets: ['night'] });
+  });
+
+  it('tells of the last attempts alone where a record has more than anybody reads', async () => {
+    const id = await bench.client.ask({ video: 'a.mp4', questions: '?' });
+    const admin = hastyClient(redis.connection);
+    await admin.connect();
+    const { prefix, queue } = bench.settings;
+    await admin.hset(`${prefix}:${queue}:${id}`, 'ats', 3e9);
+    admin.disconnect();
+    const { attempts } = await detail(id);
+    expect([attempts.length, attempts.at(-1)?.attempt]).toEqual([1_000, 3e9]);
   });
 
   it('streams the answers of a job until it has ended', async () => {

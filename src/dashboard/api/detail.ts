@@ -81,13 +81,18 @@ function failureOf({ id, state, error, fault, attempts, tags, finishedAt }: JobR
   return { ...failure, status: state, fault };
 }
 
+/** Of more attempts the last ones are shown: a record may say any number. */
+const shownAttempts = 1_000;
+
 /** Attempts that came to nothing are in the job's log, unless their worker died; of the last one its record tells. */
 function attemptsOf(row: JobRow, failed: readonly Attempt[]): JobDetail['attempts'] {
-  return Array.from({ length: row.attempts }, (_, i) => {
-    const told = failed.findLast(({ attempt }) => attempt === i + 1);
-    const isLast = i === row.attempts - 1;
+  const first = Math.max(1, row.attempts - shownAttempts + 1);
+  return Array.from({ length: row.attempts - first + 1 }, (_, i) => {
+    const attempt = first + i;
+    const told = failed.findLast((one) => one.attempt === attempt);
+    const isLast = attempt === row.attempts;
     return {
-      attempt: i + 1,
+      attempt,
       worker: told?.worker ?? (isLast ? row.worker : null),
       startedAt: told ? Date.parse(told.startedAt) : isLast ? row.startedAt : null,
       endedAt: told ? Date.parse(told.endedAt) : isLast ? row.finishedAt : null,
