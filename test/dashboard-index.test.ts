@@ -267,6 +267,20 @@ describe('rows', () => {
   });
 });
 
+it('shows a step of time as it was once it is over', () => {
+  const rows = new Rows();
+  const minute = 60_000;
+  const start = 1_000 * minute;
+  for (let i = 0; i < 60; i++) rows.set(entry(`${i}`, {}, answered(['x'], 1, start + i * 7_919)));
+  const atTime = (now: number) => figuresOf(rows, 1, now).series.points;
+  const before = atTime(start + 8 * minute + 1);
+  expect(before.at(-1)!.at).toBe(start + 8 * minute);
+  // By hand: of the 60 ends, 7.919 s apart, 8 lie in the first minute (0 to 55.4 s) and 8 in the second (63.4 to 118.8 s).
+  expect(before.slice(-9, -7).map(({ completed }) => completed)).toEqual([8, 8]);
+  expect(atTime(start + 9 * minute - 1)).toEqual(before);
+  expect(atTime(start + 9 * minute + 30_000).slice(0, 59)).toEqual([...before.slice(1)]);
+});
+
 it('counts into the rate what workers did, not what was cancelled before it began', () => {
   const rows = new Rows();
   const now = 3_600_000;

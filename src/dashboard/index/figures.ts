@@ -14,7 +14,9 @@ const minuteMs = 60_000;
 
 export function figuresOf(rows: Rows, hours: number, now: number): Figures {
   const stepSeconds = Math.max(1, Math.round((hours * 3600) / points));
-  const since = now - points * stepSeconds * 1000;
+  // Steps begin at the same times for whoever asks whenever: what has ended does not move on to another one.
+  const stepMs = stepSeconds * 1000;
+  const since = (Math.ceil(now / stepMs) - points) * stepMs;
   const ended = endedSince(rows, since);
   return {
     series: seriesOf(ended, since, stepSeconds),
