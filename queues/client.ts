@@ -232,7 +232,8 @@ export class QueueClient {
     return this.#talk(async (queue) => {
       if (await this.result(id)) return 'finished';
       const job = await queue.getJob(id);
-      if (!job) return 'unknown';
+      // A key of the queue itself, such as `meta`, is no job, and BullMQ would remove it as one.
+      if (job?.name === undefined) return 'unknown';
       if (!(await job.isActive())) {
         await this.#documents.writeOnce(failureDocument(id, defaults.cancelledReason, { data: job.data }));
         if ((await queue.remove(id)) === 1) return 'cancelled';

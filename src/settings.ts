@@ -18,6 +18,15 @@ import type { DecoderPrograms } from './media/sandbox.js';
 import type { Limits } from './media/types.js';
 import { type Provider, providers } from './models/providers.js';
 import { findPackageRoot } from './models/shipped.js';
+import {
+  type DashboardSettings,
+  dashboardOf,
+  dashboardVariables,
+  type MetricsSettings,
+} from './settings/dashboard.js';
+import { ms, variable, whole } from './settings/variable.js';
+
+export type { Credential, DashboardSettings } from './settings/dashboard.js';
 
 /** Everything that a user may set by the environment. This is the one file that reads it. */
 export interface Settings {
@@ -54,27 +63,11 @@ export interface Settings {
   /** Of each model process, memory for videos that lie prefilled in the language model. */
   readonly prefixBytes: number;
   readonly dashboard: DashboardSettings;
-  /** Where a worker tells its metrics; nowhere without a port. */
-  readonly metrics: { readonly host: string; readonly port: number | null };
+  readonly metrics: MetricsSettings;
   /** For how long it is kept what was seen of videos, and how much of it; none with 0. */
   readonly sights: { readonly seconds: number; readonly limitBytes: number };
   readonly logLevel: string;
 }
-
-/** How the dashboard is reached, and who may. */
-export interface DashboardSettings {
-  /** Who shows this is let in; null: there is no login. */
-  readonly credential: Credential | null;
-  /** Path below which everything lies, without a slash at its end: empty, or such as `/visionzip`. Null: that of `publicUrl`. */
-  readonly base: string | null;
-  /** As browsers have it where a proxy stands before the dashboard. */
-  readonly publicUrl: string | null;
-  readonly isReadOnly: boolean;
-}
-
-export type Credential =
-  | { readonly scheme: 'basic'; readonly user: string; readonly password: string }
-  | { readonly scheme: 'bearer'; readonly token: string };
 
 /** Where published models come from and go to. */
 export interface Hub {
@@ -114,28 +107,6 @@ const pem = z.string().transform((path, context) => {
     return z.NEVER;
   }
 });
-const credential = z.string().transform((text, context): Credential => {
-  const [, user, password] = /^basic:([^:]+):(.{8,})$/s.exec(text) ?? [];
-  if (user !== undefined && password !== undefined) return { scheme: 'basic', user, password };
-  const [, token] = /^bearer:([A-Za-z0-9._~+/=-]{8,})$/.exec(text) ?? [];
-  if (token !== undefined) return { scheme: 'bearer', token };
-  const message = 'expected basic:USER:PASSWORD or bearer:TOKEN, with 8 characters of secret or more';
-  context.addIssue({ code: 'custom', message });
-  return z.NEVER;
-});
-const base = z
-  .string()
-  .regex(/^(\/[A-Za-z0-9._~-]+)*\/?$/, 'expected a path such as /visionzip')
-  .refine((path) => !/\/\.\.?(\/|$)/.test(path), 'expected a path without "." and ".."')
-  .transform((path) => path.replace(/\/$/, ''));
-const publicUrl = z.string().refine((text) => {
-  if (!/^https?:\/\/[^\s]+$/.test(text) || !URL.canParse(text)) return false;
-  const { username, password, search, hash, pathname } = new URL(text);
-  return `${username}${password}${search}${hash}` === '' && base.safeParse(pathname).success;
-}, 'expected a URL such as https://host/visionzip, without user, query and fragment');
-const yesOrNo = z
-  .enum(['1', '0', 'true', 'false'], 'expected 1 or 0')
-  .transform((text) => text === '1' || text === 'true');
 const folder = z.string().transform((path) => resolve(path));
 const folders = z.string().transform((text) =>
   text
@@ -144,37 +115,7 @@ const folders = z.string().transform((text) =>
     .map((folder) => resolve(folder)),
 );
 
-function whole(least: number, most = Number.MAX_SAFE_INTEGER) {
-  const range = most === Number.MAX_SAFE_INTEGER ? `from ${least} up` : `from ${least} to ${most}`;
-  const expected = `expected a whole number ${range}`;
-  return z
-    .string()
-    .regex(/^\d{1,16}$/, expected)
-    .transform(Number)
-    .refine((value) => value >= least && value <= most, expected);
-}
-
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
-
-/** setTimeout's largest delay. */
-const ms = whole(1, 2 ** 31 - 1);
-
-interface Variable<T> {
-  readonly schema: z.ZodType<T, string>;
-  readonly meaning: string;
-  /** As the documentation has it, where it is not simply `fallback`. */
-  readonly shown?: string;
-  readonly fallback: T;
-}
-
-function variable<T>(
-  schema: z.ZodType<T, string>,
-  fallback: T,
-  meaning: string,
-  shown?: string,
-): Variable<T> {
-  return { schema, fallback, meaning, shown };
-}
 
 const variables = {
   REDIS_URL: variable<string | null>(
@@ -275,41 +216,7 @@ const variables = {
     512,
     'memory of a model process for videos that were asked about, ready for the next question, and for a conversation about one',
   ),
-  VISIONZIP_DASHBOARD_AUTH: variable<Credential | null>(
-    credential,
-    null,
-    'what the dashboard asks for: `basic:USER:PASSWORD` or `bearer:TOKEN`',
-    'none: it is open to this machine, and to no other',
-  ),
-  VISIONZIP_DASHBOARD_URL: variable<string | null>(
-    publicUrl,
-    null,
-    'URL of the dashboard as browsers have it where a proxy stands before it',
-    'none: there is no proxy',
-  ),
-  VISIONZIP_DASHBOARD_BASE: variable<string | null>(
-    base,
-    null,
-    'path below which the dashboard lies, such as `/visionzip`',
-    'that of `VISIONZIP_DASHBOARD_URL`, else `/`',
-  ),
-  VISIONZIP_DASHBOARD_READ_ONLY: variable<boolean>(
-    yesOrNo,
-    false,
-    'with 1 nothing can be changed through the dashboard',
-    '`0`',
-  ),
-  VISIONZIP_METRICS_PORT: variable<number | null>(
-    whole(0, 65_535),
-    null,
-    'port on which a worker tells its metrics and its health; 0 takes a free one',
-    'none: it tells them nowhere',
-  ),
-  VISIONZIP_METRICS_HOST: variable<string>(
-    z.string(),
-    '127.0.0.1',
-    'address for that; there is no login, so leave it where only yours can reach it',
-  ),
+  ...dashboardVariables,
   VISIONZIP_SIGHT_SECONDS: variable(
     whole(1, 10 * 365 * 24 * 3600),
     24 * 3600,
@@ -404,13 +311,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
       limitBytes: values.VISIONZIP_STORE_MIB * 2 ** 20,
     },
     prefixBytes: values.VISIONZIP_PREFIX_MIB * 2 ** 20,
-    dashboard: {
-      credential: values.VISIONZIP_DASHBOARD_AUTH,
-      base: values.VISIONZIP_DASHBOARD_BASE,
-      publicUrl: values.VISIONZIP_DASHBOARD_URL,
-      isReadOnly: values.VISIONZIP_DASHBOARD_READ_ONLY,
-    },
-    metrics: { host: values.VISIONZIP_METRICS_HOST, port: values.VISIONZIP_METRICS_PORT },
+    ...dashboardOf(values),
     sights: {
       seconds: values.VISIONZIP_SIGHT_SECONDS,
       limitBytes: values.VISIONZIP_SIGHT_MIB * 2 ** 20,

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { hastyClient } from '../queues/connection.js';
 import { runRecordSchema } from '../queues/runs.js';
 import type { Result } from '../queues/schemas.js';
 import { sightSchema } from '../queues/sight.js';
@@ -97,6 +98,17 @@ describe('the API', () => {
     expect([row.id, document?.status, job?.video, attempts.length]).toEqual([id, 'completed', video, 1]);
     expect(commands.map(({ command }) => command)).toContain(`visionzip result ${id} --json`);
     expect(await api.get('/facets', facetsSchema)).toMatchObject({ models: ['nano'], datasets: ['night'] });
+  });
+
+  it('tells of the last attempts alone where a record has more than anybody reads', async () => {
+    const id = await bench.client.ask({ video: 'a.mp4', questions: '?' });
+    const admin = hastyClient(redis.connection);
+    await admin.connect();
+    const { prefix, queue } = bench.settings;
+    await admin.hset(`${prefix}:${queue}:${id}`, 'ats', 3e9);
+    admin.disconnect();
+    const { attempts } = await detail(id);
+    expect([attempts.length, attempts.at(-1)?.attempt]).toEqual([1_000, 3e9]);
   });
 
   it('streams the answers of a job until it has ended', async () => {
@@ -221,6 +233,8 @@ describe('actions', () => {
     expect(await api.problem(`/jobs/${id}/retry`, {})).toMatchObject({ status: 409 });
     expect(await api.problem('/jobs/none/cancel', {})).toMatchObject({ status: 404 });
     expect(await api.problem('/jobs/none/retry', {})).toMatchObject({ status: 404 });
+    for (const key of ['meta', 'events', 'completed'])
+      expect(await api.problem(`/jobs/${key}/cancel`, {})).toMatchObject({ status: 404 });
   });
 
   it('cancel a job that runs, and ask it again', async () => {
@@ -411,6 +425,7 @@ describe('runs of datasets', () => {
       prediction: '<b>red</b>',
       status: 'completed',
       video: 'a.mp4',
+      batch: { row: 0, hash: 'h', settings: 's' },
     };
     writeFileSync(out, `${JSON.stringify(row)}\n`);
     await bench.client.reportRun(record({ id: 'here', out }));
@@ -420,6 +435,17 @@ describe('runs of datasets', () => {
     expect(page).toContain('1 row');
     expect(page).not.toContain('<b>red');
     expect(await api.problem('/datasets/there/report')).toMatchObject({ status: 404 });
+    // What a record names may be any file.
+    const other = join(bench.dir, 'other.jsonl');
+    writeFileSync(other, `${JSON.stringify({ ...row, batch: { ...row.batch, settings: 'others' } })}\n`);
+    const plain = join(bench.dir, 'plain.jsonl');
+    writeFileSync(plain, `${JSON.stringify({ ...row, batch: undefined })}\n`);
+    for (const foreign of [other, plain, '/etc/passwd', bench.dir, '/dev/zero']) {
+      await bench.client.reportRun(record({ id: 'foreign', out: foreign }));
+      expect(await api.get('/datasets/foreign', datasetSchema)).toMatchObject({ hasReport: false });
+      const { status, error } = await api.problem('/datasets/foreign/report');
+      expect([status, error]).toEqual([404, expect.stringContaining('cannot be read here')]);
+    }
   });
 });
 

@@ -13,6 +13,7 @@ import { JobIndex, type JobIndexOptions } from '../src/dashboard/index/index.js'
 import { facetsOf, groupErrors, listJobs } from '../src/dashboard/index/query.js';
 import type { JobRecord } from '../src/dashboard/index/record.js';
 import { Rows } from '../src/dashboard/index/rows.js';
+import { type HaystackPart, haystackOf, partHasWords, wordsOf } from '../src/dashboard/index/words.js';
 import { stageNames } from '../src/pipeline/timings.js';
 import { useRedis } from './support/redis.js';
 import { until } from './support/script.js';
@@ -123,6 +124,31 @@ describe('a row', () => {
       const { row } = entryOf('x', { ...plain, data, returnvalue: data, finishedOn: 5 }, 'waiting');
       expect(row).toMatchObject({ id: 'x', video: '', state: 'completed', answers: [] });
     }
+  });
+});
+
+describe('words', () => {
+  it('are looked for once each, whatever their case', () => {
+    expect(wordsOf(' A b  a\0B É e\u0301 ')).toEqual(['a', 'b', 'é']);
+  });
+
+  it('are found in one part of a text', () => {
+    const texts = { id: 'i1', video: 'v1', questions: ['q1', 'q2\0q3'], answers: [''], error: 'e1' };
+    const haystack = haystackOf(texts);
+    const found = (part: HaystackPart, words: string) => partHasWords(haystack, part, wordsOf(words));
+    expect([
+      found('id', 'i1'),
+      found('video', 'V1'),
+      found('questions', 'q2 q3'),
+      found('error', 'e1'),
+    ]).toEqual([true, true, true, true]);
+    expect([
+      found('id', 'v1'),
+      found('answers', 'e1'),
+      found('questions', 'q1 e1'),
+      found('error', 'q3'),
+    ]).toEqual([false, false, false, false]);
+    expect(found('answers', '')).toBe(true);
   });
 });
 
@@ -241,6 +267,29 @@ describe('rows', () => {
   });
 });
 
+it('shows a step of time as it was once it is over', () => {
+  const rows = new Rows();
+  const minute = 60_000;
+  const start = 1_000 * minute;
+  for (let i = 0; i < 60; i++) rows.set(entry(`${i}`, {}, answered(['x'], 1, start + i * 7_919)));
+  const atTime = (now: number) => figuresOf(rows, 1, now).series.points;
+  const before = atTime(start + 8 * minute + 1);
+  expect(before.at(-1)!.at).toBe(start + 8 * minute);
+  // By hand: of the 60 ends, 7.919 s apart, 8 lie in the first minute (0 to 55.4 s) and 8 in the second (63.4 to 118.8 s).
+  expect(before.slice(-9, -7).map(({ completed }) => completed)).toEqual([8, 8]);
+  expect(atTime(start + 9 * minute - 1)).toEqual(before);
+  expect(atTime(start + 9 * minute + 30_000).slice(0, 59)).toEqual([...before.slice(1)]);
+});
+
+it('counts into the rate what workers did, not what was cancelled before it began', () => {
+  const rows = new Rows();
+  const now = 3_600_000;
+  rows.set(entry('done', {}, answered(['x'], 10, now - 120_000)));
+  const cancelled = { finishedOn: now - 1_000, failedReason: cancelledReason };
+  for (let i = 0; i < 100; i++) rows.set(entry(`${i}`, {}, cancelled));
+  expect(figuresOf(rows, 1, now).jobsPerMinute).toBe(0.5);
+});
+
 describe('the index', () => {
   let bench: Bench;
   let client: RedisClient;
@@ -319,11 +368,58 @@ describe('the index', () => {
       .zadd(key('failed'), 1, 'empty')
       .hset(key('bad'), { timestamp: 'soon', data: '{"questions":', finishedOn: 3, returnvalue: '[' })
       .zadd(key('completed'), 3, 'bad')
+      // Times that no calendar has.
+      .hset(key('never'), { timestamp: 1, data: '{}', finishedOn: 1e300, failedReason: 'x' })
+      .zadd(key('failed'), 4, 'never')
       .exec();
     admin.disconnect();
     start();
     await isComplete();
-    expect(index.list(jobQuerySchema.parse({})).rows.map((row) => row.id)).toEqual([id, 'bad']);
+    expect(index.list(jobQuerySchema.parse({})).rows.map((row) => row.id)).toEqual([id, 'never', 'bad']);
+  });
+
+  it('keeps jobs that were cancelled before they began, those too of which it knew nothing', async () => {
+    const start = open(redis.connection, { compareMs: 50 });
+    const [early] = await ask('a.mp4');
+    await bench.client.cancel(early!);
+    start();
+    await isComplete();
+    const [late] = await ask('b.mp4');
+    await until(() => index.get(late!)?.state === 'waiting');
+    await bench.client.cancel(late!);
+    await until(() => index.get(late!)?.state === 'cancelled');
+    await client.xadd(key('events'), '*', 'event', 'removed', 'jobId', early!);
+    await until(() => index.get(early!)?.state === 'cancelled');
+    expect(index.cancelled()).toEqual({ listed: 0, detached: 2 });
+    expect(index.get(late!)).toMatchObject({ video: 'b.mp4', error: cancelledReason });
+    // A comparison that found something new has looked at both again, and has nothing to say of them.
+    const heard: string[] = [];
+    index.onChange((rows) => heard.push(...rows.map(({ id }) => id)));
+    await client.multi().hset(key('new'), 'timestamp', 1, 'data', '{}').lpush(key('wait'), 'new').exec();
+    await until(() => heard.length > 0);
+    expect(heard).toEqual(['new']);
+  });
+
+  it('forgets no cancelled job, and waits with no other, where its document does not come', async () => {
+    open(redis.connection)();
+    await isComplete();
+    const [gone] = await ask('a.mp4');
+    await until(() => index.get(gone!)?.state === 'waiting');
+    let fail = (_error: Error) => {};
+    const { get } = client;
+    client.get = () => new Promise((_, reject) => (fail = reject));
+    await bench.client.cancel(gone!);
+    await client
+      .multi()
+      .hset(key('new'), 'timestamp', 1, 'data', '{}')
+      .lpush(key('wait'), 'new')
+      .xadd(key('events'), '*', 'event', 'removed', 'jobId', gone!)
+      .xadd(key('events'), '*', 'event', 'waiting', 'jobId', 'new')
+      .exec();
+    await until(() => index.get('new') !== null);
+    client.get = get;
+    fail(new Error('Connection is closed.'));
+    await until(() => index.get(gone!)?.state === 'cancelled');
   });
 
   it('keeps the newest jobs where there are too many, and says of how many', async () => {

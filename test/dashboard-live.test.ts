@@ -4,6 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import express from 'express';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RedisUnavailableError } from '../queues/connection.js';
+import { EventStream } from '../src/dashboard/api/event-stream.js';
 import { Live } from '../src/dashboard/api/live.js';
 import type { JobRow, Overview } from '../src/dashboard/api/schemas.js';
 import { entryOf } from '../src/dashboard/index/entry.js';
@@ -119,6 +120,38 @@ describe('live events', () => {
     live.close();
     await until(() => second.text.endsWith('0\r\n\r\n')); // The end of what is sent in chunks.
     await until(() => listeners === 0);
+  });
+
+  it('are over for whoever left before they began', async () => {
+    const app = express();
+    const told = new Promise<boolean>((resolve) => {
+      app.get('/late', async (request, response) => {
+        left.abort();
+        await once(response, 'close');
+        resolve(new EventStream(request, response).signal.aborted);
+      });
+    });
+    const other = app.listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const left = new AbortController();
+    const { port } = other.address() as AddressInfo;
+    await fetch(`http://127.0.0.1:${port}/late`, { signal: left.signal }).catch(() => {});
+    expect(await told).toBe(true);
+    other.close();
+  });
+
+  it('are for so many at a time', async () => {
+    const all = await Promise.all(Array.from({ length: 256 }, () => browse()));
+    const { port } = server.address() as AddressInfo;
+    const ask = async () => {
+      const left = new AbortController();
+      const { status } = await fetch(`http://127.0.0.1:${port}/live`, { signal: left.signal });
+      left.abort();
+      return status;
+    };
+    expect(await ask()).toBe(503);
+    all[0]!.socket.destroy();
+    await until(async () => (await ask()) === 200);
   });
 
   it('say once that Redis is away, and that it is back', async () => {

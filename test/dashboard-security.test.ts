@@ -1,9 +1,13 @@
-import type { Request, Response } from 'express';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import express, { type Request, type Response } from 'express';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { isLoopback, networkOf } from '../src/dashboard/security/address.js';
 import { Attempts } from '../src/dashboard/security/attempts.js';
 import { isSame } from '../src/dashboard/security/credential.js';
+import { refuseForeignHosts } from '../src/dashboard/security/hosts.js';
 import { Sessions } from '../src/dashboard/security/sessions.js';
+import { askHttp } from './support/http.js';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -94,6 +98,16 @@ describe('addresses', () => {
     ];
     expect(networks.map(([address]) => networkOf(address))).toEqual(networks.map(([, network]) => network));
   });
+});
+
+it('knows the address that is listened on by whatever way it is written', async () => {
+  const app = express().use(refuseForeignHosts('2001:DB8:0::1', null), (_, response) => void response.end());
+  const server = app.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const statusAs = async (host: string) => (await askHttp(url, { headers: { host } })).status;
+  expect([await statusAs('[2001:db8::1]:3000'), await statusAs('[2001:db8::2]')]).toEqual([200, 403]);
+  server.close();
 });
 
 it('compares secrets of any length', () => {

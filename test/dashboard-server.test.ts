@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, get, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { appRoutes } from '@bull-board/api/dist/routes.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { routes } from '../src/dashboard/api/index.js';
@@ -216,6 +216,24 @@ describe('who asks', () => {
     ).toBe(303);
   });
 
+  it('is led here by a page elsewhere, which loads nothing else', async () => {
+    const { ask } = await start();
+    const statusOf = async (path: string, site: string, goal: string) =>
+      (await ask(path, { headers: { 'sec-fetch-site': site, 'sec-fetch-dest': goal } })).status;
+    for (const site of ['cross-site', 'same-site']) {
+      expect(await statusOf('jobs', site, 'document')).toBe(200);
+      for (const [path, goal] of [
+        ['api/jobs?text=a', 'empty'],
+        ['api/live', 'empty'],
+        ['assets/app.js', 'script'],
+        ['jobs', 'iframe'],
+      ])
+        expect([path, await statusOf(path!, site, goal!)]).toEqual([path, 403]);
+    }
+    expect(await statusOf('api/jobs', 'same-origin', 'empty')).toBe(200);
+    expect(await statusOf('api/jobs', 'none', 'document')).toBe(200);
+  });
+
   it('writes from the origin of the public URL alone where there is one', async () => {
     const { ask, origin } = await start({ publicUrl: 'https://dash.example' });
     const login = (from: string) => ask('login', { method: 'POST', headers: { origin: from } });
@@ -392,6 +410,19 @@ describe('the login', () => {
     const { status, headers } = await guess(basic.password);
     expect([status, Number(headers['retry-after'])]).toEqual([429, expect.closeTo(2, -0.5)]);
     expect((await ask('api/session', { headers: basicHeader(basic.password) })).status).toBe(429);
+  });
+
+  it('is slowed down for guesses that come all at once, too', async () => {
+    const { url } = await start({ credential: bearer });
+    const { port } = new URL(url);
+    const guess = `GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAuthorization: Bearer wrong-one\r\n`;
+    const socket = connect(Number(port), '127.0.0.1');
+    socket.write(`${guess}\r\n`.repeat(19));
+    socket.end(`${guess}Connection: close\r\n\r\n`);
+    let text = '';
+    for await (const part of socket) text += part;
+    const statuses = [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+    expect(statuses).toEqual([...Array(5).fill('401'), ...Array(15).fill('429')]);
   });
 
   it('counts the guesses of each address behind the proxy, and of none that claims to be one', async () => {

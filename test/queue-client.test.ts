@@ -263,6 +263,14 @@ describe('cancelling', () => {
     expect((await client.status()).counts.delayed).toBe(0);
   });
 
+  it('leaves the keys of the queue itself alone', async () => {
+    await client.ask(job);
+    const meta = await redis.hgetall(`visionzip:${queue}:meta`);
+    expect(await client.cancel('meta')).toBe('unknown');
+    expect(await redis.hgetall(`visionzip:${queue}:meta`)).toEqual(meta);
+    expect(await client.result('meta')).toBeNull();
+  });
+
   it('lets a cancelled job be asked again', async () => {
     await client.ask(job, { id: 'mine' });
     await client.cancel('mine');

@@ -20,6 +20,15 @@ const lineSchema = z.looseObject({
   batch: z.looseObject({ row: z.int(), hash: z.string(), settings: z.string() }),
 });
 
+/** Whether a line of a file was written by a batch with these settings; see `digestSettings`. */
+export function isLineOf(text: string, settings: string): boolean {
+  try {
+    return lineSchema.parse(JSON.parse(text)).batch.settings === settings;
+  } catch {
+    return false;
+  }
+}
+
 export interface OutputOptions {
   /** The rows of the input. */
   readonly rows: Fingerprints;

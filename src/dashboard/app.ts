@@ -15,7 +15,7 @@ import { sayPolicies } from './security/headers.js';
 import { refuseForeignHosts } from './security/hosts.js';
 import { loginRoutes } from './security/login.js';
 import type { Sessions } from './security/sessions.js';
-import { refuseForeignWrites, refuseWrites } from './security/writes.js';
+import { refuseForeignReads, refuseForeignWrites, refuseWrites } from './security/writes.js';
 
 /** How the dashboard is reached, and what may be done with it. */
 export interface Access {
@@ -56,7 +56,8 @@ function routesOf({ access, sessions, queue, api, ping, logger }: AppParts): Rou
   const { base, credential, isReadOnly, boardWrites } = access;
   const gate = new Gate({ credential, sessions, base, logger });
   const router = Router();
-  router.use(healthRoutes(ping), refuseForeignWrites(access.publicUrl), loginRoutes(gate));
+  router.use(healthRoutes(ping), refuseForeignReads, refuseForeignWrites(access.publicUrl));
+  router.use(loginRoutes(gate));
   if (isReadOnly) router.use(refuseWrites('the dashboard is read-only'));
   router.use(gate.guard, requireToken(sessions));
   router.use(boardRoutes({ queue, base, canWrite: boardWrites && !isReadOnly, sessions }));

@@ -1,8 +1,7 @@
 import type { z } from 'zod';
 import type { CancelOutcome } from '../../../queues/client.js';
 import { JobConflictError, JobRefusedError } from '../../../queues/errors.js';
-import { queueKey } from '../index/record.js';
-import { type ApiContext, talk } from './context.js';
+import type { ApiContext } from './context.js';
 import { findJob, readJob } from './detail.js';
 import { noJob, Problem } from './problems.js';
 import type { bulkOutcomeSchema, bulkSchema, JobState } from './schemas.js';
@@ -22,13 +21,10 @@ const fitting: Readonly<Record<'cancel' | 'retry', ReadonlySet<JobState>>> = {
  * @throws Problem for an unknown job; RedisUnavailableError
  */
 export async function cancelJob(context: ApiContext, id: string): Promise<CancelOutcome> {
-  const { settings, client, index } = context;
-  const data = await talk(context, (redis) =>
-    redis.hget(queueKey(settings.prefix, settings.queue, id), 'data'),
-  );
-  const outcome = await client.cancel(id);
+  const { record } = await findJob(context, id);
+  const outcome = await context.client.cancel(id);
   if (outcome === 'unknown') throw noJob(id);
-  if (outcome === 'cancelled' && data !== null) index.remember(id, data);
+  if (outcome === 'cancelled' && record?.data) context.index.remember(id, record.data);
   return outcome;
 }
 

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { RunRecord } from '../../../queues/runs.js';
+import { isLineOf } from '../../batch/output.js';
 import { renderPage } from '../../batch/report/page.js';
 import { makeReport } from '../../batch/report/report.js';
 import { wilson } from '../../batch/scores/intervals.js';
@@ -63,13 +64,24 @@ function shareOf({ right, count }: RunRecord['accuracy']): Dataset['accuracy'] {
   return count === 0 ? null : wilson(right, count);
 }
 
-async function isReadableHere({ host, out }: RunRecord): Promise<boolean> {
+/** How much of a file its first line is looked for in, in bytes. */
+const headBytes = 256 * 1024;
+
+/**
+ * Whether the answers lie on this machine. Whoever can write to Redis can name any file: so it has to begin as the run's answers do.
+ */
+async function isReadableHere({ host, out, settings }: RunRecord): Promise<boolean> {
   if (host !== hostname() || out === '-') return false;
   // A named pipe would keep this waiting for whoever writes to it.
   const file = await open(out, constants.O_RDONLY | constants.O_NONBLOCK).catch(() => null);
-  const stats = await file?.stat();
-  await file?.close();
-  return stats?.isFile() ?? false;
+  try {
+    if (!(await file?.stat())?.isFile()) return false;
+    const { buffer, bytesRead } = await file!.read(Buffer.alloc(headBytes), 0, headBytes, 0);
+    const [line] = buffer.toString('utf8', 0, bytesRead).split('\n', 1);
+    return isLineOf(line!, settings);
+  } finally {
+    await file?.close();
+  }
 }
 
 /** The page of `visionzip report` about a run's answers. @throws Problem where this machine cannot read them */

@@ -2,7 +2,8 @@ import { type Attempt, readAttempts } from '../../../queues/attempts.js';
 import { failureDocument } from '../../../queues/documents.js';
 import { type AskJob, askJobSchema, type ResultDocument } from '../../../queues/schemas.js';
 import type { Sight } from '../../../queues/sight.js';
-import { entryOf } from '../index/entry.js';
+import { entryOfDocument, readDocument } from '../index/document.js';
+import { entryOf, stateOf } from '../index/entry.js';
 import { type JobRecord, queueKey, readRecords } from '../index/record.js';
 import { commandsOf } from './commands.js';
 import { type ApiContext, talk } from './context.js';
@@ -23,18 +24,13 @@ export async function findJob(context: ApiContext, id: string): Promise<FoundJob
   const { settings, index, documents } = context;
   const key = queueKey(settings.prefix, settings.queue, id);
   return talk(context, async (redis) => {
-    // What stands for a damaged document is that there is none.
-    const read = documents.read(id).catch((error: Error) => {
-      if (error.name !== 'UnreadableDocumentError') throw error;
-      return null;
-    });
     const [[record = null], document] = await Promise.all([
       readRecords(redis, [{ key, isActive: true }]),
-      read,
+      readDocument(documents, id),
     ]);
     const row = record
-      ? rowOf(id, record, index.get(id))
-      : (index.get(id) ?? (document && rowOfDocument(document)));
+      ? entryOf(id, record, stateOf(record, index.get(id))).row
+      : (index.get(id) ?? (document && entryOfDocument(document).row));
     if (!row) throw noJob(id);
     return { row, record, job: record && readJob(record.data), document: document ?? failureOf(row) };
   });
@@ -74,38 +70,6 @@ export function readJob(data: string | null): AskJob | null {
   }
 }
 
-function rowOf(id: string, record: JobRecord, known: JobRow | null): JobRow {
-  const guess = record.processedOn === null ? 'waiting' : 'active';
-  return entryOf(id, record, known && known.finishedAt === null ? known.state : guess).row;
-}
-
-/** Of a job whose record is gone. */
-function rowOfDocument(document: ResultDocument): JobRow {
-  const finishedAt = Date.parse(document.finishedAt);
-  const record: JobRecord = {
-    ...{ data: null, returnvalue: null, failedReason: null, priority: 0, worker: null, progress: null },
-    ...{ timestamp: finishedAt, processedOn: null, finishedOn: finishedAt, attempts: 0 },
-  };
-  if (document.status !== 'completed') {
-    const { row } = entryOf(document.id, { ...record, failedReason: document.error }, 'failed');
-    const { status: state, fault, attempts, tags = {} } = document;
-    return { ...row, state, fault, attempts, tags, dataset: tags.run ?? null };
-  }
-  const { video, answers, model, tags, cached, frames, tokens, reused, timings } = document;
-  const questions = answers.map(({ question }) => question);
-  const summary = {
-    cached,
-    answers: answers.map(({ answer }) => answer),
-    frames: frames.length,
-    tokens,
-    reused,
-    timings,
-  };
-  const data = { video: video.path, questions, model: model.name, tags };
-  const texts = { data: JSON.stringify(data), returnvalue: JSON.stringify(summary) };
-  return entryOf(document.id, { ...record, ...texts }, 'completed').row;
-}
-
 /** A worker that was killed left no document; nothing is written for it here. */
 function failureOf({ id, state, error, fault, attempts, tags, finishedAt }: JobRow): ResultDocument | null {
   if (state !== 'failed' && state !== 'cancelled') return null;
@@ -117,13 +81,18 @@ function failureOf({ id, state, error, fault, attempts, tags, finishedAt }: JobR
   return { ...failure, status: state, fault };
 }
 
+/** Of more attempts the last ones are shown: a record may say any number. */
+const shownAttempts = 1_000;
+
 /** Attempts that came to nothing are in the job's log, unless their worker died; of the last one its record tells. */
 function attemptsOf(row: JobRow, failed: readonly Attempt[]): JobDetail['attempts'] {
-  return Array.from({ length: row.attempts }, (_, i) => {
-    const told = failed.findLast(({ attempt }) => attempt === i + 1);
-    const isLast = i === row.attempts - 1;
+  const first = Math.max(1, row.attempts - shownAttempts + 1);
+  return Array.from({ length: row.attempts - first + 1 }, (_, i) => {
+    const attempt = first + i;
+    const told = failed.findLast((one) => one.attempt === attempt);
+    const isLast = attempt === row.attempts;
     return {
-      attempt: i + 1,
+      attempt,
       worker: told?.worker ?? (isLast ? row.worker : null),
       startedAt: told ? Date.parse(told.startedAt) : isLast ? row.startedAt : null,
       endedAt: told ? Date.parse(told.endedAt) : isLast ? row.finishedAt : null,

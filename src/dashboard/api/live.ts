@@ -4,7 +4,6 @@ import { messageOf } from '../../format.js';
 import type { JobIndex } from '../index/index.js';
 import { EventStream } from './event-stream.js';
 import type { Overviews } from './overview.js';
-import { Problem } from './problems.js';
 import type { JobRow, LiveEvent } from './schemas.js';
 
 /** How often events of jobs are sent, in milliseconds: of each job the latest, so ten a second. */
@@ -15,7 +14,6 @@ const overviewMs = 1_000;
 const looksBetween = 5;
 /** Of more jobs at a time than these no reader could make use; the oldest changes are left out. */
 const pendingJobs = 1_000;
-const listenersLimit = 256;
 
 interface Listener {
   readonly stream: EventStream;
@@ -48,9 +46,6 @@ export class Live {
 
   /** @throws Problem where too many listen. */
   listen(request: Request, response: Response, hours: number): void {
-    if (this.#listeners.size >= listenersLimit) {
-      throw new Problem(503, `expected at most ${listenersLimit} to listen, there are as many`);
-    }
     const stream = new EventStream(request, response);
     const listener: Listener = { stream, hours, pending: new Map(), isAway: false, isSending: false };
     this.#listeners.add(listener);

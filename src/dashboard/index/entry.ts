@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { z } from 'zod';
 import { failureDocument } from '../../../queues/documents.js';
-import { type FaultKind, type ResultDocument, tagsSchema } from '../../../queues/schemas.js';
+import { type FaultKind, tagsSchema } from '../../../queues/schemas.js';
 import { stageNames } from '../../pipeline/timings.js';
 import type { JobRow, JobState } from '../api/schemas.js';
 import { errorClassOf } from './error-class.js';
@@ -49,6 +49,12 @@ const summarySchema = z.object({
   timings: z.record(z.string(), z.unknown()).nullable().catch(null),
 });
 const noSummary = summarySchema.parse({});
+
+/** Where a job stands of which nothing was told: where it stood, unless it ended and was asked again. */
+export function stateOf({ processedOn }: JobRecord, known: JobRow | null): JobState {
+  if (known?.finishedAt === null) return known.state;
+  return processedOn === null ? 'waiting' : 'active';
+}
 
 /** Names that many jobs have in common are kept once. */
 const names = new Map<string, string>();
@@ -98,15 +104,6 @@ export function entryOf(id: string, record: JobRecord, state: JobState): Entry {
     isDetached: false,
     isGone: false,
   };
-}
-
-/** What stays of a job that was cancelled before it began: the queue forgets it, its document tells. */
-export function detachedEntry({ row, haystack }: Entry, document: ResultDocument): Entry {
-  const finishedAt = Date.parse(document.finishedAt);
-  const error = document.status === 'completed' ? null : document.error;
-  const state = document.status;
-  const ended: JobRow = { ...row, state, error, finishedAt, errorClass: null, progress: null };
-  return { row: ended, haystack, stages: null, isDetached: true, isGone: false };
 }
 
 const noFailure = { fault: null, errorClass: null, error: null } as const;

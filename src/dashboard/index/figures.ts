@@ -14,7 +14,9 @@ const minuteMs = 60_000;
 
 export function figuresOf(rows: Rows, hours: number, now: number): Figures {
   const stepSeconds = Math.max(1, Math.round((hours * 3600) / points));
-  const since = now - points * stepSeconds * 1000;
+  // Steps begin at the same times for whoever asks whenever: what has ended does not move on to another one.
+  const stepMs = stepSeconds * 1000;
+  const since = (Math.ceil(now / stepMs) - points) * stepMs;
   const ended = endedSince(rows, since);
   return {
     series: seriesOf(ended, since, stepSeconds),
@@ -79,11 +81,10 @@ function sumsOf(ended: readonly Entry[]): Pick<Figures, 'tokens' | 'reuse'> {
   return { tokens, reuse };
 }
 
-/** Jobs that ended a minute, since the first of the last minutes did. */
+/** Jobs that workers ended a minute, since the first of the last minutes did; many may be cancelled at once before they began. */
 function rateOf(ended: readonly Entry[], now: number): number {
+  const recent = ended.filter(({ row }) => row.startedAt !== null && row.finishedAt! >= now - rateMs);
   // The newest come first.
-  const recent = ended.findIndex(({ row }) => row.finishedAt! < now - rateMs);
-  const count = recent === -1 ? ended.length : recent;
-  if (count === 0) return 0;
-  return count / Math.max(1, (now - ended[count - 1]!.row.finishedAt!) / minuteMs);
+  const first = recent.at(-1);
+  return first ? recent.length / Math.max(1, (now - first.row.finishedAt!) / minuteMs) : 0;
 }

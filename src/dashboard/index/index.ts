@@ -4,7 +4,8 @@ import { addressOf, connected, type RedisClient, type RedisConnection } from '..
 import { Documents } from '../../../queues/documents.js';
 import { keysOf } from '../../../queues/options.js';
 import type { ErrorGroup, Facets, indexSchema, JobFilter, JobRow, JobState } from '../api/schemas.js';
-import { detachedEntry, type Entry, entryOf } from './entry.js';
+import { detachedEntry, entryOfDocument, readDocument } from './document.js';
+import { type Entry, entryOf, stateOf } from './entry.js';
 import { type Figures, figuresOf } from './figures.js';
 import { Following } from './follow.js';
 import { condition, facetsOf, groupErrors, type JobQuery, listJobs } from './query.js';
@@ -239,15 +240,15 @@ export class JobIndex {
       redis,
       jobs.map(([id, state]) => ({ key: queueKey(prefix, queue, id), isActive: state === 'active' })),
     );
-    const rows: JobRow[] = [];
-    for (const [i, [id, state]] of jobs.entries()) {
+    // At once, before anything else is waited for: what another reading finds later is newer.
+    const entries = jobs.flatMap(([id, state], i) => {
       const record = records[i];
-      const entry = record ? entryOf(id, record, state ?? this.#guess(id, record)) : await this.#leftOf(id);
-      if (entry) this.#put(entry);
-      else this.#rows.delete(id);
-      if (entry) rows.push(entry.row);
-    }
-    return rows;
+      return record ? [entryOf(id, record, state ?? stateOf(record, this.get(id)))] : [];
+    });
+    for (const entry of entries) this.#put(entry);
+    const gone = jobs.filter((_, i) => !records[i]).map(([id]) => id);
+    const left = await Promise.all(gone.map((id) => this.#detach(id)));
+    return [...entries, ...left.filter((entry) => entry !== null)].map(({ row }) => row);
   }
 
   #put(entry: Entry): void {
@@ -259,17 +260,21 @@ export class JobIndex {
     if (this.#rows.size > this.#options.limit * 1.02) this.#forgetOldest();
   }
 
-  #guess(id: string, { processedOn }: JobRecord): JobState {
+  /** A job without a record that was cancelled before it began has a document alone. Any other is forgotten. */
+  async #detach(id: string): Promise<Entry | null> {
     const known = this.#rows.get(id);
-    if (known && !known.isDetached) return known.row.state;
-    return processedOn === null ? 'waiting' : 'active';
-  }
-
-  /** Of a job without a record: a job that was cancelled before it began has a document alone. */
-  async #leftOf(id: string): Promise<Entry | null> {
-    const known = this.#rows.get(id);
-    const document = known && (await this.#documents.read(id).catch(() => null));
-    return document?.status === 'cancelled' ? detachedEntry(known!, document) : null;
+    const document = await readDocument(this.#documents, id);
+    // It was asked again meanwhile, and read.
+    if (this.#rows.get(id) !== known) return null;
+    if (document?.status !== 'cancelled') {
+      if (known) this.#rows.delete(id);
+      return null;
+    }
+    const entry = detachedEntry(known ?? entryOfDocument(document), document);
+    // Nothing to tell anybody of.
+    if (known?.isDetached && known.row.finishedAt === entry.row.finishedAt) return null;
+    this.#put(entry);
+    return entry;
   }
 
   #forgetOldest(): void {

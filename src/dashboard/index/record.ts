@@ -63,16 +63,25 @@ function recordOf(values: readonly (string | null)[]): JobRecord | null {
   if (timestamp === null || timestamp === undefined) return null;
   return {
     data: data ?? null,
-    timestamp: numberOf(timestamp) ?? 0,
+    timestamp: timeOf(timestamp) ?? 0,
     priority: Math.max(0, Math.trunc(numberOf(priority) ?? 0)),
-    processedOn: numberOf(processedOn),
-    finishedOn: numberOf(finishedOn),
+    processedOn: timeOf(processedOn),
+    finishedOn: timeOf(finishedOn),
     failedReason: failedReason ?? null,
     returnvalue: returnvalue ?? null,
     attempts: Math.max(0, Math.trunc(numberOf(ats) ?? 0)),
     worker: pb ?? null,
     progress: progressOf(progress),
   };
+}
+
+/** The last millisecond that a `Date` can hold. */
+const lastTime = 8.64e15;
+
+/** Null for what is no time: producers may write what they like. */
+function timeOf(text: string | null | undefined): number | null {
+  const value = numberOf(text);
+  return value !== null && Math.abs(value) <= lastTime ? value : null;
 }
 
 function numberOf(text: string | null | undefined): number | null {

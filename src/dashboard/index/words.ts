@@ -22,12 +22,10 @@ export function haystackOf({ id, video, questions, answers, error }: Texts): str
   return texts.map((text) => fold(text).replaceAll(border, ' ')).join(border);
 }
 
-/** The words that someone looks for, each as a haystack has it. */
+/** The words that someone looks for, each once, as a haystack has it. */
 export function wordsOf(text: string): string[] {
-  return fold(text)
-    .replaceAll(border, ' ')
-    .split(/\s+/)
-    .filter((word) => word !== '');
+  const words = fold(text).replaceAll(border, ' ').split(/\s+/);
+  return [...new Set(words)].filter((word) => word !== '');
 }
 
 export function hasWords(haystack: string, words: readonly string[]): boolean {
@@ -37,8 +35,15 @@ export function hasWords(haystack: string, words: readonly string[]): boolean {
 /** Whether one part of a haystack has all the words. */
 export function partHasWords(haystack: string, part: HaystackPart, words: readonly string[]): boolean {
   // Most jobs are out before their text is taken apart.
-  if (!hasWords(haystack, words)) return false;
-  return hasWords(haystack.split(border)[parts.indexOf(part)] ?? '', words);
+  return hasWords(haystack, words) && hasWords(partOf(haystack, parts.indexOf(part)), words);
+}
+
+/** Only the one that is looked for is cut out: that of each of 200,000 jobs is. */
+function partOf(haystack: string, place: number): string {
+  let start = 0;
+  for (let i = 0; i < place; i += 1) start = haystack.indexOf(border, start) + 1;
+  const end = haystack.indexOf(border, start);
+  return haystack.slice(start, end === -1 ? undefined : end);
 }
 
 /** Letters are alike whatever their case, and however their accents are written. */

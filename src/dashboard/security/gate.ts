@@ -18,6 +18,8 @@ export interface GateParts {
 export class Gate {
   readonly parts: GateParts;
   readonly #attempts = new Attempts();
+  /** The attempt before: they are judged one behind the other, or many at once would all come before the first failure counts. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(parts: GateParts) {
     this.parts = parts;
@@ -43,7 +45,13 @@ export class Gate {
    *
    * @returns `right`, `wrong`, or a sentence where it comes too early, and so is not judged at all; `Retry-After` is set then.
    */
-  async judge(request: Request, response: Response, isRight: boolean): Promise<string> {
+  judge(request: Request, response: Response, isRight: boolean): Promise<string> {
+    const verdict = this.#last.then(() => this.#judge(request, response, isRight));
+    this.#last = verdict.catch(() => {});
+    return verdict;
+  }
+
+  async #judge(request: Request, response: Response, isRight: boolean): Promise<string> {
     const address = request.ip ?? '';
     const seconds = await this.#attempts.secondsToWait(address);
     if (seconds > 0) {

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import type { RequestHandler } from 'express';
 import { refuse } from '../problem.js';
@@ -10,7 +10,7 @@ import { refuse } from '../problem.js';
  */
 export function refuseForeignHosts(host: string, publicUrl: string | null): RequestHandler {
   const isEverywhere = host === '0.0.0.0' || host === '::';
-  const names = new Set(['localhost', '127.0.0.1', '[::1]', host.toLowerCase(), `[${host}]`]);
+  const names = new Set(['localhost', '127.0.0.1', '[::1]', nameOf(host)]);
   if (isEverywhere) names.add(hostname().toLowerCase());
   if (publicUrl !== null) names.add(new URL(publicUrl).hostname);
   const isAllowed = (name: string) =>
@@ -21,4 +21,10 @@ export function refuseForeignHosts(host: string, publicUrl: string | null): Requ
     const found = JSON.stringify(request.headers.host ?? '');
     refuse(response, 403, `expected a request to ${publicUrl ?? host}, got one to ${found}`);
   };
+}
+
+/** As `URL` has the name of an address: an IPv6 address can be written in many ways. */
+function nameOf(host: string): string {
+  const base = `http://${isIPv6(host) ? `[${host.replace(/%.*/, '')}]` : host}`;
+  return URL.canParse(base) ? new URL(base).hostname : host.toLowerCase();
 }

@@ -31,3 +31,17 @@ export function refuseForeignWrites(publicUrl: string | null): RequestHandler {
     refuse(response, 403, `expected a request from a page of ${expected}, got one ${found}`);
   };
 }
+
+/**
+ * A page elsewhere can have a browser load anything from here, too. It sees nothing of it, but it could keep the dashboard busy, or
+ * learn from how long an answer takes. What it may do is to lead people here.
+ */
+export const refuseForeignReads: RequestHandler = (request, response, next) => {
+  const { 'sec-fetch-site': site = 'none', 'sec-fetch-dest': goal } = request.headers;
+  if (site === 'none' || site === 'same-origin' || goal === 'document') return next();
+  refuse(
+    response,
+    403,
+    `expected a request from a page of the dashboard, got one from elsewhere (${String(site)})`,
+  );
+};
