@@ -434,6 +434,13 @@ describe('runs of datasets', () => {
     const page = await (await api.fetch('/datasets/here/report')).text();
     expect(page).toContain('1 row');
     expect(page).not.toContain('<b>red');
+    const better = join(bench.dir, 'better.jsonl');
+    writeFileSync(better, `${JSON.stringify({ ...row, answer: '<b>red</b>' })}\n`);
+    await bench.client.reportRun(record({ id: 'better', out: better }));
+    const beside = await (await api.fetch('/datasets/better/report?before=here')).text();
+    expect(beside).toContain('1 better, 0 worse');
+    expect(await api.problem('/datasets/better/report?before=there')).toMatchObject({ status: 404 });
+    expect(await api.problem('/datasets/better/report?before=none')).toMatchObject({ status: 404 });
     expect(await api.problem('/datasets/there/report')).toMatchObject({ status: 404 });
     // What a record names may be any file.
     const other = join(bench.dir, 'other.jsonl');

@@ -70,7 +70,11 @@ const headBytes = 256 * 1024;
 /**
  * Whether the answers lie on this machine. Whoever can write to Redis can name any file: so it has to begin as the run's answers do.
  */
-async function isReadableHere({ host, out, settings }: RunRecord): Promise<boolean> {
+async function isReadableHere({
+  host,
+  out,
+  settings,
+}: Pick<RunRecord, 'host' | 'out' | 'settings'>): Promise<boolean> {
   if (host !== hostname() || out === '-') return false;
   // A named pipe would keep this waiting for whoever writes to it.
   const file = await open(out, constants.O_RDONLY | constants.O_NONBLOCK).catch(() => null);
@@ -84,16 +88,18 @@ async function isReadableHere({ host, out, settings }: RunRecord): Promise<boole
   }
 }
 
-/** The page of `visionzip report` about a run's answers. @throws Problem where this machine cannot read them */
-export async function reportOf(record: RunRecord): Promise<string> {
-  if (!(await isReadableHere(record))) {
-    throw new Problem(
-      404,
-      `the answers are written to ${record.out} on ${record.host}, which cannot be read here`,
-    );
+/**
+ * The page of `visionzip report` about a run's answers, row by row beside those of a run before where one is given.
+ *
+ * @throws Problem where this machine cannot read them
+ */
+export async function reportOf(run: RunRecord, before?: RunRecord): Promise<string> {
+  for (const { host, out, settings } of before ? [run, before] : [run]) {
+    if (await isReadableHere({ host, out, settings })) continue;
+    throw new Problem(404, `the answers are written to ${out} on ${host}, which cannot be read here`);
   }
   try {
-    return renderPage(await makeReport(record.out), new Date());
+    return renderPage(await makeReport(run.out, { before: before?.out }), new Date());
   } catch (error) {
     if (error instanceof InputError) throw new Problem(404, error.message);
     throw error;

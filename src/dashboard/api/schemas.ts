@@ -238,6 +238,9 @@ export const datasetSchema = z.strictObject({
 export const datasetListSchema = z.strictObject({ datasets: z.array(datasetSchema) });
 export type Dataset = z.infer<typeof datasetSchema>;
 
+/** The id of a run before, to be compared with. */
+export const reportQuerySchema = z.strictObject({ before: z.string().optional() });
+
 export const datasetActionSchema = z.enum(['pause', 'resume', 'drain', 'stop']);
 
 /** What is well, and what to do about what is not. */

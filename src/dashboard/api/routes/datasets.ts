@@ -4,7 +4,13 @@ import type { ApiContext } from '../context.js';
 import { datasetOf, reportOf, stateOf } from '../datasets.js';
 import { Problem } from '../problems.js';
 import { jsonRoute, rawRoute } from '../route.js';
-import { actionOutcomeSchema, datasetActionSchema, datasetListSchema, datasetSchema } from '../schemas.js';
+import {
+  actionOutcomeSchema,
+  datasetActionSchema,
+  datasetListSchema,
+  datasetSchema,
+  reportQuerySchema,
+} from '../schemas.js';
 import { sendPage } from '../send-page.js';
 
 /** Runs of `visionzip batch`. */
@@ -46,10 +52,16 @@ export const datasetRoutes = [
   rawRoute({
     method: 'get',
     path: '/datasets/:id/report',
-    summary: "The report of a run's answers, where this machine can read them",
+    summary:
+      "The report of a run's answers, where this machine can read them; row by row beside those of a run before",
+    query: reportQuerySchema,
     answer: { media: 'text/html', description: 'a page that needs nothing else' },
-    handle: async (context, { id }, response) =>
-      sendPage(response, await reportOf(await findRun(context, id))),
+    handle: async (context, { id, query: { before } }, response) => {
+      const runs = await Promise.all(
+        [id, ...(before === undefined ? [] : [before])].map((one) => findRun(context, one)),
+      );
+      sendPage(response, await reportOf(runs[0]!, runs[1]));
+    },
   }),
 ];
 
