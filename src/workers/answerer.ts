@@ -52,7 +52,10 @@ export interface Ask {
 export interface AskOptions extends Pick<AnswerJobOptions, 'signal' | 'onProgress'> {
   /** Hears which model process takes the job, and how that died; its lines name the job. */
   readonly logger?: Logger;
-  /** Each answer when it is whole, in a document with it alone; those alone that another attempt would repeat. */
+  /**
+   * Each answer that is whole before the last one is, in a document with it alone; those alone that another attempt would repeat. The
+   * last one's document is that of the job.
+   */
   onAnswer?(document: Result): void;
   /** The text that was added to an answer, by the question's place in the job. */
   onText?(question: number, text: string): void;
@@ -222,13 +225,15 @@ function listenersOf(
 ): AnswerJobOptions {
   const placeOf = (index: number) => questions.findIndex((one) => asAsked(one) === asAsked(missing[index]!));
   const repeatable = isRepeatable(generation);
+  let left = missing.length;
   return {
     ...options,
     onText: (index, text) => onText?.(placeOf(index), text),
     onAnswer: (document, index) => {
       const [answer] = document.answers;
       if (answer) onWhole?.(placeOf(index), answer);
-      if (repeatable) onAnswer?.(document);
+      left -= 1;
+      if (repeatable && left > 0) onAnswer?.(document);
     },
   };
 }
