@@ -154,13 +154,13 @@ export class Answerer {
   ) {
     const { video, plan, tokens, frames, sight } = outcome;
     const run = { video, plan, tokens, frames, ...(sight !== undefined && { sight }) };
-    for (const [i, answer] of outcome.answers.entries()) {
-      const name = asAsked(questions[i]!);
+    const store = async (answer: StoredAnswer['answer'], name: string) => {
       const key = keys.get(name);
       const own = { answer, run };
       const standing = key ? await this.#parts.store.writeOnce(key, own) : own;
       found.set(name, { ...standing, cached: false });
-    }
+    };
+    await Promise.all(outcome.answers.map((answer, i) => store(answer, asAsked(questions[i]!))));
   }
 
   /** Beside the answering what was seen is written, and waited for at its end. */
