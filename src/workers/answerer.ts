@@ -63,9 +63,11 @@ export interface AskOptions extends Pick<AnswerJobOptions, 'signal' | 'onProgres
   onWhole?(question: number, answer: Result['answers'][number]): void;
 }
 
-/** What was computed, and the name of what was seen, where it is kept. */
+/** What was computed, and the name of what was seen, where it is kept or about to be. */
 interface Seen extends AnswerOutcome {
   readonly sight?: string;
+  /** Resolves once what was seen is written, or given up. */
+  readonly written: Promise<unknown>;
 }
 
 /** An answer, and whether it was stored before. */
@@ -111,7 +113,7 @@ export class Answerer {
         ...listenersOf(ask.job, missing, options),
         questions: missing,
       });
-      await this.#store(keys, missing, outcome, found);
+      await Promise.all([this.#store(keys, missing, outcome, found), outcome.written]);
       this.#parts.records.note(ready, outcome.used ?? []);
     }
     const answers = ask.job.questions.map((question) => found.get(asAsked(question))!);
@@ -163,15 +165,22 @@ export class Answerer {
     await Promise.all(outcome.answers.map((answer, i) => store(answer, asAsked(questions[i]!))));
   }
 
-  /** Beside the answering what was seen is written, and waited for at its end. */
+  /** Beside the answering what was seen is written. */
   async #run(ready: ReadyJob, logger: Logger | undefined, options: AnswerJobOptions): Promise<Seen> {
     const { sights } = this.#parts;
-    const written = new Map<string, Promise<void>>();
-    const onSight = (sight: PackedSight) => void written.set(sight.name, sights.write(sight));
-    const outcome = await this.#compute(ready, logger, { ...options, ...(sights.isOpen && { onSight }) });
-    await Promise.all(written.values());
+    const writing = new Map<string, Promise<unknown>>();
+    const watch = {
+      onSight: (sight: PackedSight) => void writing.set(sight.name, sights.write(sight)),
+      isSightWanted: (name: string) => {
+        const isLost = sights.touch(name);
+        writing.set(name, isLost);
+        return isLost;
+      },
+    };
+    const outcome = await this.#compute(ready, logger, { ...options, ...(sights.isOpen && watch) });
     const [first] = outcome.used ?? [];
-    return first && written.has(first.name) ? { ...outcome, sight: first.name } : outcome;
+    const seen = first && writing.has(first.name) && { sight: first.name };
+    return { ...outcome, ...seen, written: Promise.all(writing.values()) };
   }
 
   async #compute(
