@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { Queue } from 'bullmq';
-import { readAbout, type WorkerAbout } from './about.js';
+import { type CancelOutcome, cancelJob } from './cancel.js';
 import { Channels } from './channels.js';
+import { checkJob } from './check-job.js';
 import {
   addressOf,
   connected,
@@ -11,18 +12,22 @@ import {
   type RedisClient,
   type RedisConnection,
 } from './connection.js';
-import { Documents, failureDocument } from './documents.js';
-import { JobConflictError, JobRefusedError, UnknownJobError } from './errors.js';
+import { Documents } from './documents.js';
+import { JobConflictError } from './errors.js';
 import { JobEvents, type WaitOptions } from './events.js';
-import { describeFaults, faultOfJob } from './faults.js';
-import { checkMemory, checkPrefix, type RedisHealth, readHealth } from './health.js';
+import { checkMemory, checkPrefix, readHealth } from './health.js';
 import * as defaults from './options.js';
+import { findOutcome, lookForOutcome } from './outcome.js';
 import * as runs from './runs.js';
-import { type AskJob, type AskJobInput, askJobSchema, type ResultDocument } from './schemas.js';
+import type { AskJob, AskJobInput, ResultDocument } from './schemas.js';
 import { readSight, type Sight } from './sight.js';
+import { type QueueStatus, readStatus } from './status.js';
 import { type StreamOptions, streamJob } from './stream.js';
 import { readText, sayListening } from './text.js';
 import { type StreamEvent, Transcript } from './transcript.js';
+import { listWorkers } from './workers.js';
+
+export type { CancelOutcome, QueueStatus };
 
 export interface QueueClientOptions {
   readonly connection: RedisConnection;
@@ -36,28 +41,6 @@ export interface QueueClientOptions {
   readonly backoffMs?: number;
   /** How long the documents are kept that this client writes, in seconds; default 7 days. */
   readonly retentionSeconds?: number;
-}
-
-/** `finished`: it was already; `unknown`: no job and no document of that id. */
-export type CancelOutcome = 'cancelled' | 'requested' | 'finished' | 'unknown';
-
-export interface QueueStatus {
-  readonly address: string;
-  readonly prefix: string;
-  readonly queue: string;
-  /** Jobs by state: `waiting`, `active`, `delayed`, `completed`, `failed`, and BullMQ's other states. */
-  readonly counts: Readonly<Record<string, number>>;
-  /** Those that listen; null where the server does not say. */
-  readonly workers:
-    | readonly {
-        readonly name: string;
-        readonly address: string;
-        readonly ageSeconds: number;
-        /** Null for workers that do not say. */
-        readonly about: WorkerAbout | null;
-      }[]
-    | null;
-  readonly redis: RedisHealth;
 }
 
 export interface AskAndWaitOptions extends WaitOptions {
@@ -154,10 +137,11 @@ export class QueueClient {
    *   RedisUnavailableError where Redis does not answer at the start
    */
   async wait(id: string, options: WaitOptions = {}): Promise<ResultDocument> {
-    const early = await this.result(id);
+    // Of a job that has ended no events are wanted. Where they are there already, they look themselves.
+    const early = this.#events ? null : await this.result(id);
     if (early) return early;
     const events = await this.#talk(() => this.#openEvents());
-    const look = async () => (await this.result(id)) ?? (await this.#checkExists(id));
+    const look = () => this.#talk((queue) => lookForOutcome(queue, this.#documents, id));
     const signals = [this.#closed.signal, ...(options.signal ? [options.signal] : [])];
     return events.until(id, look, { ...options, signal: AbortSignal.any(signals) });
   }
@@ -179,7 +163,8 @@ export class QueueClient {
     { id, onNoWorker = warnOfNoWorker, ...options }: AskAndWaitOptions = {},
   ): Promise<ResultDocument> {
     const own = await this.ask(input, { id });
-    if ((await this.#workers())?.length === 0) onNoWorker(this.#options.queue);
+    const workers = await this.#talk((queue) => listWorkers(queue, this.#redis, this.#keys));
+    if (workers?.length === 0) onNoWorker(this.#options.queue);
     return this.wait(own, options);
   }
 
@@ -215,9 +200,7 @@ export class QueueClient {
 
   /** The document of a finished job; null while it is waiting or running, and for an unknown id. */
   async result(id: string): Promise<ResultDocument | null> {
-    return this.#talk(async (queue) => {
-      return (await this.#documents.read(id)) ?? this.#documentOfFailure(queue, id);
-    });
+    return this.#talk(async (queue) => (await findOutcome(queue, this.#documents, id)).document);
   }
 
   /** What the model saw, by the name in a document's `sight`; null where it is not kept any more, or cannot be read. */
@@ -229,38 +212,18 @@ export class QueueClient {
    * Stops a job. One that waits is removed; one that runs is asked to stop, and its document tells how it ended.
    */
   async cancel(id: string): Promise<CancelOutcome> {
-    return this.#talk(async (queue) => {
-      if (await this.result(id)) return 'finished';
-      const job = await queue.getJob(id);
-      // A key of the queue itself, such as `meta`, is no job, and BullMQ would remove it as one.
-      if (job?.name === undefined) return 'unknown';
-      if (!(await job.isActive())) {
-        await this.#documents.writeOnce(failureDocument(id, defaults.cancelledReason, { data: job.data }));
-        if ((await queue.remove(id)) === 1) return 'cancelled';
-        await this.#documents.dropFailure(id); // A worker took it meanwhile.
-      }
-      await this.#redis.set(this.#keys.cancel(id), '1', 'EX', this.#options.retentionSeconds);
-      await this.#redis.publish(this.#keys.cancelChannel, id);
-      return 'requested';
-    });
+    const { retentionSeconds } = this.#options;
+    const parts = { redis: this.#redis, keys: this.#keys, documents: this.#documents, retentionSeconds };
+    return this.#talk((queue) => cancelJob({ queue, ...parts }, id));
   }
 
   async status(): Promise<QueueStatus> {
-    return this.#talk(async (queue) => {
-      const [counts, workers, redis] = await Promise.all([
-        queue.getJobCounts(),
-        this.#workers(),
-        readHealth(this.#redis, this.#options.prefix),
-      ]);
-      return {
-        address: this.#address,
-        prefix: this.#options.prefix,
-        queue: this.#options.queue,
-        counts,
-        workers,
-        redis,
-      };
-    });
+    const { prefix } = this.#options;
+    const parts = { redis: this.#redis, keys: this.#keys, prefix };
+    return this.#talk(async (queue) => ({
+      address: this.#address,
+      ...(await readStatus({ queue, ...parts })),
+    }));
   }
 
   /** The runs of datasets that were heard of last, the latest first, up to 100. */
@@ -284,27 +247,6 @@ export class QueueClient {
     return this.#talk(async () => {
       await runs.writeRun(this.#redis, this.#keys, record, this.#options.retentionSeconds);
       return runs.readControl(this.#redis, this.#keys, record.id);
-    });
-  }
-
-  /** Null where the server does not say: managed ones may forbid it, and so may an access list. */
-  async #workers(): Promise<QueueStatus['workers']> {
-    return this.#talk(async (queue) => {
-      try {
-        const workers = await queue.getWorkers();
-        const names = workers.map(({ rawname }) => rawname?.split(':w:')[1] ?? '');
-        const keys = names.map((name) => this.#keys.worker(name));
-        const abouts = keys.length > 0 ? await this.#redis.mget(keys) : [];
-        return workers.map(({ addr = '', age }, i) => ({
-          name: names[i]!,
-          address: addr,
-          ageSeconds: Number(age),
-          about: readAbout(abouts[i] ?? null),
-        }));
-      } catch (error) {
-        if (/NOPERM|unknown command|unknown subcommand/i.test((error as Error).message)) return null;
-        throw error;
-      }
     });
   }
 
@@ -339,32 +281,6 @@ export class QueueClient {
     if (again) await this.#redis.del(this.#keys.cancel(id));
     if (again && job) await queue.remove(id);
     return this.#add(queue, id, data);
-  }
-
-  /** @returns null @throws UnknownJobError */
-  async #checkExists(id: string): Promise<null> {
-    return this.#talk(async (queue) => {
-      if ((await queue.getJob(id)) || (await this.#documents.read(id))) return null;
-      throw new UnknownJobError(`no job has the id ${JSON.stringify(id)}`);
-    });
-  }
-
-  /**
-   * What stands for a job that failed for good but whose worker wrote no document: it was killed at that
-   * moment, or BullMQ itself gave the job up.
-   */
-  async #documentOfFailure(queue: Queue<AskJob>, id: string): Promise<ResultDocument | null> {
-    if ((await queue.getJobState(id)) !== 'failed') return null;
-    const job = await queue.getJob(id); // Read after the state: before, it may have no reason yet.
-    if (!job) return null;
-    return this.#documents.writeOnce(
-      failureDocument(id, job.failedReason ?? '', {
-        finishedOn: job.finishedOn,
-        attempts: job.attemptsStarted,
-        worker: job.processedBy,
-        data: job.data,
-      }),
-    );
   }
 
   #openEvents(): Promise<JobEvents> {
@@ -402,23 +318,4 @@ export class QueueClient {
     queue.on('error', () => {}); // Told to the caller whose command fails.
     return queue;
   }
-}
-
-/** @throws JobRefusedError */
-function checkJob(input: AskJobInput, what: string): AskJob {
-  const parsed = askJobSchema.safeParse(input);
-  if (!parsed.success) {
-    const message = `${what} was refused: ${describeFaults(parsed.error)}`;
-    throw new JobRefusedError(message, faultOfJob(parsed.error));
-  }
-  checkSize(parsed.data, what);
-  return parsed.data;
-}
-
-/** BullMQ would refuse it as well, but by an error that nothing tells from a fault of the machine. */
-function checkSize(job: AskJob, what: string): void {
-  const bytes = Buffer.byteLength(JSON.stringify(job));
-  const limit = defaults.jobSizeLimitBytes;
-  if (bytes <= limit) return;
-  throw new JobRefusedError(`${what} was refused: it has ${bytes} bytes, the limit is ${limit}`, 'question');
 }

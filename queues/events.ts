@@ -1,29 +1,27 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { QueueEvents } from 'bullmq';
+import { AnswerReader, readTold, type ToldProgress } from './answers.js';
 import { Clients } from './clients.js';
 import { type RedisClient, type RedisConnection, RedisUnavailableError } from './connection.js';
-import { type JobProgress, progressSchema, type Result } from './schemas.js';
-import { tolerant } from './tolerant.js';
+import type { JobProgress, Result } from './schemas.js';
 
 export interface WaitOptions {
   /** Give up after this time; the job goes on. Default: wait for as long as it takes. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
   onProgress?(progress: JobProgress): void;
-  /** Each answer as it becomes whole, in a document with it alone; see `answered` in `JobProgress`. */
+  /** Each answer that becomes whole before the last one does, in a document with it alone; see `answered` in `JobProgress`. */
   onAnswer?(document: Result): void;
 }
 
 interface Listener {
   /** Something happened that may have finished the job. */
   onChange(): void;
-  onProgress?(progress: JobProgress): void;
+  onProgress(progress: ToldProgress): void;
 }
 
 /** How long ending may take, in milliseconds. */
 const farewellMs = 2_000;
-/** Workers of other versions may say more. */
-const readableProgress = tolerant(progressSchema);
 
 /** How often waiting jobs are looked up besides the events, in milliseconds. */
 const lookupMs = 5_000;
@@ -61,9 +59,9 @@ export class JobEvents {
     const changed = ({ jobId }: { jobId: string }) => this.#tell(jobId, (listener) => listener.onChange());
     events.on('completed', changed).on('failed', changed).on('removed', changed);
     events.on('progress', ({ jobId, data }) => {
-      const progress = readableProgress.safeParse(data);
-      if (!progress.success) return;
-      this.#tell(jobId, (listener) => listener.onProgress?.(progress.data as JobProgress));
+      if (!this.#listeners.has(jobId)) return; // Another producer's.
+      const progress = readTold(data);
+      if (progress) this.#tell(jobId, (listener) => listener.onProgress(progress));
     });
     this.#timer = setInterval(() => {
       for (const id of this.#listeners.keys()) this.#tell(id, (listener) => listener.onChange());
@@ -84,9 +82,11 @@ export class JobEvents {
       return await new Promise((resolve, reject) => {
         const found = (value: T | null) => value !== null && resolve(value);
         const failed = (error: unknown) => error instanceof RedisUnavailableError || reject(error);
-        const onProgress = (progress: JobProgress) => {
+        const answers = new AnswerReader();
+        const onProgress = (progress: ToldProgress) => {
           options.onProgress?.(progress);
-          if (progress.answered) options.onAnswer?.(progress.answered);
+          const answered = options.onAnswer && answers.read(progress);
+          if (answered) options.onAnswer?.(answered);
         };
         listener = { onChange: () => look().then(found, failed), onProgress };
         onAbort = () => reject(signal?.reason);

@@ -64,7 +64,7 @@ export const runRecordSchema = z.strictObject({
 });
 export type RunRecord = z.infer<typeof runRecordSchema>;
 
-/** What a run may be asked to do: see `RunState`; `stop` also cancels its jobs under way, as Ctrl-C does. */
+/** What a run may be asked to do, the weakest first: see `RunState`; `stop` also cancels its jobs under way, as Ctrl-C does. */
 export const runControls = ['pause', 'drain', 'stop'] as const;
 export type RunControl = (typeof runControls)[number];
 
@@ -105,7 +105,10 @@ export async function listRuns(redis: RedisClient, keys: Keys, most = 100): Prom
   return texts.map(parse).filter((record) => record !== null);
 }
 
-/** Asks a run to do something, until it ends; with null to go on. It minds no more of `pause` once it drains. */
+/**
+ * Asks a run to do something, until it ends; with null to go on. It minds no more of `pause` once it drains, and what is weaker than what
+ * it was asked before is not asked: it may not have looked yet.
+ */
 export async function controlRun(
   redis: RedisClient,
   keys: Keys,
@@ -117,7 +120,9 @@ export async function controlRun(
   const record = await readRun(redis, keys, id);
   if (record === null) return 'unknown';
   if (record.state === 'done' || record.state === 'stopped') return 'finished';
-  if (what !== null) await redis.set(keys.runControl(id), what, 'EX', retentionSeconds);
+  const strengthOf = (control: RunControl | null) => runControls.indexOf(control as RunControl);
+  if (what !== null && strengthOf(what) >= strengthOf(await readControl(redis, keys, id)))
+    await redis.set(keys.runControl(id), what, 'EX', retentionSeconds);
   return 'requested';
 }
 

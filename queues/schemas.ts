@@ -277,8 +277,9 @@ export const progressSchema = z.strictObject({
   answersDone: z.int(),
   answersTotal: z.int(),
   /**
-   * An answer that has just become whole: the document as it stands then, with this answer alone. Not sent of answers that
-   * another attempt at the job would not repeat. Events may get lost; the document of the finished job has all answers.
+   * An answer that has just become whole while others are left: the document as it stands then, with this answer alone. Not sent of
+   * answers that another attempt at the job would not repeat. Events may get lost, and of the next answers less is sent: see
+   * `onAnswer` of `QueueClient.wait`. The document of the finished job has all answers.
    */
   answered: resultSchema.optional(),
 });

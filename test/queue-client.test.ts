@@ -179,6 +179,17 @@ describe('asking', () => {
 });
 
 describe('waiting', () => {
+  it('looks at a job once where events are heard already', async () => {
+    await expect(client.wait(await client.ask(job), { timeoutMs: 50 })).rejects.toThrow('was not finished');
+    const id = await client.ask(job);
+    await redis.config('RESETSTAT');
+    await expect(client.wait(id, { timeoutMs: 200 })).rejects.toThrow('was not finished');
+    const stats = await redis.info('commandstats');
+    const calls = (command: string) =>
+      Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
+    expect([calls('get'), calls('evalsha'), calls('hgetall')]).toEqual([1, 1, 0]);
+  });
+
   it('gives the document of a job that had finished before anyone waited', async () => {
     const document = await write('mine');
     expect(await client.wait('mine')).toEqual(document);

@@ -149,6 +149,14 @@ describe('the record of a batch', () => {
   });
 });
 
+const silent: RunRecord = {
+  ...{ id: 'one', name: 'rows.jsonl', questions: '/rows.jsonl', out: '/out.jsonl', host: 'h', pid: 1 },
+  ...{ model: 'nano', settings: 's', tags: { run: 'one' }, state: 'running' },
+  ...{ startedAt: '2026-01-01T00:00:00.000Z', updatedAt: '2026-01-01T00:00:00.000Z' },
+  ...{ total: 2, done: 0, doneBefore: 0, failed: 0, cancelled: 0, failures: [] },
+  ...{ accuracy: { right: 0, count: 0 }, accuracyByKind: [], rowsPerMinute: null, secondsLeft: null },
+};
+
 describe('a run without Redis', () => {
   it('goes on: nobody sees it, and nobody steers it', async () => {
     const away = new QueueClient({ connection: { url: 'redis://127.0.0.1:1' } });
@@ -202,6 +210,9 @@ describe('a batch that is steered', () => {
     await taken.took(1);
     await cli(['runs', 'drain', 'one'], env);
     await stderrHas('draining: no more rows are taken');
+    await said(({ state }) => state === 'draining');
+    const resumed = await cli(['runs', 'resume', 'one'], env);
+    expect(resumed.stdout).toBe('the run was asked to drain before: it takes no more rows\n');
     open();
     const run = await ended;
     const error = 'drained: 2 rows not asked; the same command goes on with them';
@@ -250,6 +261,22 @@ describe('a batch that is steered', () => {
     await before.controlRun('one', 'drain');
     expect((await cli(batch(), env)).code).toBe(0);
     await before.close();
+  });
+
+  it('is asked nothing weaker than before, and says so of one that is silent', async () => {
+    const own = new Redis(redis.socket);
+    const keys = keysOf(defaultPrefix, env.VISIONZIP_QUEUE!);
+    await client.reportRun({ ...silent, updatedAt: new Date(Date.now() - 60_000).toISOString() });
+    const asked: (string | null)[] = [];
+    for (const what of ['pause', 'stop', 'drain', 'pause'] as const) {
+      expect(await client.controlRun('one', what)).toBe('requested');
+      asked.push(await own.get(keys.runControl('one')));
+    }
+    own.disconnect();
+    expect(asked).toEqual(['pause', 'stop', 'stop', 'stop']);
+    expect((await cli(['runs', 'stop', 'one'], env)).stdout).toMatch(
+      /^the run stops, if it is still there: it has said nothing for 1 min/,
+    );
   });
 
   it('is not found by a wrong id', async () => {

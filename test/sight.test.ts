@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -12,7 +13,7 @@ import type { Result, Sight } from '../queues/index.js';
 import { sightSchema, summarySchema } from '../queues/index.js';
 import { keysOf } from '../queues/options.js';
 import { readSight, unpackSight } from '../queues/sight.js';
-import { describeSight } from '../src/workers/sight-maker.js';
+import { describeSight, type PackedSight, SightMaker } from '../src/workers/sight-maker.js';
 import { SightStore } from '../src/workers/sight-store.js';
 import { type AskWorker, startWorker } from '../src/workers/worker.js';
 import { ffmpeg, h264, plainFrames, testPattern } from './media.js';
@@ -266,8 +267,52 @@ describe('the store of what was seen', () => {
     const settings = { seconds: 60, limitBytes: 2 ** 20 };
     const store = new SightStore({ redis: client, address: 'nowhere', keys, settings });
     await expect(store.write({ name: name('1'), content: packed(1), isNew: true })).resolves.toBeUndefined();
-    await expect(store.touch(name('1'))).resolves.toBeUndefined();
+    await expect(store.touch(name('1'))).resolves.toBe(false);
     client.disconnect();
+  });
+
+  it('keeps no job waiting for a Redis that is silent', async () => {
+    const path = join(redis.home, 'silent');
+    const server = createServer(() => {}).listen(path);
+    const client = hastyClient({ path });
+    const settings = { seconds: 60, limitBytes: 2 ** 20 };
+    const store = new SightStore({ redis: client, address: path, keys: keysOf('a', 'ask'), settings });
+    const write = store.write({ name: name('1'), content: packed(1), isNew: true });
+    await Promise.all([write, store.touch(name('2'))]);
+    client.disconnect();
+    server.close();
+  }, 3_000); // The client itself gives up after five seconds.
+
+  it('says what it does not have any more', async () => {
+    const { client, store, write } = open(100);
+    await write('1', 10);
+    expect([await store.touch(name('1')), await store.touch(name('2'))]).toEqual([false, true]);
+    client.disconnect();
+  });
+
+  it('is not described again for each question about a video that was encoded before', async () => {
+    const vision = { cls: true, grid: tokens.grid, show: () => Promise.reject(new Error('no frames')) };
+    const told: PackedSight[] = [];
+    const asked: string[] = [];
+    const maker = new SightMaker(vision, {
+      tell: (one) => void told.push(one),
+      isWanted: async (one) => asked.push(one) === 2,
+    });
+    const video = { ...tokens, H: 8, durationSeconds: 1, isStill: false, inCrops: false };
+    const whole = { ...video, vectors: { D: 0, values: new Float32Array(0) } };
+    for (const [digit, reused] of [
+      ['1', 'none'],
+      ['2', 'prefix'],
+      ['3', 'tokens'],
+    ] as const) {
+      maker.onVideo(name(digit), whole, reused);
+      await maker.end();
+    }
+    expect(asked).toEqual([name('2'), name('3')]);
+    expect(told.map((one) => [one.name, one.isNew])).toEqual([
+      [name('1'), true],
+      [name('3'), false],
+    ]);
   });
 
   it('is read with what a later version added, and not where it is damaged', async () => {

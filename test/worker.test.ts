@@ -105,6 +105,20 @@ describe('an answer that is whole before the others', () => {
   });
 });
 
+describe('the last answer of a job', () => {
+  it('is not told of beside the document that has it', async () => {
+    open();
+    const gate = join(bench.dir, 'gate');
+    writeFileSync(gate, '');
+    const id = await ask(bench.video('a.mp4', { text: 'red', gate }));
+    const told: Result[] = [];
+    const waited = bench.client.wait(id, { onAnswer: (document) => void told.push(document) });
+    await bench.worker();
+    expect(await waited).toMatchObject({ status: 'completed', answers: [{ answer: 'red' }] });
+    expect(told).toEqual([]);
+  });
+});
+
 describe('what a worker says of itself', () => {
   it('is there while it listens, and expires with it', async () => {
     open({ concurrency: 2 });

@@ -50,12 +50,23 @@ const sentences = {
 
 async function steer(client: QueueClient, context: Context, action: Action, id: string): Promise<void> {
   const what: RunControl | null = actions[action];
+  const record = await client.run(id);
   const outcome = await client.controlRun(id, what);
   if (outcome === 'unknown')
     throw new CliError(exitCodes.failed, `no run has the id ${JSON.stringify(id)}; see visionzip runs`);
   context.document({ id, action, outcome });
-  const sentence = outcome === 'finished' ? 'the run had ended before' : sentences[action];
+  const sentence = outcome === 'finished' ? 'the run had ended before' : sentenceOf(action, record);
   if (!context.json) process.stdout.write(`${sentence}\n`);
+}
+
+/** What comes of an action, by what the run said last. */
+function sentenceOf(action: Action, record: RunRecord | null): string {
+  const minds = record?.state !== 'draining' || action === 'drain' || action === 'stop';
+  const sentence = minds ? sentences[action] : 'the run was asked to drain before: it takes no more rows';
+  const ms = record ? Date.now() - Date.parse(record.updatedAt) : 0;
+  return ms < silentMs
+    ? sentence
+    : `${sentence}, if it is still there: it has said nothing for ${formatMs(ms)}`;
 }
 
 function describe(runs: readonly RunRecord[], now: number): string {

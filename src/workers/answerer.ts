@@ -52,7 +52,10 @@ export interface Ask {
 export interface AskOptions extends Pick<AnswerJobOptions, 'signal' | 'onProgress'> {
   /** Hears which model process takes the job, and how that died; its lines name the job. */
   readonly logger?: Logger;
-  /** Each answer when it is whole, in a document with it alone; those alone that another attempt would repeat. */
+  /**
+   * Each answer that is whole before the last one is, in a document with it alone; those alone that another attempt would repeat. The
+   * last one's document is that of the job.
+   */
   onAnswer?(document: Result): void;
   /** The text that was added to an answer, by the question's place in the job. */
   onText?(question: number, text: string): void;
@@ -60,9 +63,11 @@ export interface AskOptions extends Pick<AnswerJobOptions, 'signal' | 'onProgres
   onWhole?(question: number, answer: Result['answers'][number]): void;
 }
 
-/** What was computed, and the name of what was seen, where it is kept. */
+/** What was computed, and the name of what was seen, where it is kept or about to be. */
 interface Seen extends AnswerOutcome {
   readonly sight?: string;
+  /** Resolves once what was seen is written, or given up. */
+  readonly written: Promise<unknown>;
 }
 
 /** An answer, and whether it was stored before. */
@@ -108,7 +113,7 @@ export class Answerer {
         ...listenersOf(ask.job, missing, options),
         questions: missing,
       });
-      await this.#store(keys, missing, outcome, found);
+      await Promise.all([this.#store(keys, missing, outcome, found), outcome.written]);
       this.#parts.records.note(ready, outcome.used ?? []);
     }
     const answers = ask.job.questions.map((question) => found.get(asAsked(question))!);
@@ -151,24 +156,31 @@ export class Answerer {
   ) {
     const { video, plan, tokens, frames, sight } = outcome;
     const run = { video, plan, tokens, frames, ...(sight !== undefined && { sight }) };
-    for (const [i, answer] of outcome.answers.entries()) {
-      const name = asAsked(questions[i]!);
+    const store = async (answer: StoredAnswer['answer'], name: string) => {
       const key = keys.get(name);
       const own = { answer, run };
       const standing = key ? await this.#parts.store.writeOnce(key, own) : own;
       found.set(name, { ...standing, cached: false });
-    }
+    };
+    await Promise.all(outcome.answers.map((answer, i) => store(answer, asAsked(questions[i]!))));
   }
 
-  /** Beside the answering what was seen is written, and waited for at its end. */
+  /** Beside the answering what was seen is written. */
   async #run(ready: ReadyJob, logger: Logger | undefined, options: AnswerJobOptions): Promise<Seen> {
     const { sights } = this.#parts;
-    const written = new Map<string, Promise<void>>();
-    const onSight = (sight: PackedSight) => void written.set(sight.name, sights.write(sight));
-    const outcome = await this.#compute(ready, logger, { ...options, ...(sights.isOpen && { onSight }) });
-    await Promise.all(written.values());
+    const writing = new Map<string, Promise<unknown>>();
+    const watch = {
+      onSight: (sight: PackedSight) => void writing.set(sight.name, sights.write(sight)),
+      isSightWanted: (name: string) => {
+        const isLost = sights.touch(name);
+        writing.set(name, isLost);
+        return isLost;
+      },
+    };
+    const outcome = await this.#compute(ready, logger, { ...options, ...(sights.isOpen && watch) });
     const [first] = outcome.used ?? [];
-    return first && written.has(first.name) ? { ...outcome, sight: first.name } : outcome;
+    const seen = first && writing.has(first.name) && { sight: first.name };
+    return { ...outcome, ...seen, written: Promise.all(writing.values()) };
   }
 
   async #compute(
@@ -222,13 +234,15 @@ function listenersOf(
 ): AnswerJobOptions {
   const placeOf = (index: number) => questions.findIndex((one) => asAsked(one) === asAsked(missing[index]!));
   const repeatable = isRepeatable(generation);
+  let left = missing.length;
   return {
     ...options,
     onText: (index, text) => onText?.(placeOf(index), text),
     onAnswer: (document, index) => {
       const [answer] = document.answers;
       if (answer) onWhole?.(placeOf(index), answer);
-      if (repeatable) onAnswer?.(document);
+      left -= 1;
+      if (repeatable && left > 0) onAnswer?.(document);
     },
   };
 }

@@ -47,7 +47,9 @@ export interface SentError {
 /** What a model process is told. One run at a time; its number keeps late messages apart from the next. */
 export type ToModel =
   | { readonly type: 'run'; readonly run: number; readonly order: ModelOrder }
-  | { readonly type: 'abort'; readonly run: number };
+  | { readonly type: 'abort'; readonly run: number }
+  /** Whether a sight that was offered is to be made. */
+  | { readonly type: 'wanted'; readonly run: number; readonly name: string; readonly isWanted: boolean };
 
 /** What a model process says. Each run ends with one `done` or one `failed`. */
 export type FromModel =
@@ -59,6 +61,8 @@ export type FromModel =
       readonly questionIndex: number;
       readonly outcome: AnswerOutcome;
     }
+  /** What was seen of a video that was encoded before, by its name: it is made only where it is wanted. */
+  | { readonly type: 'offer'; readonly run: number; readonly name: string }
   | { readonly type: 'sight'; readonly run: number; readonly sight: PackedSight }
   | { readonly type: 'done'; readonly run: number; readonly outcome: AnswerOutcome }
   | { readonly type: 'failed'; readonly run: number; readonly error: SentError };

@@ -34,9 +34,12 @@ let prefixes: PrefixCache | null = null;
 /** The folder of encoded videos that is in use. */
 let tokenStore: TokenStore | null = null;
 let current: { readonly run: number; readonly controller: AbortController } | null = null;
+/** By the name of a sight that was offered: hears whether it is wanted. */
+const offers = new Map<string, (isWanted: boolean) => void>();
 
 process.on('message', (message: ToModel) => {
   if (message.type === 'run') void answer(message.run, message.order);
+  else if (message.type === 'wanted') offers.get(message.name)?.(message.isWanted);
   else if (current?.run === message.run) current.controller.abort(new Error('the run was aborted'));
 });
 process.on('disconnect', endGroup);
@@ -85,7 +88,16 @@ async function answer(run: number, order: ModelOrder): Promise<void> {
 
 async function sightMaker({ vision }: Model, run: number): Promise<SightMaker> {
   const { SightMaker } = await import('./sight-maker.js');
-  return new SightMaker(vision, (sight) => say({ type: 'sight', run, sight }));
+  return new SightMaker(vision, {
+    tell: (sight) => say({ type: 'sight', run, sight }),
+    isWanted: (name) => offer(run, name),
+  });
+}
+
+async function offer(run: number, name: string): Promise<boolean> {
+  const isWanted = new Promise<boolean>((resolve) => offers.set(name, resolve));
+  say({ type: 'offer', run, name });
+  return isWanted.finally(() => offers.delete(name));
 }
 
 /** The session that was kept for this video, asked in the same way of the same model; else a new one. */

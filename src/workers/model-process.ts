@@ -19,6 +19,8 @@ export interface RunOptions {
   onText?(questionIndex: number, text: string): void;
   /** What was seen of the video, under each allowance, for an order that says `tellSight`. */
   onSight?(sight: PackedSight): void;
+  /** Whether what was seen of a video that was encoded before is to be made again, and told; default not. */
+  isSightWanted?(name: string): Promise<boolean>;
   /** Each answer when it is whole, for an order that says `tellAnswers`. */
   onAnswer?(outcome: AnswerOutcome, questionIndex: number): void;
 }
@@ -174,7 +176,7 @@ class Child {
    */
   ended(
     run: number,
-    { onProgress, onText, onAnswer, onSight }: RunOptions,
+    { onProgress, onText, onAnswer, onSight, isSightWanted }: RunOptions,
     onFault: (fault: unknown) => void,
   ): Promise<AnswerOutcome> {
     return new Promise((resolve, reject) => {
@@ -188,8 +190,13 @@ class Child {
         else if (message.type === 'text') onText?.(message.questionIndex, message.text);
         else if (message.type === 'answer') onAnswer?.(message.outcome, message.questionIndex);
         else if (message.type === 'sight') onSight?.(message.sight);
+        else if (message.type === 'offer') accept(message.name).catch(onFault);
         else if (message.type === 'done') settle(() => resolve(message.outcome));
         else settle(() => reject(unpackError(message.error)));
+      };
+      const accept = async (name: string) => {
+        const isWanted = (await isSightWanted?.(name)) ?? false;
+        this.tell({ type: 'wanted', run, name, isWanted });
       };
       const onMessage = (message: FromModel) => {
         if (message.run !== run) return;

@@ -93,13 +93,13 @@ export class Processor {
   async #documentOf(job: Job<unknown>, id: string, signal: AbortSignal): Promise<ResultDocument> {
     const { documents } = this.#parts;
     const logger = this.#loggerOf(job);
-    const standing = await documents.read(id).catch((error: unknown) => {
+    const read = documents.read(id).catch((error: unknown) => {
       if (!(error instanceof UnreadableDocumentError)) throw error;
       logger.warn({ reason: error.message }, 'the job is answered anew, which replaces its document');
       return null;
     });
+    const [standing, { isCancelled, isListened }] = await Promise.all([read, this.#wishesOf(id)]);
     if (standing) return standing;
-    const { isCancelled, isListened } = await this.#wishesOf(id);
     if (isCancelled) throw cancelled();
     const result = await this.#answer(job, id, { signal, isListened });
     const { cached, answers, timings, tokens, frames, model } = result;

@@ -41,18 +41,24 @@ const LIMIT = 2 * 2 ** 20;
 const pack = promisify(gzip);
 type SightVision = Pick<Model['vision'], 'show' | 'cls' | 'grid'>;
 
+export interface SightListener {
+  tell(sight: PackedSight): void;
+  /** Asked of a video whose frames are not decoded now, before it is described: of a long one that takes a while. */
+  isWanted(name: string): Promise<boolean>;
+}
+
 /** Makes what was seen of a video while it is encoded: pictures are encoded beside the tower's runs. */
 export class SightMaker implements Onlooker {
   readonly #vision: SightVision;
-  readonly #tell: (sight: PackedSight) => void;
+  readonly #listener: SightListener;
   /** Of the video that is being encoded, by the position of its frame. */
   #pictures = new Map<number, Promise<Small | null>>();
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #made: Promise<void>[] = [];
 
-  constructor(vision: SightVision, tell: (sight: PackedSight) => void) {
+  constructor(vision: SightVision, listener: SightListener) {
     this.#vision = vision;
-    this.#tell = tell;
+    this.#listener = listener;
   }
 
   async onFrame(
@@ -84,6 +90,7 @@ export class SightMaker implements Onlooker {
     pictures: ReadonlyMap<number, Promise<Small | null>>,
     isNew: boolean,
   ): Promise<void> {
+    if (!isNew && !(await this.#listener.isWanted(name))) return;
     const drawn = await Promise.all(
       [...pictures].map(async ([index, picture]) => [index, await picture] as const),
     );
@@ -92,7 +99,7 @@ export class SightMaker implements Onlooker {
         level: 1,
       });
       if (packed.length > LIMIT) continue;
-      this.#tell({ name, content: packed.toString('base64'), isNew });
+      this.#listener.tell({ name, content: packed.toString('base64'), isNew });
       return;
     }
   }

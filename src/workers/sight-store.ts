@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { connected, type RedisClient } from '../../queues/connection.js';
 import type { Keys } from '../../queues/options.js';
 import type { Settings } from '../settings.js';
@@ -11,6 +12,8 @@ export interface SightStoreParts {
   readonly settings: Settings['sights'];
 }
 
+/** How long a job may wait for it, in milliseconds: what is under way then goes on beside. */
+const longestMs = 1_000;
 /** Roughly what Redis needs for one besides its content, in bytes. */
 const overheadBytes = 512;
 
@@ -72,8 +75,8 @@ touch()
 return 1`;
 
 /**
- * Keeps what was seen of videos, for a stated time and size. Nothing of it is a fault of a job: it never throws, and where Redis is away
- * or full what was seen is not kept.
+ * Keeps what was seen of videos, for a stated time and size. Nothing of it is a fault of a job: it never throws and takes a second at
+ * most, and where Redis is away or full what was seen is not kept.
  */
 export class SightStore {
   readonly #parts: SightStoreParts;
@@ -94,19 +97,20 @@ export class SightStore {
     await this.#run(write, name, settings.limitBytes, bytes, isNew ? 1 : 0, overheadBytes);
   }
 
-  /** It is kept for as long again. */
-  async touch(name: string): Promise<void> {
-    await this.#run(touch, name);
+  /** It is kept for as long again. Whether it is lost: false also where Redis does not say. */
+  async touch(name: string): Promise<boolean> {
+    return (await this.#run(touch, name)) === 0;
   }
 
-  async #run(script: string, name: string, ...more: (string | number | Buffer)[]): Promise<void> {
+  /** What the script returns; undefined where it does not end, or not in time. The next job about the video tries again. */
+  async #run(script: string, name: string, ...more: (string | number | Buffer)[]): Promise<unknown> {
     const { redis, address, keys, settings } = this.#parts;
     const own = [keys.sight(name), keys.sightIndex, keys.sightSizes];
-    try {
-      await connected(redis, address);
-      await redis.eval(script, own.length, ...own, name, keys.sight(''), settings.seconds, ...more);
-    } catch {
-      // The next job about the video tries again.
-    }
+    const over = new AbortController();
+    const late = pause(longestMs, undefined, { signal: over.signal, ref: false }).catch(() => {});
+    const done = connected(redis, address)
+      .then(() => redis.eval(script, own.length, ...own, name, keys.sight(''), settings.seconds, ...more))
+      .catch(() => {});
+    return Promise.race([done, late]).finally(() => over.abort());
   }
 }

@@ -1,3 +1,4 @@
+import { AnswerShortener, type ToldProgress } from '../../queues/answers.js';
 import type { JobProgress, Result } from '../../queues/schemas.js';
 
 /**
@@ -5,13 +6,14 @@ import type { JobProgress, Result } from '../../queues/schemas.js';
  * others, so that a slow receiver never gets a backlog; answers are all told, in order. What gets lost is no fault of the job.
  */
 export class Telling {
-  readonly #send: (progress: JobProgress) => Promise<unknown>;
+  readonly #send: (progress: ToldProgress) => Promise<unknown>;
   #latest: JobProgress | null = null;
   #next: JobProgress | null = null;
   #answers: Result[] = [];
+  #shortener = new AnswerShortener();
   #sending: Promise<void> | null = null;
 
-  constructor(send: (progress: JobProgress) => Promise<unknown>) {
+  constructor(send: (progress: ToldProgress) => Promise<unknown>) {
     this.#send = send;
   }
 
@@ -33,14 +35,16 @@ export class Telling {
 
   async #drain(): Promise<void> {
     for (let progress = this.#take(); progress; progress = this.#take()) {
-      await this.#send(progress).catch(() => {});
+      await this.#send(progress).catch(() => {
+        this.#shortener = new AnswerShortener(); // The next answer is told in a whole document.
+      });
     }
     this.#sending = null;
   }
 
-  #take(): JobProgress | null {
-    const answered = this.#answers.shift();
-    if (answered && this.#latest) return { ...this.#latest, answered };
+  #take(): ToldProgress | null {
+    const answered = this.#latest && this.#answers.shift();
+    if (answered) return { ...this.#latest!, ...this.#shortener.shorten(answered) };
     const next = this.#next;
     this.#next = null;
     return next;

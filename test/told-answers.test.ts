@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { AnswerReader, AnswerShortener, readTold, toldProgressSchema } from '../queues/answers.js';
+import { type JobProgress, progressSchema, type Result, resultSchema } from '../queues/schemas.js';
+import { tolerant } from '../queues/tolerant.js';
+import { Telling } from '../src/workers/telling.js';
+
+const progress: JobProgress = {
+  ...{ stage: 'generate', framesDone: 512, framesTotal: 512, answersDone: 1, answersTotal: 3 },
+};
+const frames = Array.from({ length: 512 }, (_, index) => ({ index, ptsSeconds: index / 3, tokens: 64 }));
+const result = resultSchema.parse(
+  JSON.parse(readFileSync(new URL('./fixtures/result.json', import.meta.url), 'utf8')),
+);
+const documents = ['red', 'green', 'blue'].map((answer, i): Result => {
+  const answers = [{ ...result.answers[0]!, answer }];
+  return resultSchema.parse({ ...result, frames, answers, finishedAt: `2026-01-01T00:00:0${i}.000Z` });
+});
+
+function told(...documents: readonly Result[]): unknown[] {
+  const shortener = new AnswerShortener();
+  const events = documents.map((document) => ({ ...progress, ...shortener.shorten(document) }));
+  for (const event of events) toldProgressSchema.parse(event); // Strict on what is written.
+  return JSON.parse(JSON.stringify(events));
+}
+
+function read(events: readonly unknown[]): (Result | null)[] {
+  const reader = new AnswerReader();
+  return events.map((event) => reader.read(readTold(event)!));
+}
+
+describe('answers in progress events', () => {
+  it('are the same documents for who reads them', () => {
+    expect(read(told(...documents))).toEqual(documents);
+  });
+
+  it('take a whole document once', () => {
+    const [first, ...others] = told(...documents).map((event) => JSON.stringify(event).length);
+    expect(first).toBeGreaterThan(20_000);
+    for (const bytes of others) expect(bytes).toBeLessThan(1_500);
+  });
+
+  it('come in a whole document again where more than the answer differs', () => {
+    const [one, two, three] = documents as [Result, Result, Result];
+    const damaged = { ...two.video, warnings: [{ kind: 'damaged' as const, message: '1 frame is damaged' }] };
+    const some = [one, { ...two, video: damaged }, { ...three, video: damaged }];
+    expect(read(told(...some))).toEqual(some);
+  });
+
+  it('are left out by who missed the whole document', () => {
+    const [, ...later] = told(...documents);
+    expect(read(later)).toEqual([null, null]);
+  });
+
+  it('stay progress for readers of the version before, which hear the first', () => {
+    const before = tolerant(progressSchema);
+    const heard = told(...documents).map((event) => before.parse(event) as JobProgress);
+    expect(heard.map(({ answered }) => answered?.answers[0]?.answer)).toEqual(['red', undefined, undefined]);
+  });
+
+  it('of workers of the version before are heard', () => {
+    expect(read(documents.map((answered) => ({ ...progress, answered })))).toEqual(documents);
+  });
+});
+
+describe('a worker that tells of answers', () => {
+  it('tells a whole document again after one that could not be sent', async () => {
+    const sent: unknown[] = [];
+    let isDown = false;
+    const telling = new Telling(async (told) => {
+      if (isDown) throw new Error('it is down');
+      sent.push(told);
+    });
+    const { onProgress, onAnswer } = telling.listeners;
+    onProgress(progress);
+    await telling.idle();
+    isDown = true;
+    onAnswer(documents[0]!);
+    await telling.idle();
+    isDown = false;
+    onAnswer(documents[1]!);
+    onAnswer(documents[2]!);
+    await telling.idle();
+    expect(read(sent)).toEqual([null, documents[1], documents[2]]);
+  });
+});
