@@ -273,6 +273,25 @@ describe('the document of a job', () => {
       expect(await client.ttl(`${prefix}:${queue}:result:a`)).toBeGreaterThan(90);
     });
   });
+
+  it('that failed before it was asked again does not answer it', async () => {
+    open({ attempts: 1 });
+    const { prefix, queue } = bench.settings;
+    const finishedAt = new Date(Date.now() - 1).toISOString();
+    const late = {
+      id: 'a',
+      error: 'late',
+      status: 'failed',
+      fault: 'internal',
+      attempts: 1,
+      finishedAt,
+    } as const;
+    await bench.client.ask({ video: bench.video('a.mp4', { text: 'red' }), questions: 'what?' }, { id: 'a' });
+    await withRedis((client) => new Documents(client, keysOf(prefix, queue), 100).writeOnce(late));
+    await bench.worker();
+    await until(() => bench.log.some(({ msg }) => msg === 'job answered'));
+    await until(async () => (await bench.client.result('a'))?.status === 'completed');
+  });
 });
 
 async function withRedis<T>(use: (client: Redis) => Promise<T>): Promise<T> {

@@ -99,7 +99,8 @@ export class Processor {
       return null;
     });
     const [standing, { isCancelled, isListened }] = await Promise.all([read, this.#wishesOf(id)]);
-    if (standing) return standing;
+    if (standing && !isOutlived(standing, job)) return standing;
+    if (standing) await documents.dropFailure(id);
     if (isCancelled) throw cancelled();
     const result = await this.#answer(job, id, { signal, isListened });
     const { cached, answers, timings, tokens, frames, model } = result;
@@ -197,6 +198,11 @@ function kindOf(error: unknown): Attempt['kind'] {
 
 export function cancelled(): Stop {
   return new Stop('cancelled', cancelledReason);
+}
+
+/** Whether it is the failure of a job that was asked again since: its worker may write it late. */
+function isOutlived(document: ResultDocument, { timestamp }: Job<unknown>): boolean {
+  return document.status !== 'completed' && Date.parse(document.finishedAt) < timestamp;
 }
 
 /** @throws UnrecoverableError for a job that had ended otherwise before. */
