@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
 import { Queue } from 'bullmq';
 import { type CancelOutcome, cancelJob } from './cancel.js';
 import { Channels } from './channels.js';
@@ -13,9 +12,9 @@ import {
   type RedisConnection,
 } from './connection.js';
 import { Documents } from './documents.js';
-import { JobConflictError } from './errors.js';
 import { JobEvents, type WaitOptions } from './events.js';
 import { checkMemory, checkPrefix, readHealth } from './health.js';
+import { mayAdd } from './may-add.js';
 import * as defaults from './options.js';
 import { findOutcome, lookForOutcome } from './outcome.js';
 import * as runs from './runs.js';
@@ -104,7 +103,8 @@ export class QueueClient {
     return this.#talk(async (queue) => {
       await this.#checkHealth();
       if (options.id === undefined) return this.#add(queue, randomUUID(), job);
-      return this.#addOnce(queue, options.id, job);
+      const parts = { queue, redis: this.#redis, keys: this.#keys, documents: this.#documents };
+      return (await mayAdd(parts, options.id, job)) ? this.#add(queue, options.id, job) : options.id;
     });
   }
 
@@ -267,20 +267,6 @@ export class QueueClient {
   #jobOptions(id: string, { priority }: AskJob) {
     const { attempts, backoffMs } = this.#options;
     return defaults.jobOptions(id, attempts, backoffMs, priority);
-  }
-
-  async #addOnce(queue: Queue<AskJob>, id: string, data: AskJob): Promise<string> {
-    const document = await this.result(id);
-    const job = await queue.getJob(id);
-    const again = document !== null && document.status !== 'completed';
-    if (job && !again && !isDeepStrictEqual(job.data, data)) {
-      throw new JobConflictError(`the id ${JSON.stringify(id)} stands for another job; use another id`);
-    }
-    if (document && !again) return id;
-    if (again && !(await this.#documents.dropFailure(id))) return id; // Another caller asked it again.
-    if (again) await this.#redis.del(this.#keys.cancel(id));
-    if (again && job) await queue.remove(id);
-    return this.#add(queue, id, data);
   }
 
   #openEvents(): Promise<JobEvents> {

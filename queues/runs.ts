@@ -71,6 +71,19 @@ export type RunControl = (typeof runControls)[number];
 /** `requested`: the run looks every two seconds; `finished`: it has ended; `unknown`: no run of that id is kept. */
 export type RunControlOutcome = 'requested' | 'finished' | 'unknown';
 
+/** A run that says nothing for so long is silent: it speaks every two seconds. */
+const silentMs = 10_000;
+
+export function hasEnded({ state }: Pick<RunRecord, 'state'>): boolean {
+  return state === 'done' || state === 'stopped';
+}
+
+/** How long a run that has not ended has been silent, in milliseconds; 0 for one that speaks. */
+export function silenceOf(record: Pick<RunRecord, 'state' | 'updatedAt'>, now = Date.now()): number {
+  const ms = now - Date.parse(record.updatedAt);
+  return hasEnded(record) || ms < silentMs ? 0 : ms;
+}
+
 /** Tolerant of what other versions wrote. */
 const storedSchema = tolerant(runRecordSchema);
 
@@ -119,7 +132,7 @@ export async function controlRun(
   if (what === null) await redis.del(keys.runControl(id));
   const record = await readRun(redis, keys, id);
   if (record === null) return 'unknown';
-  if (record.state === 'done' || record.state === 'stopped') return 'finished';
+  if (hasEnded(record)) return 'finished';
   const strengthOf = (control: RunControl | null) => runControls.indexOf(control as RunControl);
   if (what !== null && strengthOf(what) >= strengthOf(await readControl(redis, keys, id)))
     await redis.set(keys.runControl(id), what, 'EX', retentionSeconds);

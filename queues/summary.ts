@@ -61,13 +61,15 @@ export function readSummary(returned: unknown): JobSummary | null {
   return parsed.success ? (parsed.data as JobSummary) : null;
 }
 
+const characters = new Intl.Segmenter();
+
 /** Characters as people count them are not cut in two. */
 function shorten(text: string): string {
   if (text.length <= maxCharacters) return text;
   let kept = '';
-  for (const character of text) {
-    if (kept.length + character.length >= maxCharacters) break;
-    kept += character;
+  for (const { segment } of characters.segment(text)) {
+    if (kept.length + segment.length >= maxCharacters) break;
+    kept += segment;
   }
   return `${kept}…`;
 }

@@ -279,6 +279,19 @@ describe('a batch that is steered', () => {
     );
   });
 
+  it('is told of another one under the same id that goes on', async () => {
+    work(capitals);
+    writeRows(1);
+    const told = 'the run one was heard of just now from h, process 1';
+    await client.reportRun({ ...silent, updatedAt: new Date().toISOString() });
+    expect((await cli(batch(), env)).stderr).toContain(told);
+    await client.reportRun(silent);
+    writeRows(2);
+    const { stderr } = await cli(batch(), env);
+    expect(stderr).toContain('1 there before');
+    expect(stderr).not.toContain('heard of');
+  });
+
   it('is not found by a wrong id', async () => {
     const run = await cli(['runs', 'stop', 'nobody'], env);
     expect([run.code, run.stderr]).toEqual([

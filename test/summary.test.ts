@@ -23,6 +23,8 @@ describe('the summary of a job', () => {
   it('cuts no character in two', () => {
     const { answers } = summarize(answered('🦊'.repeat(100)));
     expect(answers).toEqual([`${'🦊'.repeat(59)}…`]);
+    const family = '👩‍👩‍👧'; // Three joined ones, of 8 UTF-16 units together.
+    expect(summarize(answered(family.repeat(100))).answers).toEqual([`${family.repeat(14)}…`]);
   });
 
   it('has the likelihood of a free answer, and that of the chosen option', () => {

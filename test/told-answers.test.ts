@@ -4,6 +4,7 @@ import { AnswerReader, AnswerShortener, readTold, toldProgressSchema } from '../
 import { type JobProgress, progressSchema, type Result, resultSchema } from '../queues/schemas.js';
 import { tolerant } from '../queues/tolerant.js';
 import { Telling } from '../src/workers/telling.js';
+import { until } from './support/script.js';
 
 const progress: JobProgress = {
   ...{ stage: 'generate', framesDone: 512, framesTotal: 512, answersDone: 1, answersTotal: 3 },
@@ -63,24 +64,63 @@ describe('answers in progress events', () => {
   });
 });
 
-describe('a worker that tells of answers', () => {
-  it('tells a whole document again after one that could not be sent', async () => {
+describe('a worker that tells how a job goes on', () => {
+  function open(send: (told: unknown) => Promise<unknown> = async () => {}) {
     const sent: unknown[] = [];
-    let isDown = false;
     const telling = new Telling(async (told) => {
-      if (isDown) throw new Error('it is down');
+      await send(told);
       sent.push(told);
     });
-    const { onProgress, onAnswer } = telling.listeners;
+    return { telling, sent, ...telling.listeners };
+  }
+
+  it('tells answers at once, also those that are left at the end', async () => {
+    const { telling, sent, onProgress, onAnswer } = open();
     onProgress(progress);
-    await telling.idle();
+    onAnswer(documents[0]!);
+    await until(() => sent.length === 2);
+    onAnswer(documents[1]!);
+    onAnswer(documents[2]!);
+    await telling.end();
+    expect(read(sent)).toEqual([null, ...documents]);
+  });
+
+  it('tells of many reports the first, and the latest when it is time', async () => {
+    const { telling, sent, onProgress } = open();
+    const report = (framesDone: number) => onProgress({ ...progress, stage: 'encode', framesDone });
+    for (let frame = 1; frame <= 512; frame++) {
+      report(frame);
+      if (frame % 8 === 0) await new Promise(setImmediate);
+    }
+    await until(() => sent.length > 1);
+    expect(sent[0]).toMatchObject({ framesDone: 1 });
+    expect(sent.at(-1)).toMatchObject({ framesDone: 512 });
+    expect(sent.length).toBeLessThan(20);
+    await telling.end();
+  });
+
+  it('tells no report any more when the job has ended', async () => {
+    const { telling, sent, onProgress } = open();
+    onProgress(progress);
+    onProgress({ ...progress, answersDone: 2 });
+    await telling.end();
+    expect(sent).toEqual([progress]);
+  });
+
+  it('tells a whole document again after one that could not be sent', async () => {
+    let isDown = false;
+    const { telling, sent, onProgress, onAnswer } = open(async () => {
+      if (isDown) throw new Error('it is down');
+    });
+    onProgress(progress);
+    await until(() => sent.length === 1);
     isDown = true;
     onAnswer(documents[0]!);
-    await telling.idle();
+    await new Promise(setImmediate);
     isDown = false;
     onAnswer(documents[1]!);
     onAnswer(documents[2]!);
-    await telling.idle();
+    await telling.end();
     expect(read(sent)).toEqual([null, documents[1], documents[2]]);
   });
 });

@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
 import type { QueueClient } from '../../queues/client.js';
+import { hasEnded, silenceOf } from '../../queues/runs.js';
 import type { BatchRun } from '../batch/run.js';
 import type { RunCounts } from '../batch/run-counts.js';
 import { RunRecorder, type RunRecorderParts } from '../batch/run-recorder.js';
@@ -38,6 +39,7 @@ export async function withRecord<T>(
 ): Promise<T> {
   const { client, tally, counts } = recorded;
   const about = await describeRun(recorded);
+  await tellOfAnother(client, about.id);
   const stop = new AbortController();
   const recorder = new RunRecorder({
     ...{ about, tally, counts },
@@ -52,6 +54,16 @@ export async function withRecord<T>(
   } finally {
     await recorder.end(tally.counts().waiting === 0 ? 'done' : 'stopped');
   }
+}
+
+/** Where two go on under one id, each overwrites what the other says of it. */
+async function tellOfAnother(client: QueueClient, id: string): Promise<void> {
+  const other = await client.run(id).catch(() => null); // Without Redis there is no record either.
+  if (!other || hasEnded(other) || silenceOf(other) > 0) return;
+  process.stderr.write(
+    `visionzip: the run ${id} was heard of just now from ${other.host}, process ${other.pid}: if that goes on, \`visionzip runs\` ` +
+      'shows and steers both as one; --run-id names this one otherwise\n',
+  );
 }
 
 async function describeRun({ given, about, options }: Recorded): Promise<RunRecorderParts['about']> {

@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import { Argument, type Command } from 'commander';
 import type { QueueClient } from '../../queues/client.js';
-import type { RunControl, RunRecord } from '../../queues/runs.js';
+import { hasEnded, type RunControl, type RunRecord, silenceOf } from '../../queues/runs.js';
 import { formatMs } from '../format.js';
 import { withQueue } from './connect.js';
 import { CliError, exitCodes, usageError } from './exit.js';
@@ -9,9 +9,6 @@ import { addCommonOptions, type Context, command } from './run.js';
 
 const actions = { pause: 'pause', resume: null, drain: 'drain', stop: 'stop' } as const;
 type Action = keyof typeof actions;
-
-/** A run that says nothing for so long is told to be silent: it speaks every two seconds. */
-const silentMs = 10_000;
 
 export function addRuns(program: Command): void {
   const runs = program
@@ -63,10 +60,8 @@ async function steer(client: QueueClient, context: Context, action: Action, id: 
 function sentenceOf(action: Action, record: RunRecord | null): string {
   const minds = record?.state !== 'draining' || action === 'drain' || action === 'stop';
   const sentence = minds ? sentences[action] : 'the run was asked to drain before: it takes no more rows';
-  const ms = record ? Date.now() - Date.parse(record.updatedAt) : 0;
-  return ms < silentMs
-    ? sentence
-    : `${sentence}, if it is still there: it has said nothing for ${formatMs(ms)}`;
+  const ms = record ? silenceOf(record) : 0;
+  return ms > 0 ? `${sentence}, if it is still there: it has said nothing for ${formatMs(ms)}` : sentence;
 }
 
 function describe(runs: readonly RunRecord[], now: number): string {
@@ -88,14 +83,10 @@ function describe(runs: readonly RunRecord[], now: number): string {
   return table.toString();
 }
 
-function hasEnded({ state }: RunRecord): boolean {
-  return state === 'done' || state === 'stopped';
-}
-
 function describeState(run: RunRecord, now: number): string {
-  const ms = Math.max(0, now - Date.parse(run.updatedAt));
-  if (hasEnded(run)) return `${run.state} ${formatMs(ms)} ago`;
-  return ms < silentMs ? run.state : `${run.state}, silent for ${formatMs(ms)}`;
+  if (hasEnded(run)) return `${run.state} ${formatMs(Math.max(0, now - Date.parse(run.updatedAt)))} ago`;
+  const ms = silenceOf(run, now);
+  return ms > 0 ? `${run.state}, silent for ${formatMs(ms)}` : run.state;
 }
 
 function describeRows({ done, total, failed, cancelled }: RunRecord): string {

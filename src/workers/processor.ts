@@ -135,7 +135,7 @@ export class Processor {
       const listeners = { ...telling.listeners, ...speaking.listeners };
       return await this.#parts.answerer.answer(ask, { signal, logger, ...listeners });
     } finally {
-      await Promise.all([telling.idle(), speaking.end()]);
+      await Promise.all([telling.end(), speaking.end()]);
     }
   }
 

@@ -1,9 +1,13 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { AnswerShortener, type ToldProgress } from '../../queues/answers.js';
 import type { JobProgress, Result } from '../../queues/schemas.js';
 
+/** From one report to the next, in milliseconds: BullMQ keeps 10,000 events of all jobs, and nobody reads faster. */
+const everyMs = 100;
+
 /**
- * Tells how a job goes on, one message at a time. Of reports that come while one is under way the latest replaces the
- * others, so that a slow receiver never gets a backlog; answers are all told, in order. What gets lost is no fault of the job.
+ * Tells how a job goes on, one message at a time. Of reports that come while one is under way, or soon after it, the latest replaces the
+ * others; answers are all told, in order and at once. What gets lost is no fault of the job.
  */
 export class Telling {
   readonly #send: (progress: ToldProgress) => Promise<unknown>;
@@ -12,6 +16,9 @@ export class Telling {
   #answers: Result[] = [];
   #shortener = new AnswerShortener();
   #sending: Promise<void> | null = null;
+  #isOver = false;
+  /** Ends the pause behind a report. */
+  #hurry = () => {};
 
   constructor(send: (progress: ToldProgress) => Promise<unknown>) {
     this.#send = send;
@@ -24,12 +31,16 @@ export class Telling {
     },
     onAnswer: (document: Result): void => {
       this.#answers.push(document);
+      this.#hurry();
       this.#sending ??= this.#drain();
     },
   };
 
-  /** Resolves once nothing is under way. */
-  async idle(): Promise<void> {
+  /** Tells answers that are left, and no more reports: how the job ended says more. Resolves once nothing is under way. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    this.#next = null;
+    this.#hurry();
     await this.#sending;
   }
 
@@ -38,8 +49,16 @@ export class Telling {
       await this.#send(progress).catch(() => {
         this.#shortener = new AnswerShortener(); // The next answer is told in a whole document.
       });
+      await this.#rest();
     }
     this.#sending = null;
+  }
+
+  async #rest(): Promise<void> {
+    if (this.#isOver || this.#answers.length > 0) return;
+    const over = new AbortController();
+    this.#hurry = () => over.abort();
+    await pause(everyMs, null, { signal: over.signal, ref: false }).catch(() => {});
   }
 
   #take(): ToldProgress | null {
