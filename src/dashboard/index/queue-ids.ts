@@ -21,7 +21,7 @@ const ended: readonly { readonly name: string; readonly state: JobState }[] = [
 ];
 
 /** The ids of a queue's jobs with the states of their sets, in the order in which they are to be read. */
-export interface QueueIds {
+interface QueueIds {
   readonly states: ReadonlyMap<string, JobState>;
   /** How many jobs there are, those above the limit too. */
   readonly total: number;
