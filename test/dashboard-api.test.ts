@@ -327,6 +327,8 @@ describe('a video', () => {
       const part = await api.fetch(`/jobs/${id}/video`, { headers: { range: 'bytes=4-7' } });
       expect([part.status, part.headers.get('content-range')]).toEqual([206, `bytes 4-7/${bytes.length}`]);
       expect(await part.text()).toBe('ftyp');
+      const end = await api.fetch(`/jobs/${id}/video`, { headers: { range: 'bytes=-5000' } });
+      expect([end.status, Buffer.from(await end.arrayBuffer())]).toEqual([206, bytes]);
       const beyond = await api.fetch(`/jobs/${id}/video`, { headers: { range: 'bytes=5000-' } });
       expect([beyond.status, beyond.headers.get('content-range')]).toEqual([416, `bytes */${bytes.length}`]);
       for (const name of ['link.mp4', '../secret.mp4', 'text.mp4', 'folder.mp4', 'absent.mp4']) {
