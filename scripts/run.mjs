@@ -7,7 +7,7 @@
 // Plain JavaScript without dependencies, since it runs before anything is installed or compiled. Everything it
 // says goes to standard error, so that a script's standard output stays its own.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -35,6 +35,12 @@ function requireNode(major, minor) {
 function installPackages() {
   const stamp = join(root, 'node_modules/.package-lock.json');
   if (existsSync(stamp) && sameVersions(stamp)) return;
+  // A second work tree may share the packages of another: `npm ci` would empty them there first.
+  if (lstatSync(join(root, 'node_modules'), { throwIfNoEntry: false })?.isSymbolicLink()) {
+    fail(
+      'expected node_modules of this lock file, found a link to others: remove it, or install where it points',
+    );
+  }
   say('installing the npm packages');
   run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--no-audit', '--no-fund'], {
     ONNXRUNTIME_NODE_INSTALL: 'skip',

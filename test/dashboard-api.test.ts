@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { pino } from 'pino';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { hastyClient } from '../queues/connection.js';
 import { runRecordSchema } from '../queues/runs.js';
 import type { Result } from '../queues/schemas.js';
@@ -98,6 +98,24 @@ describe('the API', () => {
     expect([row.id, document?.status, job?.video, attempts.length]).toEqual([id, 'completed', video, 1]);
     expect(commands.map(({ command }) => command)).toContain(`visionzip result ${id} --json`);
     expect(await api.get('/facets', facetsSchema)).toMatchObject({ models: ['nano'], datasets: ['night'] });
+  });
+
+  it('makes an overview that takes long less often', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] });
+    const { index, overview } = api.api;
+    const figures = index.figures.bind(index);
+    const slow = vi.spyOn(index, 'figures').mockImplementation((hours, now) => {
+      vi.advanceTimersByTime(500);
+      return figures(hours, now);
+    });
+    const callsAfter = async (ms: number) => {
+      vi.advanceTimersByTime(ms);
+      await overview(24);
+      return slow.mock.calls.length;
+    };
+    // Ten times 500 ms, from the end of the making.
+    expect([await callsAfter(0), await callsAfter(4_999), await callsAfter(1)]).toEqual([1, 1, 2]);
+    vi.useRealTimers();
   });
 
   it('tells of the last attempts alone where a record has more than anybody reads', async () => {
@@ -309,6 +327,8 @@ describe('a video', () => {
       const part = await api.fetch(`/jobs/${id}/video`, { headers: { range: 'bytes=4-7' } });
       expect([part.status, part.headers.get('content-range')]).toEqual([206, `bytes 4-7/${bytes.length}`]);
       expect(await part.text()).toBe('ftyp');
+      const end = await api.fetch(`/jobs/${id}/video`, { headers: { range: 'bytes=-5000' } });
+      expect([end.status, Buffer.from(await end.arrayBuffer())]).toEqual([206, bytes]);
       const beyond = await api.fetch(`/jobs/${id}/video`, { headers: { range: 'bytes=5000-' } });
       expect([beyond.status, beyond.headers.get('content-range')]).toEqual([416, `bytes */${bytes.length}`]);
       for (const name of ['link.mp4', '../secret.mp4', 'text.mp4', 'folder.mp4', 'absent.mp4']) {

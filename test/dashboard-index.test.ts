@@ -3,8 +3,8 @@ import { Queue } from 'bullmq';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { hastyClient, type RedisClient, type RedisConnection } from '../queues/connection.js';
-import { failedReasonOf } from '../queues/documents.js';
-import { cancelledReason } from '../queues/options.js';
+import { Documents, failedReasonOf, failureDocument } from '../queues/documents.js';
+import { cancelledReason, keysOf } from '../queues/options.js';
 import { jobQuerySchema } from '../src/dashboard/api/schemas.js';
 import { type Entry, entryOf } from '../src/dashboard/index/entry.js';
 import { errorClassOf } from '../src/dashboard/index/error-class.js';
@@ -388,11 +388,16 @@ describe('the index', () => {
     await until(() => index.get(late!)?.state === 'waiting');
     await bench.client.cancel(late!);
     await until(() => index.get(late!)?.state === 'cancelled');
-    await client.xadd(key('events'), '*', 'event', 'removed', 'jobId', early!);
-    await until(() => index.get(early!)?.state === 'cancelled');
-    expect(index.cancelled()).toEqual({ listed: 0, detached: 2 });
+    expect(index.get(early!)).toMatchObject({ state: 'cancelled', video: '' });
+    // One that it never saw before it was cancelled.
+    const document = failureDocument('fast', cancelledReason, { data: { tags: { run: 'night' } } });
+    await new Documents(client, keysOf(bench.settings.prefix, bench.settings.queue), 60).writeOnce(document);
+    await client.xadd(key('events'), '*', 'event', 'removed', 'jobId', 'fast');
+    await until(() => index.get('fast')?.state === 'cancelled');
+    expect(index.get('fast')).toMatchObject({ dataset: 'night', attempts: 0 });
+    expect(index.cancelled()).toEqual({ listed: 0, detached: 3 });
     expect(index.get(late!)).toMatchObject({ video: 'b.mp4', error: cancelledReason });
-    // A comparison that found something new has looked at both again, and has nothing to say of them.
+    // A comparison that found something new has looked at all of them again, and has nothing to say of them.
     const heard: string[] = [];
     index.onChange((rows) => heard.push(...rows.map(({ id }) => id)));
     await client.multi().hset(key('new'), 'timestamp', 1, 'data', '{}').lpush(key('wait'), 'new').exec();
@@ -452,14 +457,18 @@ describe('the index', () => {
     const connection = { cluster: cluster.places, slotsRefreshInterval: 500 };
     const start = open(connection, {}, { home, redis: connection, prefix: '{visionzip}' });
     await ask('a.mp4');
+    const [cancelled] = await ask('c.mp4');
+    await bench.client.cancel(cancelled!);
     start();
     await isComplete();
+    expect(index.get(cancelled!)?.state).toBe('cancelled');
     const [later] = await ask('b.mp4');
     await until(() => index.get(later!) !== null);
-    expect(index.list(jobQuerySchema.parse({ order: 'oldest' })).rows.map(({ video }) => video)).toEqual([
-      'a.mp4',
-      'b.mp4',
-    ]);
+    expect(
+      index
+        .list(jobQuerySchema.parse({ order: 'oldest', state: ['waiting'] }))
+        .rows.map(({ video }) => video),
+    ).toEqual(['a.mp4', 'b.mp4']);
     rmSync(home, { recursive: true });
   });
 });

@@ -1,6 +1,6 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { on, once } from 'node:events';
-import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -112,5 +112,16 @@ describe('scripts/run.mjs', () => {
       if (said === 'on\n') child.kill(signal);
     }
     expect([said, (await ended)[0]]).toEqual([`on\n${signal}`, 7]);
+  });
+
+  it('leaves packages alone that are those of another place', async () => {
+    const run = project('run-linked');
+    const root = join(folder, 'run-linked');
+    renameSync(join(root, 'node_modules'), join(root, 'elsewhere'));
+    symlinkSync('elsewhere', join(root, 'node_modules'));
+    writeFileSync(join(root, 'package-lock.json'), '{"packages":{"node_modules/a":{"version":"1.0.0"}}}');
+    const { status, stderr } = spawnSync(process.execPath, [run], { encoding: 'utf8' });
+    expect([status, stderr]).toEqual([1, expect.stringContaining('found a link to others')]);
+    expect(readdirSync(join(root, 'elsewhere'))).toEqual(['.package-lock.json']);
   });
 });

@@ -29,7 +29,7 @@ export interface Access {
   readonly boardWrites: boolean;
 }
 
-export interface AppParts {
+interface AppParts {
   readonly access: Access;
   readonly sessions: Sessions;
   readonly queue: Queue;

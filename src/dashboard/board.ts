@@ -8,7 +8,7 @@ import type { Sessions } from './security/sessions.js';
 import { refuseWrites } from './security/writes.js';
 import { shortened } from './shortened.js';
 
-export interface BoardOptions {
+interface BoardOptions {
   readonly queue: Queue;
   /** Path below which the dashboard lies; the board lies at `/queues` of it. */
   readonly base: string;

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
 import { InputError } from '../errors.js';
 
-export interface MetricsServerParts {
+interface MetricsServerParts {
   readonly registry: Registry;
   /** Why no job would be taken now, as a sentence; null where one would. */
   faultNow(): string | null;

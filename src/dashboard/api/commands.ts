@@ -88,7 +88,7 @@ export function lineOf(words: readonly string[]): string {
 }
 
 /** A word for bash and zsh, whatever is in it. What a terminal would act on when it is pasted is written as an escape. */
-export function quoteForShell(word: string): string {
+function quoteForShell(word: string): string {
   if (/^[A-Za-z0-9_@%+=:,./-]+$/.test(word)) return word;
   const text = word.replaceAll('\0', '');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it is about.

@@ -7,11 +7,18 @@ type Parts = Pick<ApiContext, 'settings' | 'redis' | 'address' | 'client' | 'ind
 
 /** How long an overview is good for whoever asks next, in milliseconds. */
 const freshMs = 300;
+/** One of many jobs takes long to make, and nothing else is done meanwhile: it is good for so many times as long. */
+const freshTimes = 10;
+
+interface Made {
+  until: number;
+  readonly overview: Promise<Overview>;
+}
 
 /** The overview, made once for all who ask at the same time. */
 export class Overviews {
   readonly #parts: Parts;
-  readonly #made = new Map<number, { readonly at: number; readonly overview: Promise<Overview> }>();
+  readonly #made = new Map<number, Made>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -21,15 +28,19 @@ export class Overviews {
   of(hours: number): Promise<Overview> {
     const now = Date.now();
     const made = this.#made.get(hours);
-    if (made && now - made.at < freshMs) return made.overview;
-    for (const [hours, { at }] of this.#made) if (now - at >= freshMs) this.#made.delete(hours);
-    const overview = overviewOf(this.#parts, hours);
-    this.#made.set(hours, { at: now, overview });
-    return overview;
+    if (made && now < made.until) return made.overview;
+    for (const [hours, { until }] of this.#made) if (now >= until) this.#made.delete(hours);
+    const took = (ms: number) => {
+      next.until = Math.max(next.until, Date.now() + freshTimes * ms);
+    };
+    const next: Made = { until: now + freshMs, overview: overviewOf(this.#parts, hours, took) };
+    this.#made.set(hours, next);
+    return next.overview;
   }
 }
 
-async function overviewOf(parts: Parts, hours: number): Promise<Overview> {
+/** @param took is told how long the figures took, in milliseconds */
+async function overviewOf(parts: Parts, hours: number, took: (ms: number) => void): Promise<Overview> {
   const { settings, client, index } = parts;
   const metaKey = queueKey(settings.prefix, settings.queue, 'meta');
   const [status, paused] = await Promise.all([
@@ -37,7 +48,9 @@ async function overviewOf(parts: Parts, hours: number): Promise<Overview> {
     talk(parts, (redis) => redis.hexists(metaKey, 'paused')),
   ]);
   const now = Date.now();
+  const began = performance.now();
   const figures = index.figures(hours, now);
+  took(performance.now() - began);
   const counts = countsOf(status, index.cancelled());
   const { version, usedMemoryBytes, maxMemoryBytes, maxMemoryPolicy } = status.redis;
   return {

@@ -9,7 +9,7 @@ import { type Entry, entryOf, stateOf } from './entry.js';
 import { type Figures, figuresOf } from './figures.js';
 import { Following } from './follow.js';
 import { condition, facetsOf, groupErrors, type JobQuery, listJobs } from './query.js';
-import { readIds } from './queue-ids.js';
+import { readDetachedIds, readIds } from './queue-ids.js';
 import { type JobRecord, queueKey, readRecords } from './record.js';
 import { Rows } from './rows.js';
 
@@ -57,6 +57,7 @@ export class JobIndex {
   #wake = () => {};
   #mustCompare = true;
   #isComplete = false;
+  #hasDetached = false;
   /** How many jobs there were when they were last counted, and how many of them were above the limit. */
   #of = 0;
   #beyond = 0;
@@ -222,8 +223,20 @@ export class JobIndex {
       const rows = await this.#read(page.map(([id, state]) => [id, told.get(id) ?? state]));
       if (this.#isComplete) this.#tell(rows);
     }
+    // Else next time; an access list may forbid it for good.
+    this.#hasDetached ||= await this.#readDetached().catch(() => false);
     this.#isComplete = true;
     this.#told = null;
+  }
+
+  /** Of jobs that were cancelled before they began, and before this did, there are but documents. */
+  async #readDetached(): Promise<boolean> {
+    const { redis, prefix, queue } = this.#options;
+    for await (const ids of readDetachedIds(redis, prefix, queue, (id) => this.#rows.get(id) !== undefined)) {
+      if (this.#over.signal.aborted) break;
+      await Promise.all(ids.map((id) => this.#detach(id)));
+    }
+    return true;
   }
 
   /** Whether it is known that a job is in this state. BullMQ keeps the cancelled ones among those that failed. */
@@ -257,7 +270,7 @@ export class JobIndex {
     // What was told of its progress is newer than what was read.
     if (row.state === 'active' && known?.state === 'active') row.progress ??= known.progress;
     this.#rows.set(entry);
-    if (this.#rows.size > this.#options.limit * 1.02) this.#forgetOldest();
+    if (this.#rows.size > this.#options.limit * 1.02) this.#rows.forgetOldest(this.#options.limit);
   }
 
   /** A job without a record that was cancelled before it began has a document alone. Any other is forgotten. */
@@ -275,16 +288,6 @@ export class JobIndex {
     if (known?.isDetached && known.row.finishedAt === entry.row.finishedAt) return null;
     this.#put(entry);
     return entry;
-  }
-
-  #forgetOldest(): void {
-    const ended: string[] = [];
-    const excess = this.#rows.size - this.#options.limit;
-    for (const { row } of this.#rows.inOrder('oldest')) {
-      if (ended.length === excess) break;
-      if (row.finishedAt !== null) ended.push(row.id);
-    }
-    for (const id of ended) this.#rows.delete(id);
   }
 
   #tell(rows: readonly JobRow[]): void {

@@ -1,4 +1,6 @@
+import type { Cluster } from 'ioredis';
 import type { RedisClient } from '../../../queues/connection.js';
+import { keysOf } from '../../../queues/options.js';
 import type { JobState } from '../api/schemas.js';
 import { queueKey } from './record.js';
 
@@ -19,7 +21,7 @@ const ended: readonly { readonly name: string; readonly state: JobState }[] = [
 ];
 
 /** The ids of a queue's jobs with the states of their sets, in the order in which they are to be read. */
-export interface QueueIds {
+interface QueueIds {
   readonly states: ReadonlyMap<string, JobState>;
   /** How many jobs there are, those above the limit too. */
   readonly total: number;
@@ -61,6 +63,29 @@ export async function readIds(
     if (end) states.set(end[0], end[1]);
   }
   return { states, total: await countAll(redis, key) };
+}
+
+/**
+ * The ids of the jobs that have a document and no record any more, page by page. It goes through the names of all keys of the server,
+ * a thousand a command; of those that are known already nothing else is asked.
+ */
+export async function* readDetachedIds(
+  redis: RedisClient,
+  prefix: string,
+  queue: string,
+  isKnown: (id: string) => boolean,
+): AsyncGenerator<string[]> {
+  const start = keysOf(prefix, queue).result('');
+  for (const node of redis.isCluster ? (redis as Cluster).nodes('master') : [redis]) {
+    let cursor = '0';
+    do {
+      const [next, names] = await node.scan(cursor, 'MATCH', `${start}*`, 'COUNT', 1_000);
+      const ids = names.map((name) => name.slice(start.length)).filter((id) => !isKnown(id));
+      const records = await Promise.all(ids.map((id) => redis.exists(queueKey(prefix, queue, id))));
+      yield ids.filter((_, i) => records[i] === 0);
+      cursor = next;
+    } while (cursor !== '0');
+  }
 }
 
 async function countAll(redis: RedisClient, key: (name: string) => string): Promise<number> {

@@ -67,6 +67,12 @@ export class Rows {
     this.#byId.delete(id);
   }
 
+  /** Lets the oldest go of those that have ended, so that `limit` are left. */
+  forgetOldest(limit: number): void {
+    const ended = this.inOrder('oldest').filter(({ row }) => row.finishedAt !== null);
+    for (const { row } of ended.slice(0, this.size - limit)) this.delete(row.id);
+  }
+
   /** Valid until the next change. */
   inOrder(order: JobOrder): readonly Entry[] {
     return order === 'oldest' ? this.#sort('newest').toReversed() : this.#sort(order);

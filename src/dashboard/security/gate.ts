@@ -7,7 +7,7 @@ import { isShown } from './credential.js';
 import type { Sessions } from './sessions.js';
 import { isRead } from './writes.js';
 
-export interface GateParts {
+interface GateParts {
   readonly credential: Credential | null;
   readonly sessions: Sessions;
   readonly base: string;

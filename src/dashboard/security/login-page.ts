@@ -1,14 +1,7 @@
+import { type Html, html } from '../../batch/report/html.js';
 import type { Credential } from '../../settings.js';
 
-const escapes: Readonly<Record<string, string>> = {
-  ...{ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' },
-};
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (sign) => escapes[sign]!);
-}
-
-export interface LoginPage {
+interface LoginPage {
   readonly base: string;
   readonly scheme: Credential['scheme'];
   /** Where to go afterwards. */
@@ -21,9 +14,12 @@ export interface LoginPage {
 export function loginPage({ base, scheme, to, error }: LoginPage): string {
   const fields =
     scheme === 'basic'
-      ? `${field('user', 'User', 'text', 'username', true)}${field('password', 'Password', 'password', 'current-password')}`
+      ? [
+          field('user', 'User', 'text', 'username', true),
+          field('password', 'Password', 'password', 'current-password'),
+        ]
       : field('token', 'Token', 'password', 'current-password', true);
-  return `<!doctype html>
+  return html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -35,20 +31,20 @@ export function loginPage({ base, scheme, to, error }: LoginPage): string {
 <body>
 <main>
 <h1>VisionZip</h1>
-${error === undefined ? '' : `<p role="alert">${escaped(error)}</p>`}
+${error && html`<p role="alert">${error}</p>`}
 <form method="post" action="${base}/login">
-<input type="hidden" name="to" value="${escaped(to)}">
+<input type="hidden" name="to" value="${to}">
 ${fields}<button>Log in</button>
 </form>
 </main>
 </body>
 </html>
-`;
+`.text;
 }
 
-function field(name: string, label: string, type: string, autocomplete: string, isFirst = false): string {
-  const focus = isFirst ? ' autofocus' : '';
-  return `<label>${label}<input name="${name}" type="${type}" autocomplete="${autocomplete}" required${focus}></label>\n`;
+function field(name: string, label: string, type: string, autocomplete: string, isFirst = false): Html {
+  const focus = isFirst ? html` autofocus` : null;
+  return html`<label>${label}<input name="${name}" type="${type}" autocomplete="${autocomplete}" required${focus}></label>\n`;
 }
 
 export const loginStyle = `:root { color-scheme: light dark; font-family: system-ui, sans-serif; }

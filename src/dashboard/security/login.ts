@@ -39,7 +39,7 @@ export function loginRoutes(gate: Gate): Router {
 }
 
 /** A path of the dashboard, whatever was asked for: nobody is to be led elsewhere by a link to the login. */
-export function placeWithin(base: string, to: unknown): string {
+function placeWithin(base: string, to: unknown): string {
   const home = `${base}/`;
   const here = 'http://here';
   if (typeof to !== 'string' || !to.startsWith('/') || !URL.canParse(to, here)) return home;

@@ -7,7 +7,7 @@ const lifetimeMs = 12 * 3600 * 1000;
 /** Of more logins the oldest end. */
 const mostSessions = 1_000;
 
-export interface CookieOptions {
+interface CookieOptions {
   /** Below which the dashboard lies. */
   readonly path: string;
   readonly isSecure: boolean;
