@@ -101,6 +101,11 @@ export interface FailureParts {
   readonly data?: Partial<AskJob>;
 }
 
+/** Whether there is such a time: whoever writes to Redis can make a record say anything. */
+function isDate(ms: number): boolean {
+  return !Number.isNaN(new Date(ms).getTime());
+}
+
 /** What stands for a job that BullMQ lists as failed for good. */
 export function failureDocument(
   id: string,
@@ -118,6 +123,6 @@ export function failureDocument(
     attempts,
     ...(worker !== undefined && { worker }),
     ...(tags && { tags }),
-    finishedAt: new Date(finishedOn).toISOString(),
+    finishedAt: (isDate(finishedOn) ? new Date(finishedOn) : new Date()).toISOString(),
   };
 }

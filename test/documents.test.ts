@@ -134,6 +134,8 @@ describe("a failure's kind", () => {
 
   it('is none where the job was cancelled', () => {
     expect(failureDocument('a', cancelledReason)).toMatchObject({ status: 'cancelled', fault: null });
+    const impossible = failureDocument('a', 'torn', { finishedOn: 1e300 });
+    expect(Date.parse(impossible.finishedAt)).toBeGreaterThan(Date.now() - 10_000);
   });
 });
 
