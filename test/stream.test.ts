@@ -294,7 +294,9 @@ describe('a Redis that goes', () => {
     await redis.start();
     finish();
     await ended;
-    expect(textOf(events)).toBe('red');
+    // Where it is away for longer than the job's lock, another attempt begins the text anew, and says so.
+    const since = events.findLastIndex(({ type }) => type === 'restart') + 1;
+    expect(textOf(events.slice(since))).toBe('red');
   });
 
   it('is told of at the start', async () => {
