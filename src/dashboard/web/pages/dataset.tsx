@@ -137,11 +137,11 @@ function KindRow({
   );
 }
 
-function Failures({ dataset: { failures, run } }: { readonly dataset: Dataset }) {
+function Failures({ dataset: { failures, run, state } }: { readonly dataset: Dataset }) {
   return (
     <section class="card">
       <h2>What failed</h2>
-      {failures.length === 0 && <p class="soft">Nothing so far.</p>}
+      {failures.length === 0 && <p class="soft">{state === 'done' ? 'Nothing.' : 'Nothing so far.'}</p>}
       <ul class="plain">
         {failures.map(({ kind, count, example }) => (
           <li key={kind}>
