@@ -29,8 +29,15 @@ import { hear, nothing } from '../src/dashboard/web/heard.js';
 import { idsOf, jobOf } from '../src/dashboard/web/parts/ab/columns.js';
 import { timelineOf } from '../src/dashboard/web/parts/job/spans.js';
 import { jobPath, pathBelow, routeOf, withQuery } from '../src/dashboard/web/routes.js';
-import { compressionText, differences, settingsText, stageSpans } from '../src/dashboard/web/words.js';
+import {
+  compressionText,
+  differences,
+  settingsText,
+  stageSpans,
+  stages,
+} from '../src/dashboard/web/words.js';
 import { panned, placed, ticksOf, zoomed } from '../src/dashboard/web/zoom.js';
+import { stageNames } from '../src/pipeline/timings.js';
 
 describe('numbers and times on the pages', () => {
   it('show a duration in two units at most', () => {
@@ -271,6 +278,10 @@ function result(changes: Partial<Result> = {}): Result {
 }
 
 describe('where the time went', () => {
+  it('is told of the stages that the pipeline measures, in its order', () => {
+    expect(stages).toEqual(stageNames);
+  });
+
   it('puts stages one behind the other where a worker did not say when they were busy', () => {
     const spans = stageSpans(timings);
     expect(spans.map(({ name }) => name)).toEqual([

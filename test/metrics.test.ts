@@ -12,7 +12,7 @@ import { cli, startCli } from './support/cli.js';
 import { parseExposition, sampleOf } from './support/exposition.js';
 import { askHttp } from './support/http.js';
 import { useRedis } from './support/redis.js';
-import { until } from './support/script.js';
+import { callsOf, until } from './support/script.js';
 import { Bench } from './support/worker.js';
 
 const redis = useRedis();
@@ -96,6 +96,22 @@ describe('the metrics of a worker', () => {
     expect(value('visionzip_job_seconds_count')).toBe(2);
     expect(complaintsOf(text)).toBe('');
     expect(text).not.toMatch(/clip-000|What moves/);
+  });
+
+  it('say how much work waits, by what a job took so far', async () => {
+    open({ concurrency: 1 });
+    const { metricsUrl } = await bench.worker();
+    const waiting = async () =>
+      sampleOf((await scrape(metricsUrl!)).families, 'visionzip_work_waiting_seconds');
+    expect(await waiting()).toBeUndefined();
+    const document = await answered({ video: bench.video('a.mp4', { text: 'red' }), questions: 'What?' });
+    if (document.status !== 'completed') throw new Error(document.error);
+    expect(document.timings.totalMs).toBeGreaterThan(0);
+    expect(await waiting()).toBe(0);
+    const video = bench.video('b.mp4', { hang: true });
+    for (const priority of [0, 0, 7]) await bench.client.ask({ video, questions: 'What?', priority });
+    await until(() => callsOf(video).length === 1);
+    expect(await waiting()).toBeCloseTo((2 * document.timings.totalMs) / 1000, 6);
   });
 
   it('count jobs in hand, cancelled ones, and attempts that are tried again', async () => {

@@ -74,8 +74,15 @@ export class WorkerMetrics {
     help: 'Visual tokens of computed jobs after compression.',
   });
 
-  /** @param jobsInHand how many there are now. */
-  constructor(jobsInHand: () => number) {
+  /** Of answered jobs, what was stored before included. */
+  #answered = 0;
+  #answeredMs = 0;
+
+  /**
+   * @param jobsInHand how many there are now.
+   * @param jobsWaiting how many wait in the queue; null where Redis does not say.
+   */
+  constructor(jobsInHand: () => number, jobsWaiting: () => Promise<number | null>) {
     describeProcess(this.registry);
     new Gauge({
       ...this.#own,
@@ -83,6 +90,20 @@ export class WorkerMetrics {
       help: 'Jobs that this worker has in hand.',
       collect() {
         this.set(jobsInHand());
+      },
+    });
+    const secondsWaiting = async () => {
+      const waiting = this.#answered > 0 ? await jobsWaiting() : null;
+      return waiting === null ? null : (waiting * this.#answeredMs) / this.#answered / 1000;
+    };
+    new Gauge({
+      ...this.#own,
+      name: 'visionzip_work_waiting_seconds',
+      help: 'The jobs that wait in the queue, times what this worker took for one on average; absent while it has answered none.',
+      async collect() {
+        const seconds = await secondsWaiting();
+        if (seconds === null) this.remove();
+        else this.set(seconds);
       },
     });
     // From the start each series is there, so that its first increase is seen.
@@ -105,6 +126,8 @@ export class WorkerMetrics {
   /** Where the time of an answered job went, and what it took. */
   readonly countAnswered = ({ cached, reused, timings, frames, tokens }: Result): void => {
     this.#reuse.inc({ reused: cached ? 'answers' : reused });
+    this.#answered += 1;
+    this.#answeredMs += timings.totalMs;
     if (cached) return; // Nothing was computed.
     for (const stage of stages) this.#stageSeconds.observe({ stage }, timings[`${stage}Ms`] / 1000);
     this.#jobSeconds.observe(timings.totalMs / 1000);

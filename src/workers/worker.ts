@@ -19,6 +19,7 @@ import { checkRedis, ensureRedis } from './redis.js';
 import { SightStore } from './sight-store.js';
 import { AnswerStore } from './store.js';
 import { VideoRecords } from './video-records.js';
+import { countWaiting } from './waiting.js';
 import { workerName, workerOptions } from './worker-options.js';
 
 export interface WorkerOptions {
@@ -145,7 +146,9 @@ export class AskWorker {
     this.#hasty = hasty;
     this.#documents = documents;
     this.#answerer = answerer;
-    this.#metrics = settings.metrics.port === null ? null : new WorkerMetrics(() => this.#inHand.size);
+    const waiting = () => countWaiting(hasty, addressOf(connection), settings);
+    this.#metrics =
+      settings.metrics.port === null ? null : new WorkerMetrics(() => this.#inHand.size, waiting);
     const onAnswered = this.#metrics?.countAnswered;
     this.#records = records;
     this.#processor = new Processor({
