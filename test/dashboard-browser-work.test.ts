@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { JobDetail } from '../src/dashboard/api/schemas.js';
 import type { Dashboard } from '../src/dashboard/server.js';
 import { describeInBrowser, useBrowser } from './support/browser.js';
 import { showBench } from './support/night.js';
@@ -92,6 +93,23 @@ describeInBrowser('work under the eyes of a viewer', () => {
     await page.getByRole('heading', { name: 'Cancelled' }).waitFor();
     expect(await bench.client.result(running)).toMatchObject({ status: 'cancelled' });
     expect(await page.getByRole('button', { name: 'Cancel' }).count()).toBe(0);
+  });
+
+  it('shows an answer once, though the queue still calls its job active', async () => {
+    const id = await ask(bench.video('clip.mp4', { text: 'a red kite' }));
+    await bench.worker();
+    await bench.client.wait(id);
+    const page = await browser.open(dashboard.url);
+    await page.route(`**/api/jobs/${id}`, async (route) => {
+      const response = await route.fetch();
+      const detail = (await response.json()) as JobDetail;
+      const row = { ...detail.row, state: 'active', finishedAt: null };
+      await route.fulfill({ response, json: { ...detail, row } });
+    });
+    await page.goto(`${dashboard.url}jobs/${id}`);
+    await badge(page, 'active');
+    await page.locator('.answer', { hasText: 'a red kite' }).waitFor();
+    expect(await page.getByRole('heading', { name: 'Under way' }).count()).toBe(0);
   });
 
   it('is tried again after it failed', async () => {

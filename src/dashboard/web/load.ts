@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from 'preact/hooks';
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { read } from './api.js';
 import { useReturn } from './live.js';
 
@@ -16,9 +16,11 @@ export interface Loaded<T> {
 export function useLoaded<T>(path: string | null): Loaded<T> {
   const [state, setState] = useState<Kept<T>>({ path: null, data: null, error: null });
   const [round, setRound] = useState(0);
+  const running = useRef<AbortController | null>(null);
   useEffect(() => {
     if (path === null) return;
     const abort = new AbortController();
+    running.current = abort;
     read<T>(path, abort.signal).then(
       (data) => abort.signal.aborted || setState({ path, data, error: null }),
       (error: Error) =>
@@ -27,7 +29,11 @@ export function useLoaded<T>(path: string | null): Loaded<T> {
     );
     return () => abort.abort();
   }, [path, round]);
-  const reload = useCallback(() => setRound((n) => n + 1), []);
+  const reload = useCallback(() => {
+    // At once: what it reads may be older than the reason to read again.
+    running.current?.abort();
+    setRound((n) => n + 1);
+  }, []);
   useReturn(reload);
   const change = useCallback(
     (how: (data: T) => T) =>

@@ -28,7 +28,8 @@ export function Job() {
   if (error instanceof Problem && error.status === 404) return <Gone id={id} />;
   if (!data) return error ? <Failure error={error} retry={reload} /> : <Loading />;
   const { row, document, commands } = data;
-  const isUnderWay = row.finishedAt === null;
+  // The document is written a moment before the queue says that the job is done.
+  const isUnderWay = row.finishedAt === null && document?.status !== 'completed';
   return (
     <article class="job">
       <JobHead detail={data} onDone={reload} />
