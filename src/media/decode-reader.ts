@@ -31,7 +31,8 @@ export interface StartedRun {
  * - `damaged`: the decoder could not make it, or had to guess.
  * - `absent`: the decoder passed over it without a word: it is not shown.
  * - `late`: the decoder began behind the keyframe.
- * - `unsure`: something was complained of, and with several threads nobody knows about which frame.
+ * - `unsure`: something was complained of, and with several threads nobody knows about which frame; or a frame was told of,
+ *   and with several stretches nobody knows of which.
  */
 export type Verdict = 'sound' | 'damaged' | 'absent' | 'late' | 'unsure';
 
@@ -201,6 +202,11 @@ class Follower {
   }
 
   take(frame: LoggedFrame): void {
+    if (frame.stretch === null) {
+      // Whether it is one of these decides which pixels are whose.
+      this.#isUnsure = true;
+      return;
+    }
     const { micros, isIntra, isCorrupt, said } = frame;
     // What was said before the first frame is of frames that a keyframe was waited for.
     const heard = this.first ? said : { lost: false, guessed: false, complained: false };

@@ -1,7 +1,7 @@
 /** A decoded frame, selected or not, as ffmpeg's filter `showinfo` tells of it. */
 export interface LoggedFrame {
-  /** Which of the stretches that a process decodes; see `showFrames`. */
-  readonly stretch: number;
+  /** Which of the stretches that a process decodes; see `showFrames`. Null where another message hides it. */
+  readonly stretch: number | null;
   /** Its time in microseconds; NaN where it has none. */
   readonly micros: number;
   /** After rotation, before pixels are made square. */
@@ -21,13 +21,20 @@ export interface LoggedFrame {
   readonly said: { readonly lost: boolean; readonly guessed: boolean; readonly complained: boolean };
 }
 
-/** The filter that tells of each frame of a stretch. It is named, so that stretches are told apart. */
+/**
+ * The filters that tell of each frame of a stretch. They are named, so that stretches are told apart. What encoders write of
+ * themselves would be told byte by byte.
+ */
 export function showFrames(stretch: number): string {
-  return `showinfo@s${stretch}=checksum=0`;
+  return `sidedata=mode=delete:type=SEI_UNREGISTERED,showinfo@s${stretch}=checksum=0`;
 }
 
-const frameLine =
-  /^\[showinfo@s(\d+) @ \w+\] \[info\] n: *\d+ pts: *(-?\d+|NOPTS) .* sar:(\d+)\/(\d+) s:(\d+)x(\d+) i:(\S+) iskey:(\d) type:(\S)/;
+/**
+ * Anywhere in a line: threads of ffmpeg write their messages in pieces, so one may stand before the other's, which then
+ * comes without its own beginning, or behind it.
+ */
+const frameText =
+  /(?:\[showinfo@s(\d+) @ \w+\] \[info\] )?n: *\d+ pts: *(-?\d+|NOPTS) .*? sar:(\d+)\/(\d+) s:(\d+)x(\d+) i:(\S+) iskey:(\d) type:(\S)/g;
 
 /** A packet that gave nothing (ffmpeg's own words, up to 6 and since). */
 const lost = /Error while decoding stream|Error submitting packet to decoder/;
@@ -51,31 +58,39 @@ export function followLog(onFrame: (frame: LoggedFrame) => void): (line: string)
   const nothing = { lost: false, guessed: false, complained: false };
   let said = { ...nothing };
   let isCorrupt = false;
-  return (line) => {
-    const [, stretch, micros, sarWidth, sarHeight, width, height, fields, isKey, type] =
-      frameLine.exec(line) ?? [];
-    if (stretch !== undefined) {
-      const sar = Number(sarWidth) / Number(sarHeight);
-      onFrame({
-        stretch: Number(stretch),
-        micros: Number(micros),
-        width: Number(width),
-        height: Number(height),
-        sar: sar > 0 && Number.isFinite(sar) ? sar : 1,
-        firstField: fields === 'T' ? 'top' : fields === 'B' ? 'bottom' : null,
-        isIntra: isKey === '1' || type === 'I',
-        isCorrupt,
-        said,
-      });
-      said = { ...nothing };
-      isCorrupt = false;
-      return false;
-    }
-    const complained = /\[(error|fatal|panic)\]/.test(line) && !harmless.test(line);
-    isCorrupt ||= line.includes('corrupt decoded frame');
-    said.lost ||= lost.test(line);
-    said.guessed ||= guessed.test(line) && !harmless.test(line);
+  const takeFrame = (match: RegExpMatchArray) => {
+    const [, stretch, micros, sarWidth, sarHeight, width, height, fields, isKey, type] = match;
+    const sar = Number(sarWidth) / Number(sarHeight);
+    onFrame({
+      stretch: stretch === undefined ? null : Number(stretch),
+      micros: Number(micros),
+      width: Number(width),
+      height: Number(height),
+      sar: sar > 0 && Number.isFinite(sar) ? sar : 1,
+      firstField: fields === 'T' ? 'top' : fields === 'B' ? 'bottom' : null,
+      isIntra: isKey === '1' || type === 'I',
+      isCorrupt,
+      said,
+    });
+    said = { ...nothing };
+    isCorrupt = false;
+  };
+  const takeWords = (words: string) => {
+    const complained = /\[(error|fatal|panic)\]/.test(words) && !harmless.test(words);
+    isCorrupt ||= words.includes('corrupt decoded frame');
+    said.lost ||= lost.test(words);
+    said.guessed ||= guessed.test(words) && !harmless.test(words);
     said.complained ||= complained;
     return complained;
+  };
+  return (line) => {
+    let isWorthKeeping = false;
+    let end = 0;
+    for (const match of line.matchAll(frameText)) {
+      isWorthKeeping = takeWords(line.slice(end, match.index)) || isWorthKeeping;
+      takeFrame(match);
+      end = match.index + match[0].length;
+    }
+    return takeWords(line.slice(end)) || isWorthKeeping;
   };
 }

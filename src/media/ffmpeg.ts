@@ -145,7 +145,10 @@ export interface RawVideoOptions extends RunOptions {
 export interface RawVideo {
   /** Of each stretch, the selected frames in rgb24, one behind the other. */
   readonly pixels: readonly Readable[];
-  /** The next decoded frame of a stretch, selected or not; null at the end. Runs ahead of `pixels`. */
+  /**
+   * The next decoded frame of a stretch, selected or not; null at the end. Runs ahead of `pixels`. Of several stretches, each
+   * gets a frame of which nobody can tell whose it is.
+   */
   nextFrame(stretch: number): Promise<LoggedFrame | null>;
   /** Kills it because its time is used up. */
   expire(): void;
@@ -171,7 +174,11 @@ export async function openRawVideo(media: Media, options: RawVideoOptions): Prom
   const file = await openChecked(media);
   try {
     const logs = options.stretches.map(() => new FrameLog());
-    const hear = followLog((frame) => logs[frame.stretch]?.push(frame));
+    const hear = followLog((frame) => {
+      if (logs.length === 1) logs[0]!.push({ ...frame, stretch: 0 });
+      else if (frame.stretch === null) for (const log of logs) log.push(frame);
+      else logs[frame.stretch]?.push(frame);
+    });
     const run = start(rawVideoCommand(media, options), box, file, media, options, hear);
     // A decoder that has ended wants no more.
     if (options.feed) void pipeline(options.feed, run.child.stdin!).catch(() => {});
