@@ -158,11 +158,11 @@ describe('frames at one and the same time', () => {
 
 describe('interlaced frames', () => {
   test.each([
-    ['top', 1],
-    ['bottom', 0],
-  ] as const)('are made whole of their first field, the %s one', async (first, place) => {
+    ['top', 'tff'],
+    ['bottom', 'bff'],
+  ] as const)('are made whole of their first field, the %s one', async (first, mode) => {
     const file = at(`interlaced-${first}.ts`);
-    const fields = ['-flags', '+ilme+ildct', '-top', String(place)];
+    const fields = ['-flags', '+ilme+ildct', '-vf', `setfield=${mode}`];
     await ffmpeg(...pattern(2), '-c:v', 'mpeg2video', ...fields, '-bf', '2', ...yuv420p, file);
     const video = await openVideo(file, defaultLimits);
     const plain = await plainFrames(file, 160 * 120 * 3, '0:V:0', ['-vf', 'scale=interl=1']);

@@ -20,6 +20,12 @@ export async function ffmpeg(...args: string[]): Promise<void> {
   await run('ffmpeg', ['-v', 'error', '-nostdin', '-y', ...args]);
 }
 
+/** Whether ffmpeg was built with an encoder; not every build has those of foreign libraries. */
+export async function hasEncoder(name: string): Promise<boolean> {
+  const { stdout } = await run('ffmpeg', ['-v', 'error', '-encoders']);
+  return stdout.split('\n').some((line) => line.split(' ').includes(name));
+}
+
 /** An input of moving test pictures; `filter` adds to it. */
 export function testPattern(
   width: number,
