@@ -1,7 +1,8 @@
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { decodeFrames } from '../src/media/decode.js';
+import type { DecodeStrategy } from '../src/media/decode-plan.js';
 import { followLog, type LoggedFrame } from '../src/media/decoder-log.js';
 import { useDecoder } from '../src/media/ffmpeg.js';
 import { defaultLimits, openVideo } from '../src/media/open.js';
@@ -64,26 +65,70 @@ test('only complaints are kept for people', () => {
   ]);
 });
 
+/** Plain ffmpeg, whose error output goes through a filter. */
+async function useFiltered(name: string, filter: string, version = '5.1'): Promise<void> {
+  const program = join(folder, name);
+  const isTrial = `case "$*" in *rawvideo*null*) echo "ffmpeg version ${version}" >&2;; esac`;
+  const script = `${isTrial}\nffmpeg "$@" 2>&1 | ${filter} >&2\nexit \${PIPESTATUS[0]}\n`;
+  await writeFile(program, `#!/bin/bash\n${script}`);
+  await chmod(program, 0o755);
+  useDecoder({ ffmpeg: program });
+}
+
+async function look(file: string, indices?: readonly number[], strategy?: DecodeStrategy) {
+  const video = await openVideo(file, defaultLimits);
+  const damaged: number[] = [];
+  const onDamage = (seconds: number) => void damaged.push(Math.round(seconds * 25));
+  const options = { timeoutMs: 60_000, strategy, onDamage };
+  const numbers: number[] = [];
+  for await (const frame of decodeFrames(video, indices ?? [...video.ptsSeconds.keys()], options))
+    numbers.push(numberOf(frame));
+  return { numbers, damaged };
+}
+
 test.each(['seek', 'pass'] as const)(
   'no frame is taken for another where half messages stand before some (%s)',
   async (strategy) => {
-    const [clip, program] = [join(folder, 'clip.mp4'), join(folder, 'ffmpeg-of-many-threads')];
+    const clip = join(folder, 'clip.mp4');
     await encodeNumbered([...h264(10), clip]);
-    const garble = String.raw`s/^\[showinfo@s[0-9]* @ [^]]*\] \[info\] n: *2 /${corrupt.replaceAll('[', '\\[')}n:   2 /`;
-    await writeFile(program, `#!/bin/bash\nffmpeg "$@" 2> >(sed -u '${garble}' >&2)\n`);
-    await chmod(program, 0o755);
-    useDecoder({ ffmpeg: program });
-    const video = await openVideo(clip, defaultLimits);
+    const half = corrupt.replaceAll('[', '\\[');
+    await useFiltered(
+      'ffmpeg-of-many-threads',
+      String.raw`sed -u 's/^\[showinfo@s[0-9]* @ [^]]*\] \[info\] n: *2 /${half}n:   2 /'`,
+    );
     const wanted = [1, 2, 5, 14, 15, 27, 33, 48];
-    const seen: number[] = [];
-    const damaged: number[] = [];
-    const options = {
-      timeoutMs: 60_000,
-      strategy,
-      onDamage: (seconds: number) => void damaged.push(seconds),
-    };
-    for await (const frame of decodeFrames(video, wanted, options)) seen.push(numberOf(frame));
-    expect(seen).toEqual(wanted);
-    expect(damaged).toEqual([]);
+    expect(await look(clip, wanted, strategy)).toEqual({ numbers: wanted, damaged: [] });
   },
 );
+
+test('damage is not taken for that of frames before a keyframe where the decoder runs ahead of what is told of frames', async () => {
+  const clip = join(folder, 'damaged.mp4');
+  await encodeNumbered([...h264(12), clip], { count: 60 });
+  await damage(clip, 26);
+  useDecoder({ ffmpeg: 'ffmpeg' });
+  const told = (await look(clip)).damaged;
+  expect(told).toContain(27);
+  const delay = [
+    'while IFS= read -r line; do',
+    '  if [[ $line == *"] n:"*" pts:"* ]]; then',
+    '    late+=("$line")',
+    `    (( \${#late[@]} > 8 )) || continue`,
+    `    line=\${late[0]}; late=("\${late[@]:1}")`,
+    '  fi',
+    '  echo "$line"',
+    'done',
+    `printf '%s\\n' "\${late[@]}"`,
+  ];
+  await useFiltered('ffmpeg-that-runs-ahead', `(${delay.join('\n')})`, '7.0');
+  expect((await look(clip)).damaged).toEqual(expect.arrayContaining(told));
+});
+
+/** Overwrites the middle of a frame's bytes. */
+async function damage(file: string, index: number): Promise<void> {
+  const {
+    index: { bytes, sizes },
+  } = await openVideo(file, defaultLimits);
+  const data = await readFile(file);
+  data.fill(0xff, bytes[index]! + 20, bytes[index]! + sizes[index]!);
+  await writeFile(file, data);
+}

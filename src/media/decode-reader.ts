@@ -17,6 +17,8 @@ export interface ReadOptions {
   readonly holds: boolean;
   readonly deadline: Deadline;
   readonly signal: AbortSignal | undefined;
+  /** Whether it is to be found out which frames of a damaged video are sound: then a doubt is enough to pass one over. */
+  readonly isSurvey?: boolean;
 }
 
 /** A run and where its decoding begins. */
@@ -95,9 +97,10 @@ function readRun(
   run: StartedRun,
   raw: RawVideo,
   stretch: number,
-  { threads, deadline, signal }: ReadOptions,
+  { threads, deadline, signal, isSurvey = false }: ReadOptions,
 ): FrameReader {
-  const follower = new Follower(video, run, threads);
+  const behind = raw.runsAhead ? RUN_AHEAD : REORDERED;
+  const follower = new Follower(video, run, threads, behind, isSurvey);
   const stream = raw.pixels[stretch]!;
   const wait = async <T>(work: Promise<T>): Promise<T> => {
     const result = await deadline.during(work, () => raw.expire());
@@ -153,6 +156,8 @@ function missingFrame({ info, index }: OpenedVideo, raw: RawVideo, position: num
 
 /** Frames that a decoder may hold back to put them into the order of showing. */
 const REORDERED = 4;
+/** With those that may wait between the threads of ffmpeg since version 7 (eight, by its own default), and some more. */
+const RUN_AHEAD = 16;
 
 /**
  * Follows which frames the decoder gives, wanted or not, and what is to be thought of them. A decoder leaves out what it
@@ -175,14 +180,17 @@ class Follower {
   #isLate = false;
   #isUnsure = false;
   #isDamaged = false;
-  /** Frames since a packet was lost: the frame that it was for may be shown later than some that came meanwhile. */
-  #sinceLoss = Number.POSITIVE_INFINITY;
+  /** Frames since the decoder spoke of damage: the frame that it spoke of may be shown later than some that came meanwhile. */
+  #sinceDamage = Number.POSITIVE_INFINITY;
   #ended = false;
 
   constructor(
     { index }: OpenedVideo,
     private readonly run: StartedRun,
     private readonly threads: number,
+    /** How many frames may still come before the one that the decoder speaks of. */
+    private readonly behind: number,
+    private readonly isSurvey: boolean,
   ) {
     this.#pts = index.ptsSeconds;
     this.#keyframes = index.keyframes;
@@ -209,21 +217,22 @@ class Follower {
     }
     const { micros, isIntra, isCorrupt, said } = frame;
     // What was said before the first frame is of frames that a keyframe was waited for.
-    const heard = this.first ? said : { lost: false, guessed: false, complained: false };
+    const heard = this.first || this.isSurvey ? said : { lost: false, guessed: false, complained: false };
     this.first ??= frame;
     if (this.#isSelected(micros)) {
       this.selected++;
       this.#lastSelected = micros;
     }
     if (this.threads > 1 && (isCorrupt || heard.complained || heard.guessed)) this.#isUnsure = true;
-    this.#sinceLoss = heard.lost ? 0 : this.#sinceLoss + 1;
+    const isSaid = heard.lost || ((heard.guessed || isCorrupt) && this.behind > REORDERED);
+    this.#sinceDamage = isSaid ? 0 : this.#sinceDamage + 1;
     if (heard.lost || heard.guessed) this.#isDamaged = true;
     const before = this.#position;
     while (this.#position < this.#pts.length && micros > this.#rangeOf(this.#position)[1]) this.#position++;
     if (this.index < 0 && this.#position > before && this.run.start.from !== null) this.#isLate = true;
     if (!(this.#position < this.#pts.length && micros >= this.#rangeOf(this.#position)[0])) return;
     const isKeyframe = isIntra || last(this.#keyframes, this.#position) === this.#position;
-    if (isKeyframe && (this.#sinceLoss >= REORDERED || this.#isIntraOnly)) this.#isDamaged = false;
+    if (isKeyframe && (this.#sinceDamage >= this.behind || this.#isIntraOnly)) this.#isDamaged = false;
     if (isCorrupt) this.#isDamaged = true;
     this.matched = frame;
     this.index = this.#position++;

@@ -159,15 +159,16 @@ async function takeFrame(
   const verdict = await reader.judge(index);
   if (verdict === 'sound')
     return { ptsSeconds: times[index]!, ...(await restoreShape(await reader.pixels())) };
-  if (verdict === 'damaged' && strict) throw reader.missing(index);
   const other = await substitutes.find(index, verdict);
+  if (verdict === 'damaged' && strict && other !== index) throw reader.missing(index);
   if (other === null && !reader.came(index)) throw reader.missing(index);
   if (other === null) {
     // Nothing far and wide is better.
     onDamage?.(times[index]!, times[index]!);
     return { ptsSeconds: times[index]!, ...(await restoreShape(await reader.pixels())) };
   }
-  if (verdict === 'damaged') onDamage?.(times[index]!, times[other]!);
+  // By itself its group of pictures may turn out to be sound.
+  if (verdict === 'damaged' && other !== index) onDamage?.(times[index]!, times[other]!);
   return { ptsSeconds: times[other]!, ...(await restoreShape(await readOne(video, other, read))) };
 }
 

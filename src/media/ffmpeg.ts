@@ -145,6 +145,8 @@ export interface RawVideoOptions extends RunOptions {
 export interface RawVideo {
   /** Of each stretch, the selected frames in rgb24, one behind the other. */
   readonly pixels: readonly Readable[];
+  /** Whether what is said beside a frame may be of one that comes later. */
+  readonly runsAhead: boolean;
   /**
    * The next decoded frame of a stretch, selected or not; null at the end. Runs ahead of `pixels`. Of several stretches, each
    * gets a frame of which nobody can tell whose it is.
@@ -191,6 +193,7 @@ export async function openRawVideo(media: Media, options: RawVideoOptions): Prom
     );
     return {
       pixels,
+      runsAhead: box.runsAhead,
       nextFrame: (stretch) => logs[stretch]!.next(),
       expire: () => run.kill('deadline'),
       end: async () => void (await run.end()),

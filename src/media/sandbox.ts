@@ -21,7 +21,12 @@ export interface ProcessLimits {
 }
 
 /** How decoders are started on this machine. */
-export interface Sandbox {
+export interface Sandbox extends Fence {
+  /** Whether what the decoder says may be of frames that come later: since ffmpeg 7 its parts run in threads of their own. */
+  readonly runsAhead: boolean;
+}
+
+interface Fence {
   /** For people: which fence is around the decoder. */
   readonly description: string;
   /** The command line that runs `program` with `args` inside the sandbox. */
@@ -44,25 +49,21 @@ export async function findSandbox(programs: DecoderPrograms): Promise<Sandbox> {
   const { found, fences } = await locate(programs);
   for (const candidate of candidates(found, fences)) {
     const outcome = await tryOut(candidate);
-    if (outcome.ok) {
-      requireVersion(outcome.stderr);
-      return candidate;
-    }
     // What hangs here would hang in each of them: the fence stays, and the deadlines of real runs end it.
-    if (outcome.timedOut) return candidate;
+    if (outcome.ok || outcome.timedOut) return { ...candidate, runsAhead: majorVersion(outcome.stderr) >= 7 };
   }
-  return bare(found);
+  return { ...bare(found), runsAhead: true };
 }
 
 /** From the tightest to the loosest. */
 function candidates(
   programs: DecoderPrograms,
   [bwrap, prlimit, setpriv]: readonly (string | null)[],
-): Sandbox[] {
+): Fence[] {
   const fences: [name: string, command: string[]][] = [];
   if (bwrap) fences.push(['bubblewrap without network', [bwrap, ...bwrapArgs(programs), '--']]);
   if (setpriv) fences.push(['parent-death signal', [setpriv, '--pdeathsig', 'KILL', '--no-new-privs', '--']]);
-  const sandbox = (name: string, prefix: (limits: ProcessLimits) => string[]): Sandbox => ({
+  const sandbox = (name: string, prefix: (limits: ProcessLimits) => string[]): Fence => ({
     description: name,
     wrap: (program, args, limits) => [...prefix(limits), programs[program], ...args],
     env: {},
@@ -75,7 +76,7 @@ function candidates(
   return prlimit ? [...list, sandbox('prlimit', limited)] : list;
 }
 
-function bare(programs: DecoderPrograms): Sandbox {
+function bare(programs: DecoderPrograms): Fence {
   return {
     description: 'none (neither bubblewrap nor prlimit works here)',
     wrap: (program, args) => [programs[program], ...args],
@@ -112,21 +113,23 @@ function bwrapArgs(programs: DecoderPrograms): string[] {
 }
 
 /** Decodes twelve bytes of this very file as a 2×2 picture. */
-async function tryOut(sandbox: Sandbox): Promise<Outcome> {
+async function tryOut(fence: Fence): Promise<Outcome> {
   const args = ['-nostdin', '-f', 'rawvideo', '-video_size', '2x2', '-pixel_format', 'rgb24'];
   const output = ['-frames:v', '1', '-f', 'null', '-'];
-  const command = sandbox.wrap('ffmpeg', [...args, '-i', INPUT_DESCRIPTOR, ...output], PROBE_LIMITS);
+  const command = fence.wrap('ffmpeg', [...args, '-i', INPUT_DESCRIPTOR, ...output], PROBE_LIMITS);
   const file = await open(fileURLToPath(import.meta.url), 'r');
   try {
-    return await runOnce(command, file.fd, sandbox.env);
+    return await runOnce(command, file.fd, fence.env);
   } finally {
     await file.close();
   }
 }
 
-function requireVersion(banner: string): void {
+/** Of an ffmpeg that says no number, as those do that were built from its newest sources, infinite. */
+function majorVersion(banner: string): number {
   const [, major, minor] = /^ffmpeg version n?(\d+)\.(\d+)/m.exec(banner) ?? [];
-  if (major === undefined || Number(major) > 5 || (major === '5' && Number(minor) >= 1)) return;
+  if (major === undefined) return Number.POSITIVE_INFINITY;
+  if (Number(major) > 5 || (major === '5' && Number(minor) >= 1)) return Number(major);
   throw new Error(`ffmpeg 5.1 or newer is needed, this is ${major}.${minor}`);
 }
 

@@ -48,7 +48,7 @@ export class Substitutes {
     for (const start of startsAt(this.video, first)) {
       const { readers, stop } = await openReaders(this.video, [{ indices: [end], start }], {
         ...this.options,
-        ...{ threads: 1, holds: false },
+        ...{ threads: 1, holds: false, isSurvey: true },
       });
       try {
         const sound: number[] = [];
