@@ -40,6 +40,7 @@ export class Documents {
     const key = this.#keys.result(id);
     const text = JSON.stringify(document);
     const standing = await writeOnce(this.#redis, key, text, this.#retentionSeconds);
+    if (standing === null) return document;
     try {
       return parse(id, standing);
     } catch (error) {

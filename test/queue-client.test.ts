@@ -42,7 +42,9 @@ function work(process: (job: Job) => Promise<unknown>): Worker {
 /** Any document will do for a completed job that nobody looks into. */
 async function write(id: string): Promise<ResultDocument> {
   const result = JSON.parse(readFileSync(new URL('fixtures/result.json', import.meta.url), 'utf8'));
-  return new Documents(redis, keysOf('visionzip', queue), 100).writeOnce({ ...result, id });
+  const documents = new Documents(redis, keysOf('visionzip', queue), 100);
+  await documents.writeOnce({ ...result, id });
+  return (await documents.read(id))!;
 }
 
 describe('asking', () => {

@@ -108,7 +108,9 @@ export class AnswerStore {
   async writeOnce(contentKey: string, stored: StoredAnswer): Promise<StoredAnswer> {
     const key = this.#keys.answer(contentKey);
     const text = JSON.stringify(stored);
-    const standing = parse(await writeOnce(this.#redis, key, text, this.#retentionSeconds));
+    const before = await writeOnce(this.#redis, key, text, this.#retentionSeconds);
+    if (before === null) return stored;
+    const standing = parse(before);
     if (standing) return standing;
     await this.#redis.set(key, text, 'EX', this.#retentionSeconds);
     return stored;
