@@ -1,5 +1,5 @@
 import { readdir, stat } from 'node:fs/promises';
-import { basename, join, relative, resolve } from 'node:path';
+import { basename, extname, join, normalize, relative, resolve } from 'node:path';
 import { containers } from '../media/formats.js';
 
 /** The endings that videos have mostly, then all others that are read. */
@@ -22,7 +22,7 @@ const maxRemembered = 1_000;
 export class VideoFolder {
   readonly #folder: string;
   readonly #found = new Map<string, Promise<string>>();
-  /** Paths of the files below the folder by their name, once it was walked through. */
+  /** Paths of the files below the folder by their name, see `foldName`, once it was walked through. */
   #below: Promise<ReadonlyMap<string, readonly string[]>> | undefined;
 
   constructor(folder: string) {
@@ -50,8 +50,11 @@ export class VideoFolder {
     for (const candidate of [path, ...endings.map((ending) => path + ending)])
       if (await isFile(candidate)) return candidate;
     const below = await this.#walk();
-    const candidates = ['', ...endings].map((ending) => basename(name) + ending);
-    const found = below.get(candidates.find((candidate) => below.has(candidate)) ?? '') ?? [];
+    const found =
+      ['', ...endings]
+        .map((ending) => foldName(name + ending))
+        .map((wanted) => (below.get(basename(wanted)) ?? []).filter((path) => endsWithPath(path, wanted)))
+        .find((paths) => paths.length > 0) ?? [];
     if (found.length === 1) return join(this.#folder, found[0]!);
     throw new RangeError(this.#describe(name, found));
   }
@@ -75,11 +78,25 @@ async function filesBelow(folder: string): Promise<ReadonlyMap<string, readonly 
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (entry.isDirectory()) continue;
     const path = relative(folder, join(entry.parentPath, entry.name));
-    const others = found.get(entry.name);
+    const name = foldName(entry.name);
+    const others = found.get(name);
     if (others) others.push(path);
-    else found.set(entry.name, [path]);
+    else found.set(name, [path]);
   }
+  for (const paths of found.values()) paths.sort();
   return found;
+}
+
+/** Folders that a row names are part of its video's name: `b/1.mp4` is not `a/1.mp4`. */
+function endsWithPath(path: string, wanted: string): boolean {
+  return `/${foldName(path)}`.endsWith(`/${normalize(wanted)}`);
+}
+
+/** Alike for names that look alike: letters composed or not, as macOS and others write them, and `.MP4` like `.mp4`. */
+function foldName(name: string): string {
+  const composed = name.normalize('NFC');
+  const ending = extname(composed);
+  return composed.slice(0, composed.length - ending.length) + ending.toLowerCase();
 }
 
 async function isFile(path: string): Promise<boolean> {
