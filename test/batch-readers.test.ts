@@ -109,6 +109,34 @@ describe('a file of rows', () => {
       'one',
       ...Array(3).fill('the line is not a JSON object'),
     ]);
+    const deep = `{"video":"a","question":"one","deep":${'['.repeat(20_000)}${']'.repeat(20_000)}}`;
+    const [good, ...bad] = await readRows(
+      'rows.jsonl',
+      Buffer.from(`{"video":"a","question":"one"}\n${deep}\n{"video":"a","question":"caf\xe9"}\n`, 'latin1'),
+    );
+    expect(good!.error).toBeUndefined();
+    expect(bad.map(({ error }) => error)).toEqual([
+      'the line is not a JSON object',
+      'the line is not text in UTF-8',
+    ]);
+  });
+
+  it('leaves bytes out, and takes for text what a Parquet file calls bytes', async () => {
+    const column = (name: string, ...data: Uint8Array[]) => ({ name, data, type: 'BYTE_ARRAY' as const });
+    const picture = Uint8Array.of(0xff, 0xd8, 0xff, 0xe0);
+    const bytes = parquetWriteBuffer({
+      columnData: [
+        column('video', Buffer.from('a.mp4')),
+        column('question', Buffer.from('Où ?')),
+        column('picture', picture),
+      ],
+    });
+    const [row] = await readRows('rows.parquet', Buffer.from(bytes));
+    expect(row!.members.map(({ text }) => text)).toEqual([
+      '"video":"a.mp4"',
+      '"question":"Où ?"',
+      '"picture":null',
+    ]);
   });
 
   it.each([
@@ -131,6 +159,10 @@ describe('a file of rows', () => {
     ['rows.csv', 'a,,b\n', 'column 2 has no name in the first line'],
     ['rows.csv', 'a,b\n"x,y\n', 'cannot read the rows of '],
     ['rows.parquet', 'PAR1 and no more', 'cannot read the rows of '],
+    ['rows.csv', Buffer.from('video,question\na,café\n', 'latin1'), 'rows.csv is not text in UTF-8: '],
+    ['rows.json', Buffer.from('[{"video":"café"}]', 'latin1'), 'rows.json is not text in UTF-8: '],
+    ['rows.csv', Buffer.from('video,question\na,é').subarray(0, -1), 'rows.csv is not text in UTF-8: '],
+    ['rows.jsonl', '{"a":1,\r"b":2,\r', 'is something else: its first line is '],
   ])('%s that holds %j is refused', async (name, text, message) => {
     await expect(readRows(name, text)).rejects.toThrow(message);
   });
@@ -212,9 +244,30 @@ describe('the options of a row', () => {
     [{ options: '["red","blue"]', answer: 'red' }, [['red', 'blue'], 'A']],
     [{ options: `['red', "Tom's"]`, answer: "Tom's" }, [['red', "Tom's"], 'B']],
     [{ options: `['red'\n 'light blue']` }, [['red', 'light blue'], undefined]],
+    [
+      { options: String.raw`['a\xa0cat', 'two\nlines', "\u2028 \U0001f600", 'C:\\new']` },
+      [['a\u00a0cat', 'two\nlines', '😀', 'C:\\new'], undefined],
+    ],
+    [
+      { options: "[None, 'red', 'blue']" },
+      "the row's options: expected a list of texts, got \"[None, 'red', 'blue']\"",
+    ],
     [{ options: [1, 2], answer: 2 }, [['1', '2'], 'B']],
     [{ options: ['red', 'blue'], answer: 'green' }, [['red', 'blue'], 'green']],
     [{ options: { B: 'blue', A: 'red' }, answer: 'B' }, [['red', 'blue'], 'B']],
+    [
+      { options: Object.fromEntries(Array.from({ length: 11 }, (_, i) => [i, `o${i}`])), answer: 'o10' },
+      [Array.from({ length: 11 }, (_, i) => `o${i}`), 'K'],
+    ],
+    [{ options: { A: 'red', B: 'blue', C: null } }, [['red', 'blue'], undefined]],
+    [
+      { options: { A: 'red', B: '', C: 'blue' } },
+      "the row's options: expected them by the letters A, B, …, got A, C",
+    ],
+    [
+      { options: { 1: 'red', 2: 'blue' } },
+      "the row's options: expected them by the letters A, B, …, got 1, 2",
+    ],
     [{ options: ['B', 'A', 'C'], answer: 'A' }, [['B', 'A', 'C'], 'B']],
     [
       { options: ['red', 'blue', 'black'], answer: ['blue', 'C'] },
@@ -235,5 +288,15 @@ describe('the options of a row', () => {
     [{ frames: 0 }, '`frames` of the row: expected a whole number from 1 to 4096, got 0'],
   ])('of %j are %j', (fields, expected) => {
     expect(read(fields)).toEqual(expected);
+  });
+
+  it('that are a column each have no gap, by which an answer would mean another one', () => {
+    const layout = layoutOf({ file: 'rows.csv', folder: '/data', map: { options: ['a0', 'a1', 'a2'] } });
+    const read = (fields: object) =>
+      parseRow({ text: JSON.stringify({ video: 'a', question: 'b', ...fields }) }, 0, layout);
+    expect(read({ a0: 'red', a1: 'blue', a2: '' }).given!.options).toEqual(['red', 'blue']);
+    expect(read({ a0: 'red', a1: '', a2: 'blue' }).error).toBe(
+      "the row's options: B is empty, and others follow it",
+    );
   });
 });

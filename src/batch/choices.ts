@@ -8,12 +8,23 @@ import { isObject, parseJson } from './members.js';
  * @throws RangeError for anything else, and for more options than letters.
  */
 export function readOptions(values: readonly unknown[]): string[] | undefined {
-  const given = values.filter((value) => value != null && value !== '');
+  const given = values.filter(isGiven);
   if (given.length === 0) return undefined;
+  if (given.length > 1) refuseGap(values);
   const options = given.flatMap((value) => (given.length === 1 ? listOf(value) : textOf(value)));
   if (options.length === 0) return undefined;
   if (options.length >= 2 && options.length <= mostOptions) return bareOptions(options);
   throw new RangeError(`the row's options: expected 2 to ${mostOptions}, got ${options.length}`);
+}
+
+function isGiven(value: unknown): boolean {
+  return value != null && value !== '';
+}
+
+/** An answer by letter or number would be taken for the option behind the one that it means. */
+function refuseGap(values: readonly unknown[]): void {
+  const gap = values.findIndex((value, i) => !isGiven(value) && values.slice(i).some(isGiven));
+  if (gap >= 0) throw new RangeError(`the row's options: ${letterOf(gap)} is empty, and others follow it`);
 }
 
 /** The options that one value holds; null where it holds none. */
@@ -35,10 +46,15 @@ function listOf(value: unknown): string[] {
   throw new RangeError(`the row's options: expected a list of texts, got ${JSON.stringify(value)}`);
 }
 
+/** Of letters from A on, or numbers from 0: by others an answer could not be told. What is empty at the end is no option. */
 function byLetter(options: Record<string, unknown>): unknown[] {
-  return Object.keys(options)
-    .sort()
-    .map((letter) => options[letter]);
+  const names = Object.keys(options).filter((name) => isGiven(options[name]));
+  const isNumbered = Object.hasOwn(options, '0');
+  const expected = names.map((_, i) => (isNumbered ? String(i) : letterOf(i)));
+  const byName = new Map(names.map((name) => [name.toUpperCase(), options[name]]));
+  if (!expected.every((name) => byName.has(name)))
+    throw new RangeError(`the row's options: expected them by the letters A, B, …, got ${names.join(', ')}`);
+  return expected.map((name) => byName.get(name));
 }
 
 function textOf(value: unknown): string {
@@ -47,11 +63,26 @@ function textOf(value: unknown): string {
   throw new RangeError(`the row's options: expected texts, got ${JSON.stringify(value)}`);
 }
 
-/** `['a red one', "Tom's"]`, also without commas, as numpy prints it; undefined for what is none. */
+const pythonText = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/gs;
+
+/** `['a red one', "Tom's"]`, also without commas, as numpy prints it; undefined for what is none, or holds more than texts. */
 function pythonList(text: string): string[] | undefined {
-  if (!/^\[[\s\S]*\]$/.test(text.trim())) return undefined;
-  const quoted = [...text.matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)];
-  return quoted.map(([, single, double]) => (single ?? double)!.replace(/\\(.)/g, '$1'));
+  if (!/^\[[\s,]*\]$/.test(text.trim().replace(pythonText, ''))) return undefined;
+  return [...text.matchAll(pythonText)].map(([, single, double]) => unescapePython((single ?? double)!));
+}
+
+const pythonEscapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' };
+
+function unescapePython(text: string): string {
+  return text.replace(
+    /\\(?:x([\da-f]{2})|u([\da-f]{4})|U(00[\da-f]{6})|(.))/gs,
+    (_, byte?: string, short?: string, long?: string, one = '') => {
+      const code = byte ?? short ?? long;
+      return code === undefined
+        ? (pythonEscapes[one] ?? one)
+        : String.fromCodePoint(Number.parseInt(code, 16));
+    },
+  );
 }
 
 /** How a row gives its right option: by letter, by number from 0 (by its text, too, where that is no number), or by its text. */

@@ -28,6 +28,8 @@ export interface Layout {
   /** Paths of videos are relative to it; null where videos are named and still to be looked for. */
   readonly folder: string | null;
   readonly preset?: Preset;
+  /** What columns are named for by the user. */
+  readonly mapped?: readonly Role[];
   /** The field that names a row; without, rows are known by what they hold. */
   readonly idField?: string;
   /** The file's name, by which some benchmarks say what all of its rows are about. */
@@ -50,7 +52,22 @@ export interface LayoutOptions {
 export function layoutOf({ file, folder, preset, map = {}, idField }: LayoutOptions): Layout {
   const columns = { ...(preset?.columns ?? plainColumns), ...map };
   const [id] = [columns.id ?? []].flat();
-  return { file, folder, preset, columns, idField: idField ?? id };
+  const mapped = roles.filter((role) => map[role] !== undefined);
+  return { file, folder, preset, columns, mapped, idField: idField ?? id };
+}
+
+/** The columns that mean this. */
+export function namesOf(
+  role: Role,
+  { columns, idField }: Pick<Layout, 'columns' | 'idField'>,
+): readonly string[] {
+  return [(role === 'id' ? idField : columns[role]) ?? []].flat();
+}
+
+export function columnOf(role: Role, layout: Layout): string {
+  return namesOf(role, layout)
+    .map((name) => `\`${name}\``)
+    .join(' or ');
 }
 
 /** `video=clip_name,question=q`; of several columns `options=a0+a1+a2`. */

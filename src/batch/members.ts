@@ -1,4 +1,4 @@
-import { parseTree } from 'jsonc-parser';
+import { type Node, parseTree } from 'jsonc-parser';
 
 /** A field of a JSON object as it was written. */
 export interface Member {
@@ -14,11 +14,22 @@ export interface Member {
  */
 export function readMembers(text: string): Member[] | null {
   if (!isObject(parseJson(text))) return null;
-  const properties = parseTree(text)?.children ?? [];
+  const properties = parseShallow(text)?.children;
+  if (!properties) return null;
   return properties.map(({ offset, length, children }) => ({
     name: children![0]!.value,
     text: text.slice(offset, offset + length),
   }));
+}
+
+/** Undefined for what is nested so deep that the parser cannot follow. */
+function parseShallow(text: string): Node | undefined {
+  try {
+    return parseTree(text);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** What stands behind the last field of a name, as it was written; undefined where there is none. */

@@ -5,7 +5,7 @@ import { askJobSchema } from '../../queues/schemas.js';
 import { parseTime } from '../format.js';
 import type { Question } from '../pipeline/types.js';
 import { readAnswer, readOptions } from './choices.js';
-import type { Layout, Role } from './layout.js';
+import { columnOf, type Layout, namesOf, type Role } from './layout.js';
 import { type Member, readMembers, valueText } from './members.js';
 import { wordQuestion } from './question.js';
 import type { SourceRow } from './readers/index.js';
@@ -64,7 +64,9 @@ export interface Row extends Identity {
 const videoSchema = askJobSchema.shape.video;
 const questionSchema = z
   .string()
-  .max(16_384)
+  .max(16_384, {
+    error: ({ input }) => `the question has ${(input as string).length} characters, at most 16,384 are asked`,
+  })
   .refine((text) => text.trim() !== '', 'the question is empty');
 const framesSchema = z.int().min(1).max(4096);
 
@@ -140,16 +142,6 @@ function check<T>(schema: z.ZodType<T>, value: unknown): T {
   return parsed.data;
 }
 
-function namesOf(role: Role, { columns }: Layout): readonly string[] {
-  return [columns[role] ?? []].flat();
-}
-
-function columnOf(role: Role, layout: Layout): string {
-  return namesOf(role, layout)
-    .map((name) => `\`${name}\``)
-    .join(' or ');
-}
-
 function fieldOf(fields: Fields, role: Role, layout: Layout): unknown {
   const name = namesOf(role, layout).find((name) => fields[name] != null && fields[name] !== '');
   return name === undefined ? undefined : fields[name];
@@ -163,7 +155,7 @@ function videoText(value: unknown): string | undefined {
 
 function readKey(fields: Fields, video: string, question: string, layout: Layout): RowKey {
   const values = namesOf('options', layout).map((name) => fields[name]);
-  const options = readOptions(values.filter((value) => value !== layout.preset?.noOption));
+  const options = readOptions(values.map((value) => (value === layout.preset?.noOption ? null : value)));
   const answer = readAnswer(fieldOf(fields, 'answer', layout), options, layout.preset?.answerIs);
   const value = fieldOf(fields, 'category', layout) ?? layout.preset?.categoryOf?.(layout.file);
   const category = value === undefined || typeof value === 'string' ? value : JSON.stringify(value);
@@ -178,6 +170,8 @@ function readKey(fields: Fields, video: string, question: string, layout: Layout
 function readRange(fields: Fields, layout: Layout): Range {
   const startSeconds = readTime(fields, namesWithSeconds('start', layout));
   const endSeconds = readTime(fields, namesWithSeconds('end', layout));
+  if (startSeconds !== undefined && endSeconds !== undefined && startSeconds >= endSeconds)
+    throw new RangeError(`the row's end, ${endSeconds} s, must be behind its start, ${startSeconds} s`);
   return {
     ...(startSeconds !== undefined && { startSeconds }),
     ...(endSeconds !== undefined && { endSeconds }),

@@ -13,7 +13,7 @@ export const egoSchema: Preset = {
   columns: {
     video: ['q_uid', 'video_idx'],
     question: 'question',
-    options: ['option', 'option 0', 'option 1', 'option 2', 'option 3', 'option 4'],
+    options: ['option 0', 'option 1', 'option 2', 'option 3', 'option 4', 'option'],
     answer: 'answer',
   },
   answerIs: 'index',

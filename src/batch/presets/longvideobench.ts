@@ -16,7 +16,7 @@ export const longVideoBench: Preset = {
   columns: {
     video: ['video_path', 'video_id'],
     question: 'question',
-    options: ['candidates', 'option0', 'option1', 'option2', 'option3', 'option4'],
+    options: ['option0', 'option1', 'option2', 'option3', 'option4', 'candidates'],
     answer: 'correct_choice',
     category: 'duration_group',
     id: 'id',

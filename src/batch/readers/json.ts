@@ -1,12 +1,11 @@
-import { createReadStream } from 'node:fs';
 import { settingsError } from '../errors.js';
 import type { SourceRow } from './index.js';
+import { readUtf8 } from './utf8.js';
 
 /** The elements of a JSON file that is an array, or an object with one array among its fields, as the files of many benchmarks are. */
 export async function* readArray(file: string): AsyncGenerator<SourceRow> {
   const splitter = new ArraySplitter(file);
-  for await (const chunk of createReadStream(file, { encoding: 'utf8' }) as AsyncIterable<string>)
-    for (const text of splitter.push(chunk)) yield { text };
+  for await (const chunk of readUtf8(file)) for (const text of splitter.push(chunk)) yield { text };
   splitter.end();
 }
 

@@ -77,6 +77,7 @@ function recogniseText(bytes: Buffer, isWhole: boolean): string | null {
   if (isWhole && isObject(parseJson(text))) return 'one JSON object over several lines';
   const [first] = lines as [string];
   const shown = first.trim().length > 60 ? `${first.trim().slice(0, 60)}…` : first.trim();
-  const separated = first.includes('\t') ? 'TSV' : first.includes(',') ? 'CSV' : null;
+  const isJson = /^\s*[[{]/.test(first);
+  const separated = isJson ? null : first.includes('\t') ? 'TSV' : first.includes(',') ? 'CSV' : null;
   return `${separated ? `probably ${separated}` : 'something else'}: its first line is ${JSON.stringify(shown)}`;
 }

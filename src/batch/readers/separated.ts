@@ -1,7 +1,7 @@
-import { createReadStream } from 'node:fs';
-import { pipeline } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import { settingsError } from '../errors.js';
 import type { SourceRow } from './index.js';
+import { readUtf8 } from './utf8.js';
 
 /** The records of a CSV or TSV file, whose first one names the columns. All values are text, as they stand there. */
 export async function* readSeparated(file: string, delimiter: ',' | '\t'): AsyncGenerator<SourceRow> {
@@ -13,7 +13,7 @@ export async function* readSeparated(file: string, delimiter: ',' | '\t'): Async
     relax_column_count: true,
     relax_quotes: delimiter === '\t',
   });
-  pipeline(createReadStream(file), parser, () => {}); // An error ends the loop below.
+  pipeline(Readable.from(readUtf8(file)), parser, () => {}); // An error ends the loop below.
   let names: readonly string[] | null = null;
   for await (const record of parser as AsyncIterable<string[]>) {
     if (names) yield rowOf(names, record);
