@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Fingerprint, Fingerprints, fingerprintOf } from '../src/batch/fingerprints.js';
-import { layoutOf } from '../src/batch/layout.js';
+import { type Columns, layoutOf } from '../src/batch/layout.js';
 import { BatchOutput, digestSettings, isSameFile, type OutputOptions } from '../src/batch/output.js';
 import { openRows } from '../src/batch/readers/index.js';
 import { namesOfOptions, parseRow, type Row } from '../src/batch/rows.js';
@@ -64,6 +64,7 @@ describe('the rows of a batch', () => {
     [{ start: 'noon' }, '`start` of the row: expected seconds, m:ss or h:mm:ss, got "noon"'],
     [{ end: -1 }, '`end` of the row: expected seconds, m:ss or h:mm:ss, got -1'],
     [{ end: [1] }, '`end` of the row: expected seconds, m:ss or h:mm:ss, got [1]'],
+    [{ start: 4, end: '0:04' }, "the row's end, 4 s, must be behind its start, 4 s"],
     [{ start: 1, startSeconds: 1 }, 'the row has `start` and `startSeconds`: give one of them'],
   ])('with %j have the range %j', (fields, range) => {
     const [row] = parseRows(lines({ video: 'a', question: 'b', ...fields }));
@@ -85,6 +86,23 @@ describe('the rows of a batch', () => {
     await expect(surveyRows(await openRows(file), layout('id'), {})).rejects.toThrow(
       '--id-field id: rows 1 and 3 are both named 1.0',
     );
+  });
+
+  it('are refused where none has the columns that all need, and say what no row has', async () => {
+    const file = join(folder, 'rows.csv');
+    const survey = async (map?: Columns, idField?: string) =>
+      surveyRows(await openRows(file), layoutOf({ file, folder, map, idField }), {});
+    writeFileSync(file, 'clip;question\na;b\n');
+    await expect(survey()).rejects.toThrow(
+      `no row of ${file} has \`video\` (its video), nor \`question\` (its question): the first has \`clip;question\`; --map names other columns`,
+    );
+    writeFileSync(file, 'clip,question,a0,a1\na,b,c,d\n');
+    await expect(survey()).rejects.toThrow('has `video` (its video): the first has `clip`, `question`, ');
+    await expect(survey({ video: 'clip' }, 'name')).rejects.toThrow('has `name` (its id): ');
+    const map = { video: ['clip', 'film'], options: ['a0', 'a1', 'a2'], answer: 'gold', start: '-' };
+    expect((await survey(map)).absentColumns).toEqual(['a2', 'gold']);
+    writeFileSync(file, 'clip,question\n');
+    expect((await survey()).wanted).toBe(0);
   });
 
   it('name the options that they have and that are not read', () => {

@@ -3,6 +3,8 @@ import { posix } from 'node:path';
 import { settingsError } from './errors.js';
 import { Fingerprints, fingerprintOf, fingerprintOfKey } from './fingerprints.js';
 import type { Layout } from './layout.js';
+import { readMembers } from './members.js';
+import { MissingColumns } from './missing-columns.js';
 import type { RowFile, SourceRow } from './readers/index.js';
 import { identify, namesOfOptions, parseRow, type Row } from './rows.js';
 
@@ -24,6 +26,8 @@ export interface Survey {
   isWanted(index: number): boolean;
   /** Fields among the first rows that look like options. */
   readonly unreadOptions: readonly string[];
+  /** Columns that the user names and no row has. */
+  readonly absentColumns: readonly string[];
 }
 
 /** How many rows are looked at for fields that look like options. */
@@ -32,7 +36,7 @@ const lookedAt = 1_000;
 /**
  * Reads a file once, to know its rows again by what they hold.
  *
- * @throws InputError for two rows of one name, and for a file that is not whole
+ * @throws InputError for two rows of one name, for a file that is not whole, and where no row has the columns that all need
  */
 export async function surveyRows(
   file: RowFile,
@@ -44,17 +48,25 @@ export async function surveyRows(
   const names = layout.idField === undefined ? null : new Names(layout.idField);
   const chooser = new Chooser(choice, layout);
   const unread = new Set<string>();
+  const missing = new MissingColumns(layout);
   for await (const source of file.rows()) {
     if (rows.size % 4096 === 0) signal?.throwIfAborted();
     if (rows.size < lookedAt) noteOptions(source, layout, unread);
+    if (missing.areOpen) noteColumns(source, missing);
     const identity = identify(source, layout.idField);
     if (identity.key !== undefined) names?.add(identity.key, rows.size);
     chooser.add(source, identity.key, rows.size);
     rows.add(fingerprintOf(identity));
   }
+  missing.refuse(file.file);
   chooser.checkFound();
   const { wanted, isWanted } = chooser;
-  return { rows, wanted, isWanted, unreadOptions: [...unread] };
+  return { rows, wanted, isWanted, unreadOptions: [...unread], absentColumns: missing.unread };
+}
+
+function noteColumns({ text, error }: SourceRow, missing: MissingColumns): void {
+  const members = error === undefined ? readMembers(text) : null;
+  if (members) missing.note(members);
 }
 
 function noteOptions(source: SourceRow, layout: Layout, unread: Set<string>): void {

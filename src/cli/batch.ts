@@ -101,6 +101,7 @@ async function batchOf(
   const file = await openRows(path, options.format);
   const survey = await surveyRows(file, layout, { limit, shard, only }, context.signal);
   tellOfUnreadOptions(survey.unreadOptions);
+  tellOfAbsentColumns(survey.absentColumns);
   const finder = videos === undefined ? undefined : new VideoFolder(videos);
   const again = options.retryFailed ? 'failed' : options.keepFailed ? 'absent' : 'open';
   const locate = finder && ((name: string) => finder.find(name));
@@ -181,4 +182,9 @@ function tellOfUnreadOptions(names: readonly string[]): void {
     `visionzip: the rows' \`${names.join('`, `')}\` ${names.length === 1 ? 'is' : 'are'} carried through and not read: ` +
       'a row sets `start`, `end` and `frames` only, the options hold for all rows\n',
   );
+}
+
+function tellOfAbsentColumns(names: readonly string[]): void {
+  if (names.length === 0) return;
+  process.stderr.write(`visionzip: no row has \`${names.join('`, `')}\`, which --map names\n`);
 }
