@@ -279,17 +279,23 @@ describe('a batch that is steered', () => {
     );
   });
 
-  it('is told of another one under the same id that goes on', async () => {
-    work(capitals);
+  it('is not begun while another one of its id goes on, and goes on where that one was killed', async () => {
+    const taken = work(capitals);
     writeRows(1);
-    const told = 'the run one was heard of just now from h, process 1';
-    await client.reportRun({ ...silent, updatedAt: new Date().toISOString() });
-    expect((await cli(batch(), env)).stderr).toContain(told);
+    const speak = () => client.reportRun({ ...silent, updatedAt: new Date().toISOString() });
+    await speak();
+    const speaking = setInterval(speak, 500);
+    const refused = await cli(batch(), env).finally(() => clearInterval(speaking));
+    expect([refused.code, refused.stderr]).toEqual([
+      2,
+      expect.stringContaining('the run one goes on in process 1 on h: '),
+    ]);
+    expect(taken.jobs).toEqual([]);
+    await speak();
+    expect((await cli(batch(), env)).code).toBe(0);
     await client.reportRun(silent);
     writeRows(2);
-    const { stderr } = await cli(batch(), env);
-    expect(stderr).toContain('1 there before');
-    expect(stderr).not.toContain('heard of');
+    expect((await cli(batch(), env)).stderr).toContain('1 there before');
   });
 
   it('is not found by a wrong id', async () => {

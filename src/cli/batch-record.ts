@@ -1,14 +1,16 @@
 import { realpath } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { QueueClient } from '../../queues/client.js';
-import { hasEnded, silenceOf } from '../../queues/runs.js';
+import { hasEnded, type RunRecord, silenceOf } from '../../queues/runs.js';
 import type { BatchRun } from '../batch/run.js';
 import type { RunCounts } from '../batch/run-counts.js';
 import { RunRecorder, type RunRecorderParts } from '../batch/run-recorder.js';
 import type { Tally } from '../batch/tally.js';
+import { isAlive } from '../workers/lock.js';
 import { type BatchOptions, dispatchOf } from './batch-options.js';
-import { CliError, exitCodes } from './exit.js';
+import { CliError, exitCodes, usageError } from './exit.js';
 import { jobSettings } from './options.js';
 
 /** What is known of a run before its rows are asked. */
@@ -39,7 +41,7 @@ export async function withRecord<T>(
 ): Promise<T> {
   const { client, tally, counts } = recorded;
   const about = await describeRun(recorded);
-  await tellOfAnother(client, about.id);
+  await refuseAnother(client, about.id, recorded.signal);
   const stop = new AbortController();
   const recorder = new RunRecorder({
     ...{ about, tally, counts },
@@ -56,14 +58,28 @@ export async function withRecord<T>(
   }
 }
 
-/** Where two go on under one id, each overwrites what the other says of it. */
-async function tellOfAnother(client: QueueClient, id: string): Promise<void> {
-  const other = await client.run(id).catch(() => null); // Without Redis there is no record either.
-  if (!other || hasEnded(other) || silenceOf(other) > 0) return;
-  process.stderr.write(
-    `visionzip: the run ${id} was heard of just now from ${other.host}, process ${other.pid}: if that goes on, \`visionzip runs\` ` +
-      'shows and steers both as one; --run-id names this one otherwise\n',
+/** How long it takes at most until a run that goes on is heard of again, in milliseconds. */
+const heardMs = 5_000;
+
+/**
+ * Two under one id would overwrite what the other says of it, and be steered as one. One that was killed just now is heard of no more: the
+ * same command goes on for it.
+ */
+async function refuseAnother(client: QueueClient, id: string, signal: AbortSignal): Promise<void> {
+  const read = () => client.run(id).catch(() => null); // Without Redis there is no record either.
+  const other = await read();
+  if (!other || hasEnded(other) || silenceOf(other) > 0 || isDead(other)) return;
+  await pause(heardMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+  const later = await read();
+  if (!later || hasEnded(later) || later.updatedAt === other.updatedAt) return;
+  throw usageError(
+    `the run ${id} goes on in process ${other.pid} on ${other.host}: wait for it, end it by \`visionzip runs stop ${id}\`, or name this one ` +
+      'otherwise by --run-id',
   );
+}
+
+function isDead({ host, pid }: RunRecord): boolean {
+  return host === hostname() && (pid === process.pid || !isAlive(pid));
 }
 
 async function describeRun({ given, about, options }: Recorded): Promise<RunRecorderParts['about']> {
