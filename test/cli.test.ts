@@ -1,6 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type StdioOptions, spawnSync } from 'node:child_process';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cli, documentOf, startCli } from './support/cli.js';
 import { cliHere } from './support/cli-here.js';
@@ -24,6 +26,31 @@ beforeAll(() => {
   writeFileSync(join(folder, 'rows.jsonl'), '{"video":"a.mp4","question":"What?"}\n');
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe.skipIf(!existsSync('/dev/full'))('an output that cannot be written', () => {
+  const main = fileURLToPath(new URL('../dist/src/cli/main.js', import.meta.url));
+  const run = (stdio: StdioOptions, ...args: string[]) =>
+    spawnSync(process.execPath, [main, ...args], { stdio, cwd: folder, encoding: 'utf8' });
+
+  it('is told in a sentence, while a command runs and at its end', () => {
+    const full = openSync('/dev/full', 'w');
+    writeFileSync(join(folder, 'answers.jsonl'), '{"prediction":"a","answer":"a"}\n');
+    for (const args of [
+      ['report', 'answers.jsonl'],
+      ['report', 'answers.jsonl', '--json'],
+      ['batch', 'rows.jsonl', '--out', '-', '--local', '--videos', '.'],
+    ]) {
+      const { status, stderr } = run(['ignore', full, 'pipe'], ...args);
+      expect([status, stderr.match(/visionzip: cannot write the output: ENOSPC.*\n/g)?.length]).toEqual([
+        1, 1,
+      ]);
+      expect(stderr).not.toContain('    at ');
+    }
+    const { status, stdout } = run(['ignore', 'pipe', full], 'report', 'answers.jsonl');
+    expect([status, stdout.split('\n')[0]]).toEqual([0, expect.stringContaining('1 of 1')]);
+    closeSync(full);
+  });
+});
 
 describe('the help', () => {
   it.each(commands)('of %s has examples, its options and the exit codes', async (name) => {

@@ -6,7 +6,7 @@ import { CliError, type ExitCode, exitCodes, exitHelp } from './exit.js';
 export interface Context {
   /** Standard output carries exactly one JSON document. */
   readonly json: boolean;
-  /** Aborted by Ctrl-C, by SIGTERM, and when the reader of standard output has gone. */
+  /** Aborted by Ctrl-C, by SIGTERM, and when standard output has no reader any more or cannot be written. */
   readonly signal: AbortSignal;
   /** The JSON document of a command with `--json`; ignored without. */
   document(value: unknown): void;
@@ -133,8 +133,12 @@ function listenForInterruption(handlesSignals: boolean): { signal: AbortSignal; 
     if (controller.signal.aborted) process.exit(exitCodes.interrupted);
     controller.abort(new Interruption('interrupted', exitCodes.interrupted));
   };
-  const onOutputError = () =>
-    controller.abort(new Interruption('the reader of the output has gone', exitCodes.ok));
+  const onOutputError = ({ code, message }: NodeJS.ErrnoException) =>
+    controller.abort(
+      code === 'EPIPE'
+        ? new Interruption('the reader of the output has gone', exitCodes.ok)
+        : new CliError(exitCodes.failed, `cannot write the output: ${message}`),
+    );
   if (handlesSignals) process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   process.stdout.on('error', onOutputError);
   return {
