@@ -258,7 +258,10 @@ describe('visionzip batch --local', () => {
     const of = (row: number) => written.find(({ batch }) => batch.row === row);
     expect(written).toHaveLength(4);
     expect(of(3).run.frames).toBe(3);
-    expect(of(2)).toMatchObject({ status: 'failed', error: '--start must be below --end' });
+    expect(of(2)).toMatchObject({
+      status: 'failed',
+      error: "the row's end, 2 s, must be behind its start, 3 s",
+    });
     const whole = await ask('What?');
     const part = await ask('What?', '--start', '0.5', '--end', '1');
     expect([of(0).prediction, of(0).run.tokens]).toEqual([part.answers[0]!.answer, part.tokens]);

@@ -4,6 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { InputError } from '../errors.js';
 import { identityOf } from '../media/media.js';
+import { notReadable } from '../media/open.js';
 import { LARGE_BYTES, recognise } from '../media/recognise.js';
 
 /** How many files are remembered. */
@@ -30,10 +31,11 @@ export class FileDigests {
   /** As `of`. */
   async name(path: string, maxBytes: number, signal?: AbortSignal): Promise<NamedFile> {
     // O_NONBLOCK: opening a FIFO would else wait for a writer for ever.
-    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
-      const { code } = error as NodeJS.ErrnoException;
-      throw new InputError(`expected a video file that can be read, got ${path} (${code})`, { cause: error });
-    });
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch(
+      (error: NodeJS.ErrnoException) => {
+        throw notReadable(path, error);
+      },
+    );
     try {
       const stats = await file.stat();
       checkFile(path, stats, maxBytes);
