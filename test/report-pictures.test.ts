@@ -46,6 +46,10 @@ async function lookAt({ src, width, height }: RowPictures['pictures'][number]): 
 }
 
 describe('the pictures of a row', () => {
+  it('are not there of a row that names no video', async () => {
+    expect(await picturesOf(rowOf(''))).toMatchObject({ pictures: [], reason: 'the row names no video' });
+  });
+
   it('are the frames at the times that it says, small', async () => {
     const { pictures, areShown } = await picturesOf(rowOf('film.mp4', [0.5, 1.4]));
     expect(areShown).toBe(true);

@@ -53,7 +53,9 @@ function describeRun({ models, settings, rows }: Report): Html {
   const notes = [
     settings > 1 ? `The rows were made with ${settings} different settings.` : null,
     models.length > 1 ? `The rows are of ${models.length} different models.` : null,
-    rows.unreadable > 0 ? `${plural(rows.unreadable, 'line')} could not be read and are left out.` : null,
+    rows.unreadable > 0
+      ? `${plural(rows.unreadable, 'line')} could not be read and ${rows.unreadable === 1 ? 'is' : 'are'} left out.`
+      : null,
   ].filter((note) => note !== null);
   return html`<p class="soft">${plural(total, 'row')}${by}</p>${notes.map((note) => html`<p class="note">${note}</p>`)}`;
 }

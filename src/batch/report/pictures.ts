@@ -54,6 +54,10 @@ export async function takePictures(
   for (const row of rows) {
     const areShown = row.ptsSeconds !== null;
     const without = (reason: string) => taken.set(row.line, { pictures: [], areShown, reason });
+    if (row.video === '') {
+      without('the row names no video');
+      continue;
+    }
     try {
       const path = isSearched ? await videos.find(row.video) : resolve(folder, row.video);
       const pictures = left > 0 ? await picturesOf(path, row, signal) : [];

@@ -141,7 +141,7 @@ function rowWithPictures(row: ShownRow, shown: RowPictures | undefined): Html {
   const sure =
     likelihood === null ? null : html`<div><dt>likelihood</dt><dd>${percent(likelihood)}</dd></div>`;
   return html`<article class="row" aria-label="line ${number(line)}">
-<div class="asked">${questionCell(row)}<p class="place">line ${number(line)}, ${given(video)}</p></div>
+<div class="asked">${questionCell(row)}<p class="place">line ${number(line)}${video === '' ? '' : ', '}${given(video)}</p></div>
 <dl class="verdict"><div><dt>true</dt><dd class="good">${given(answer && spellOption(answer, options))}</dd></div><div><dt>answered</dt><dd class="bad">${given(prediction && spellOption(prediction, options))}</dd></div>${sure}</dl>
 ${shown && strip(shown)}
 </article>
