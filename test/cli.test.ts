@@ -122,6 +122,10 @@ describe('a wrong command line', () => {
       ['batch', 'rows.jsonl', '--out', 'out.jsonl', '--videos', 'nowhere'],
       '--videos: there is no folder nowhere',
     ],
+    [
+      ['batch', 'rows.jsonl', '--out', 'out.jsonl', '--videos', 'rows.jsonl'],
+      '--videos: there is no folder rows.jsonl',
+    ],
     [['batch', 'nowhere.jsonl', '--out', 'out.jsonl'], 'cannot read the rows: ENOENT'],
     [['batch', 'rows.jsonl', '--out', 'nowhere/out.jsonl'], '--out: there is no folder'],
     [['redis', '--stop', '--status'], 'give --stop or --status, not both'],

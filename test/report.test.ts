@@ -359,6 +359,10 @@ describe('visionzip report', () => {
       /^right {3}3 of 6: 50\.0 % \(95 %: 18\.8 to 81\.2 %\)\nrows {4}7 answered, 3 failed or/,
     );
     expect(text.stdout).toContain('failed  2 × "a.mp4": 3 frames do not fit');
+    const part = write('part.jsonl', answered.slice(0, 3));
+    expect((await cli(['report', part, '--compare', file])).stdout).toMatch(
+      /since .* points, p 1\n {8}of 3 rows in both; 7 rows only there, 0 rows only here\n$/,
+    );
     const run = await cli(['report', file, '--compare', path('before.jsonl'), '--out', out, '--json']);
     expect([run.code, run.stderr]).toEqual([0, '']);
     expect(documentOf(run)).toMatchObject({ accuracy: { right: 3 }, comparison: { better: 1, worse: 1 } });

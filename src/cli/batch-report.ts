@@ -150,11 +150,15 @@ function describe(report: Report): string {
   const groups = [...byKind, ...byCategory];
   if (groups.length > 0) lines.push(tableOf(groups));
   if (comparison) {
-    const { better, worse, bothRight, bothWrong, p, before } = comparison;
+    const { better, worse, bothRight, bothWrong, p, before, shared, onlyBefore, onlyNow } = comparison;
     const difference = points((better - worse) / (better + worse + bothRight + bothWrong));
     lines.push(
       `since   ${before.file}: ${number(better)} better, ${number(worse)} worse, ${difference} points, p ${probability(p)}`,
     );
+    if (onlyBefore + onlyNow > 0)
+      lines.push(
+        `        of ${plural(shared, 'row')} in both; ${plural(onlyBefore, 'row')} only there, ${plural(onlyNow, 'row')} only here`,
+      );
   }
   return lines.join('\n');
 }

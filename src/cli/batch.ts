@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { countWaiting } from '../batch/answer-rows.js';
@@ -89,7 +89,8 @@ async function batchOf(
 ): Promise<ExitCode> {
   const preset = options.preset === undefined ? undefined : presetOf(options.preset);
   const videos = options.videos ?? (preset ? folder : undefined);
-  if (videos !== undefined && !existsSync(videos)) throw usageError(`--videos: there is no folder ${videos}`);
+  if (videos !== undefined && !statSync(videos, { throwIfNoEntry: false })?.isDirectory())
+    throw usageError(`--videos: there is no folder ${videos}`);
   const { map, idField, limit, shard, only } = options;
   const layout = layoutOf({
     file: path,
