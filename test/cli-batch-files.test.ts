@@ -1,4 +1,16 @@
-import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -9,6 +21,7 @@ import { openRows } from '../src/batch/readers/index.js';
 import { namesOfOptions, parseRow, type Row } from '../src/batch/rows.js';
 import { type Choice, rowsAgain, surveyRows } from '../src/batch/survey.js';
 import { Tally } from '../src/batch/tally.js';
+import { replaceFile } from '../src/batch/tidy.js';
 import { type Group, Window } from '../src/batch/window.js';
 
 let folder: string;
@@ -553,5 +566,19 @@ describe('the output of a batch', () => {
     expect(await isSameFile(path, join(folder, 'hard.jsonl'))).toBe(true);
     expect(await isSameFile(path, join(folder, 'other.jsonl'))).toBe(false);
     expect(await isSameFile(path, join(folder, 'absent.jsonl'))).toBe(false);
+  });
+});
+
+describe('a file that takes the place of another', () => {
+  it('keeps its permissions, and the link that leads there', async () => {
+    const [file, link] = [join(folder, 'deep', 'out.jsonl'), join(folder, 'link.jsonl')];
+    mkdirSync(join(folder, 'deep'));
+    symlinkSync(file, link);
+    writeFileSync(link, 'before');
+    chmodSync(file, 0o600);
+    await replaceFile(link, async (open) => open.writeFile('after'));
+    expect([readFileSync(file, 'utf8'), readlinkSync(link)]).toEqual(['after', file]);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(readdirSync(join(folder, 'deep'))).toEqual(['out.jsonl']);
   });
 });

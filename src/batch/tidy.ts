@@ -1,23 +1,26 @@
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 
 /** How much is read and written at once, in bytes. */
 const blockBytes = 256 * 1024;
 
 /**
- * Puts a file that `write` fills into the place of another, whole or not at all. What a killed process left of one is written over: whoever
- * replaces a file holds its lock.
+ * Puts a file that `write` fills into the place of another, whole or not at all: also where a link leads there, and with its permissions.
+ * What a killed process left of one is written over: whoever replaces a file holds its lock.
  */
 export async function replaceFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
-  const temporary = `${path}.visionzip.tmp`;
+  const place = await realpath(path).catch(() => path);
+  const before = await stat(place).catch(() => null);
+  const temporary = `${place}.visionzip.tmp`;
   try {
-    const file = await open(temporary, 'w');
+    const file = await open(temporary, 'w', before?.mode);
     try {
+      if (before) await file.chmod(before.mode);
       await write(file);
       await file.sync();
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
+    await rename(temporary, place);
   } finally {
     await rm(temporary, { force: true }).catch(() => {}); // What went wrong before is told.
   }

@@ -1,4 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
+import { realpath } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { countWaiting } from '../batch/answer-rows.js';
@@ -115,8 +116,8 @@ async function batchOf(
 async function fileRows(asked: Asked, options: BatchOptions, context: Context): Promise<ExitCode> {
   const out = resolve(options.out);
   const { layout, survey } = asked;
-  // Two batches that append to one file would lose each other's rows.
-  return withLock(`${out}.lock`, lockWaitMs, async () => {
+  // Two batches that append to one file would lose each other's rows, whatever links lead there.
+  return withLock(`${await realpath(out).catch(() => out)}.lock`, lockWaitMs, async () => {
     const { replace = false } = options;
     const { idField } = layout;
     const settings = digestOf(options);
