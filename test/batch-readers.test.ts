@@ -259,6 +259,8 @@ describe('the options of a row', () => {
       { options: Object.fromEntries(Array.from({ length: 11 }, (_, i) => [i, `o${i}`])), answer: 'o10' },
       [Array.from({ length: 11 }, (_, i) => `o${i}`), 'K'],
     ],
+    [{ options: ['red', 'blue', null, ''] }, [['red', 'blue'], undefined]],
+    [{ options: ['red', null, 'blue'] }, "the row's options: expected texts, got null"],
     [{ options: { A: 'red', B: 'blue', C: null } }, [['red', 'blue'], undefined]],
     [
       { options: { A: 'red', B: '', C: 'blue' } },

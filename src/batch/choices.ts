@@ -38,11 +38,10 @@ export function findOptions(value: unknown): string[] | null {
 }
 
 function listOf(value: unknown): string[] {
-  if (Array.isArray(value)) return value.map(textOf);
+  if (Array.isArray(value)) return value.slice(0, value.findLastIndex(isGiven) + 1).map(textOf);
   if (isObject(value)) return byLetter(value).map(textOf);
   const list = typeof value === 'string' ? (parseJson(value) ?? pythonList(value)) : undefined;
-  if (Array.isArray(list)) return list.map(textOf);
-  if (isObject(list)) return byLetter(list).map(textOf);
+  if (Array.isArray(list) || isObject(list)) return listOf(list);
   throw new RangeError(`the row's options: expected a list of texts, got ${JSON.stringify(value)}`);
 }
 
