@@ -67,6 +67,6 @@ describe('visionzip chat', () => {
 
   it('refuses a video that cannot be asked before any question', async () => {
     const run = await cli(['chat', join(folder, 'none.mp4'), '--json'], {}, undefined, 'What moves?\n');
-    expect([run.code, documentOf(run)]).toEqual([1, expect.objectContaining({ fault: 'video' })]);
+    expect([run.code, lines(run)]).toMatchObject([1, [{ status: 'failed', fault: 'video' }]]);
   });
 });

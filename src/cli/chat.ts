@@ -8,7 +8,7 @@ import { type LocalModel, withLocalModel } from './local-model.js';
 import { tellOfShippedModel } from './notice.js';
 import { addJobOptions, buildJob, type JobOptions, jobSettings } from './options.js';
 import { createProgressBar } from './progress.js';
-import { AnswerPrinter, printSummary, reportDocument } from './report.js';
+import { AnswerPrinter, printSummary, requireCompleted } from './report.js';
 import { addCommonOptions, type Context, command } from './run.js';
 
 export function addChat(program: Command): void {
@@ -84,8 +84,9 @@ class Chat {
     try {
       const document = await this.#document([], { onProgress: (progress) => bar.update(progress) });
       bar.clear();
-      if (document.status !== 'completed') reportDocument(document, this.#context);
-      else if (!this.#context.json) printSummary(document, performance.now());
+      if (document.status !== 'completed') this.#context.line(document);
+      requireCompleted(document);
+      if (!this.#context.json) printSummary(document, performance.now());
     } finally {
       bar.clear();
     }
