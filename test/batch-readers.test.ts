@@ -228,6 +228,12 @@ describe('a map of columns', () => {
   it.each(['clip', 'colour=x', 'video='])('that is %j is refused', (text) => {
     expect(() => parseMap(text)).toThrow(`expected pairs such as video=clip_name,question=q`);
   });
+
+  it('is refused where it names two columns for one thing', () => {
+    expect(() => parseMap('video=a,question=q,video=b')).toThrow(
+      'video stands twice in "video=a,question=q,video=b"',
+    );
+  });
 });
 
 describe('the options of a row', () => {

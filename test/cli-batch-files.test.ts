@@ -435,13 +435,16 @@ describe('the output of a batch', () => {
     expect(readFileSync(path, 'utf8')).toBe(text);
   });
 
-  it('loses a torn last line and nothing else', async () => {
+  it.each([
+    ['cut off', (line: string) => line.slice(0, -20)],
+    ['of bytes that were not written before the power was lost', (line: string) => '\0'.repeat(line.length)],
+  ])('loses a last line that is %s, and nothing else', async (_, tear) => {
     const path = join(folder, 'out.jsonl');
     await write(path, 0, 1);
-    const text = readFileSync(path, 'utf8');
-    writeFileSync(path, text.slice(0, -20));
+    const [first, last] = readFileSync(path, 'utf8').split('\n') as [string, string];
+    writeFileSync(path, `${first}\n${tear(last)}`);
     expect(await done(path)).toEqual([0]);
-    expect(readFileSync(path, 'utf8')).toBe(`${text.split('\n')[0]}\n`);
+    expect(readFileSync(path, 'utf8')).toBe(`${first}\n`);
   });
 
   it('keeps a last line that only lacks its line end', async () => {
@@ -533,6 +536,16 @@ describe('the output of a batch', () => {
     await expect(done(path, { settings: digestSettings({ model: 'other' }) })).rejects.toThrow(
       'was made with other options',
     );
+  });
+
+  it('is gone on with though rows failed with other options, as with a model that there is not', async () => {
+    const path = join(folder, 'out.jsonl');
+    const output = await BatchOutput.open(path, options);
+    await output.append(rows[0]!, { status: 'failed', prediction: null, error: 'no such model' });
+    await output.close();
+    const settings = digestSettings({ model: 'other' });
+    expect(await done(path, { settings })).toEqual([]);
+    expect(read(path)).toEqual([]);
   });
 
   it('is refused when it holds rows of another input, unless they may be replaced', async () => {

@@ -79,6 +79,8 @@ export function parseMap(text: string): Columns {
         `expected pairs such as video=clip_name,question=q with ${roles.join(', ')} to the left, got "${text}"`,
       );
   }
+  const twice = pairs.find(([role], i) => pairs.findIndex(([other]) => other === role) < i)?.[0];
+  if (twice !== undefined) throw settingsError(`${twice} stands twice in "${text}": which column is it?`);
   return Object.fromEntries(
     pairs.map(([role, ...column]) => {
       const names = column.join('=').split('+');

@@ -83,7 +83,8 @@ export class BatchOutput implements RowOutput {
     for await (const line of linesIfThere(path)) {
       const read = readLine(line, `line ${++number} of ${path}`, options);
       if (read === null) break; // Torn.
-      if (!lines.put(read, line.offset)) strangers.add(read);
+      if (read.isForeign) lines.areInOrder = false;
+      else if (!lines.put(read, line.offset)) strangers.add(read);
       end = line.offset + Buffer.byteLength(line.text) + (line.isEnded ? 1 : 0);
       isEnded = line.isEnded;
     }
@@ -148,6 +149,8 @@ interface ReadLine {
   readonly key: string | undefined;
   readonly hash: string;
   readonly isCompleted: boolean;
+  /** Whether it failed with other options: it is no loss. */
+  readonly isForeign: boolean;
 }
 
 /** Where the lines of the rows begin: 9 bytes a row. */
@@ -229,15 +232,18 @@ class Strangers {
 /** Null for a last line that was torn off by a crash. */
 function readLine({ text, isEnded }: Line, place: string, options: OutputOptions): ReadLine | null {
   const value = parseJson(text);
-  if (!isEnded && text.startsWith('{') && value === undefined) return null;
+  // After a loss of power its bytes may be there, but not what was written to them.
+  const isOurs = text.startsWith('{') || /^\0+$/.test(text);
+  if (!isEnded && isOurs && value === undefined) return null;
   const parsed = lineSchema.safeParse(value);
   if (!parsed.success) throw settingsError(`${place} is not a row of a batch: choose another --out`);
   const { batch, status } = parsed.data;
-  if (batch.settings !== options.settings)
+  const isForeign = batch.settings !== options.settings;
+  if (isForeign && status === 'completed')
     throw settingsError(`${place} was made with other options (row ${batch.row + 1}): choose another --out`);
   const { idField } = options;
   const key = idField === undefined ? undefined : keyOf(readMembers(text)!, idField);
-  return { row: batch.row, hash: batch.hash, key, isCompleted: status === 'completed' };
+  return { row: batch.row, hash: batch.hash, key, isCompleted: status === 'completed', isForeign };
 }
 
 async function* linesIfThere(path: string): AsyncGenerator<Line> {

@@ -26,7 +26,8 @@ export function scoreRow({ prediction, answer, options, answerIs }: ScorableRow)
   const choices = findOptions(options);
   if (choices === null) {
     const said = normaliseAnswer(prediction);
-    return truths.length === 0 ? null : truths.some((truth) => normaliseAnswer(textOf(truth)) === said);
+    const right = truths.flatMap(readingsOf).map(normaliseAnswer);
+    return right.length === 0 ? null : right.includes(said);
   }
   const letters = answerIs === 'letter' ? choices.map((_, i) => letterOf(i)) : [];
   const right = truths
@@ -54,6 +55,12 @@ export function resolveOption(answer: string | number | boolean, options: readon
 
 function isAnswer(value: unknown): value is string | number | boolean {
   return (typeof value === 'string' && value.trim() !== '') || ['number', 'boolean'].includes(typeof value);
+}
+
+/** `True` is yes, also in a table that knows texts alone; there it may be the text, too. */
+function readingsOf(answer: string | number | boolean): string[] {
+  const text = String(answer).trim().toLowerCase();
+  return text === 'true' ? ['yes', text] : text === 'false' ? ['no', text] : [textOf(answer)];
 }
 
 function textOf(answer: string | number | boolean): string {
