@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import express, { type Request, type Response } from 'express';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { isLoopback, networkOf } from '../src/dashboard/security/address.js';
-import { Attempts } from '../src/dashboard/security/attempts.js';
+import { Attempts, type Guest } from '../src/dashboard/security/attempts.js';
 import { isSame } from '../src/dashboard/security/credential.js';
 import { refuseForeignHosts } from '../src/dashboard/security/hosts.js';
 import { Sessions } from '../src/dashboard/security/sessions.js';
@@ -17,12 +17,10 @@ describe('sessions', () => {
 
   /** Opens one, and returns a request that carries its cookie. */
   function open(all: Sessions): Request {
-    let cookie = '';
-    const take = (name: string, value: string) => {
-      cookie = `${name}=${value}`;
-    };
-    all.open({ cookie: take } as unknown as Response);
-    return { headers: { cookie } } as Request;
+    const cookies: string[] = [];
+    const cookie = (name: string, value: string) => cookies.push(`${name}=${value}`);
+    all.open({ cookie } as unknown as Response);
+    return { headers: { cookie: cookies.join('; ') } } as Request;
   }
 
   it('end after twelve hours', () => {
@@ -32,6 +30,9 @@ describe('sessions', () => {
     expect(all.of(request)).not.toBe(null);
     vi.advanceTimersByTime(1);
     expect(all.of(request)).toBe(null);
+    expect(all.deviceOf(request)).not.toBe(null);
+    vi.advanceTimersByTime(30 * 24 * 3600_000);
+    expect(all.deviceOf(request)).toBe(null);
   });
 
   it('end, the oldest first, where there are more than a thousand', () => {
@@ -52,20 +53,57 @@ describe('sessions', () => {
 });
 
 describe('wrong attempts', () => {
-  it('cost nothing four times, then a pause that doubles, and are forgotten with a right one', async () => {
-    const attempts = new Attempts();
+  const guest = (address: string, device: string | null = null) => ({ address, device });
+
+  async function guess(attempts: Attempts, who: Guest, count: number): Promise<number[]> {
     const waits: number[] = [];
-    for (let i = 0; i < 16; i++) {
-      await attempts.fail('192.0.2.1');
-      waits.push(await attempts.secondsToWait('192.0.2.1'));
+    for (let i = 0; i < count; i++) {
+      await attempts.fail(who, `guess ${i}`);
+      waits.push(await attempts.secondsToWait(who));
     }
-    expect(waits).toEqual([0, 0, 0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
-    expect(await attempts.secondsToWait('192.0.2.2')).toBe(0);
-    vi.advanceTimersByTime(900_000);
-    expect(await attempts.secondsToWait('192.0.2.1')).toBe(0);
-    await attempts.succeed('192.0.2.1');
-    await attempts.fail('192.0.2.1');
-    expect(await attempts.secondsToWait('192.0.2.1')).toBe(0);
+    return waits;
+  }
+
+  it('cost nothing four times, then a pause that doubles, up to a minute, for their address alone', async () => {
+    const attempts = new Attempts();
+    const waits = await guess(attempts, guest('192.0.2.1'), 12);
+    expect(waits).toEqual([0, 0, 0, 0, 2, 4, 8, 16, 32, 60, 60, 60]);
+    expect(await attempts.secondsToWait(guest('192.0.2.2'))).toBe(0);
+    vi.advanceTimersByTime(60_000);
+    expect(await attempts.secondsToWait(guest('192.0.2.1'))).toBe(0);
+  });
+
+  it('are not hidden by right ones from the same address', async () => {
+    const attempts = new Attempts();
+    await guess(attempts, guest('192.0.2.1'), 4);
+    attempts.succeed(guest('192.0.2.1'));
+    await attempts.fail(guest('192.0.2.1'), 'another guess');
+    expect(await attempts.secondsToWait(guest('192.0.2.1'))).toBe(2);
+  });
+
+  it('count once where the same is shown again', async () => {
+    const attempts = new Attempts();
+    for (let i = 0; i < 100; i++) await attempts.fail(guest('192.0.2.1'), 'the old password');
+    expect(await attempts.secondsToWait(guest('192.0.2.1'))).toBe(0);
+    expect(await guess(attempts, guest('192.0.2.1'), 4)).toEqual([0, 0, 0, 2]);
+  });
+
+  it('keep nobody waiting in whose browser somebody logged in before, unless they come from there', async () => {
+    const attempts = new Attempts();
+    await guess(attempts, guest('192.0.2.1'), 9);
+    expect(await attempts.secondsToWait(guest('192.0.2.1', 'mine'))).toBe(0);
+    expect(await guess(attempts, guest('192.0.2.1', 'mine'), 5)).toEqual([0, 0, 0, 0, 2]);
+    expect(await attempts.secondsToWait(guest('192.0.2.1', 'other'))).toBe(0);
+  });
+
+  it('of one address alone, as fast as it may, keep no other one waiting', async () => {
+    const attempts = new Attempts();
+    for (let second = 0, i = 0; second < 3600; second += 1) {
+      if ((await attempts.secondsToWait(guest('192.0.2.1'))) === 0)
+        await attempts.fail(guest('192.0.2.1'), `guess ${i++}`);
+      vi.advanceTimersByTime(1000);
+    }
+    expect(await attempts.secondsToWait(guest('192.0.2.2'))).toBe(0);
   });
 });
 

@@ -14,6 +14,12 @@ interface GateParts {
   readonly logger: Logger;
 }
 
+interface Attempt {
+  readonly isRight: boolean;
+  /** What was shown, in any form. */
+  readonly shown: string;
+}
+
 /** Lets in whoever shows the credential or is logged in; without a credential everyone. */
 export class Gate {
   readonly parts: GateParts;
@@ -33,7 +39,8 @@ export class Gate {
       if (sessions.of(request) !== null) return next();
       return this.#turnAway(request, response);
     }
-    const verdict = await this.judge(request, response, isShown(credential, authorization));
+    const isRight = isShown(credential, authorization);
+    const verdict = await this.judge(request, response, { isRight, shown: authorization });
     if (verdict === 'right') return next();
     const error = verdict === 'wrong' ? 'the credential is not the right one' : verdict;
     if (verdict === 'wrong') this.#challenge(request, response);
@@ -45,24 +52,25 @@ export class Gate {
    *
    * @returns `right`, `wrong`, or a sentence where it comes too early, and so is not judged at all; `Retry-After` is set then.
    */
-  judge(request: Request, response: Response, isRight: boolean): Promise<string> {
-    const verdict = this.#last.then(() => this.#judge(request, response, isRight));
+  judge(request: Request, response: Response, attempt: Attempt): Promise<string> {
+    const verdict = this.#last.then(() => this.#judge(request, response, attempt));
     this.#last = verdict.catch(() => {});
     return verdict;
   }
 
-  async #judge(request: Request, response: Response, isRight: boolean): Promise<string> {
+  async #judge(request: Request, response: Response, { isRight, shown }: Attempt): Promise<string> {
     const address = request.ip ?? '';
-    const seconds = await this.#attempts.secondsToWait(address);
+    const guest = { address, device: this.parts.sessions.deviceOf(request) };
+    const seconds = await this.#attempts.secondsToWait(guest);
     if (seconds > 0) {
       response.set('Retry-After', String(seconds));
-      return `there were too many wrong attempts: expected none for ${seconds} s`;
+      return `there were too many wrong attempts, so this one was not looked at: expected it after ${seconds} s`;
     }
     if (isRight) {
-      await this.#attempts.succeed(address);
+      this.#attempts.succeed(guest);
       return 'right';
     }
-    await this.#attempts.fail(address);
+    await this.#attempts.fail(guest, shown);
     this.parts.logger.warn({ address }, 'a login failed');
     return 'wrong';
   }

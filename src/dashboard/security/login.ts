@@ -18,12 +18,20 @@ export function loginRoutes(gate: Gate): Router {
     const fields: Readonly<Record<string, unknown>> = request.body ?? {};
     const to = placeWithin(base, fields.to);
     if (credential === null) return response.redirect(303, to);
-    const verdict = await gate.judge(request, response, isFilledIn(credential, fields));
+    const isRight = isFilledIn(credential, fields);
+    const { user, password, token } = fields;
+    const verdict = await gate.judge(request, response, {
+      isRight,
+      shown: JSON.stringify([user, password, token]),
+    });
     if (verdict === 'right') {
       sessions.open(response);
       return response.redirect(303, to);
     }
-    const error = verdict === 'wrong' ? 'That is not the right one.' : verdict;
+    const error =
+      verdict === 'wrong'
+        ? 'That is not the right one.'
+        : `There were too many wrong attempts, so this one was not looked at. Try again in ${response.get('Retry-After')} s.`;
     response.status(verdict === 'wrong' ? 401 : 429).type('html');
     response.send(loginPage({ base, scheme: credential.scheme, to, error }));
   };
