@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { Queue } from 'bullmq';
 import { type CancelOutcome, cancelJob } from './cancel.js';
 import { Channels } from './channels.js';
@@ -14,6 +13,7 @@ import {
 import { Documents } from './documents.js';
 import { JobEvents, type WaitOptions } from './events.js';
 import { checkMemory, checkPrefix, readHealth } from './health.js';
+import { makeJobId } from './job-id.js';
 import { mayAdd } from './may-add.js';
 import * as defaults from './options.js';
 import { findOutcome, lookForOutcome } from './outcome.js';
@@ -102,7 +102,7 @@ export class QueueClient {
     if (options.id !== undefined) defaults.checkJobId(options.id);
     return this.#talk(async (queue) => {
       await this.#checkHealth();
-      if (options.id === undefined) return this.#add(queue, randomUUID(), job);
+      if (options.id === undefined) return this.#add(queue, makeJobId(), job);
       const parts = { queue, redis: this.#redis, keys: this.#keys, documents: this.#documents };
       return (await mayAdd(parts, options.id, job)) ? this.#add(queue, options.id, job) : options.id;
     });
@@ -116,7 +116,7 @@ export class QueueClient {
    */
   async askMany(inputs: readonly AskJobInput[]): Promise<string[]> {
     const jobs = inputs.map((input, i) => checkJob(input, `the job at ${i}`));
-    const ids = jobs.map(() => randomUUID());
+    const ids = jobs.map(() => makeJobId());
     for (let first = 0; first < jobs.length; first += bulkJobs) {
       const bulk = jobs.slice(first, first + bulkJobs).map((data, i) => {
         const opts = this.#jobOptions(ids[first + i]!, data);

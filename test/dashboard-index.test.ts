@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { hastyClient, type RedisClient, type RedisConnection } from '../queues/connection.js';
 import { Documents, failedReasonOf, failureDocument } from '../queues/documents.js';
+import { makeJobId } from '../queues/job-id.js';
 import { cancelledReason, keysOf } from '../queues/options.js';
 import { jobQuerySchema } from '../src/dashboard/api/schemas.js';
 import { type Entry, entryOf } from '../src/dashboard/index/entry.js';
@@ -172,6 +173,25 @@ describe('rows', () => {
     expect(listJobs(rows, jobQuerySchema.parse({ offset: 1, limit: 2 }))).toMatchObject({
       ...{ total: 4, rows: [{ id: 'job2' }, { id: 'job1' }] },
     });
+  });
+
+  it('that were asked in the same millisecond come in the order of their ids, whenever they were read', () => {
+    const asked = Array.from({ length: 9_000 }, makeJobId);
+    const orders = [asked, asked.toReversed()].map((ids) => {
+      const read = new Rows();
+      for (const id of ids) read.set(entry(id, {}, { timestamp: 5 }));
+      return (['oldest', 'finished', 'fastest'] as const).map((order) =>
+        read.inOrder(order).map(({ row }) => row.id),
+      );
+    });
+    for (const [oldest, finished, fastest] of orders) {
+      expect(oldest).toEqual(asked);
+      expect(finished).toEqual(asked.toReversed());
+      expect(fastest).toEqual(asked.toReversed());
+    }
+    const numbered = new Rows();
+    for (const id of ['10', '9', '1a', '100', 'a']) numbered.set(entry(id, {}, { timestamp: 5 }));
+    expect(numbered.inOrder('newest').map(({ row }) => row.id)).toEqual(['a', '1a', '100', '10', '9']);
   });
 
   it('are found by words in any case and order, and by fields', () => {

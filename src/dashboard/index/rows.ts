@@ -13,6 +13,23 @@ const keys: Readonly<Record<SortedOrder, (entry: Entry) => number>> = {
   fastest: ({ row }) => -(row.totalMs ?? Number.POSITIVE_INFINITY),
 };
 
+/** The larger key first; of equal ones the job that was asked last. An order that is not the same each time would tear pages of it apart. */
+function compare(key: (entry: Entry) => number, a: Entry, b: Entry): number {
+  // The difference of two infinities is no number.
+  if (key(a) !== key(b)) return key(b) > key(a) ? 1 : -1;
+  return b.row.createdAt - a.row.createdAt || compareIds(b.row.id, a.row.id);
+}
+
+/** Jobs asked in the same millisecond: their ids are in the order in which they were made, be they ours or plain numbers. */
+function compareIds(a: string, b: string): number {
+  const areNumbers = [isNumber.test(a), isNumber.test(b)];
+  if (areNumbers[0] !== areNumbers[1]) return areNumbers[0] ? -1 : 1;
+  if (areNumbers[0] && a.length !== b.length) return a.length - b.length;
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+const isNumber = /^[1-9]\d*$/;
+
 interface Sorted {
   entries: Entry[];
   /** Not yet in their places. */
@@ -100,8 +117,7 @@ export class Rows {
     const all = known
       ? [...known.added, ...known.entries].filter(({ isGone }) => !isGone)
       : [...this.entries()];
-    // The difference of two infinities is no number.
-    all.sort((a, b) => (key(a) === key(b) ? 0 : key(b) > key(a) ? 1 : -1));
+    all.sort((a, b) => compare(key, a, b));
     this.#sorted.set(order, { entries: all, added: [], version: this.#version });
     return all;
   }
