@@ -46,7 +46,7 @@ export const runRecordSchema = z.strictObject({
   failures: z.array(
     z.strictObject({
       fault: z.string(),
-      /** Such as `“…” is no video`. */
+      /** Such as `… is no video`. */
       message: z.string(),
       count: rows,
       /** The first of them: the row's number from 1, its video as the row names it, and the whole message. */

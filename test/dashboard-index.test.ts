@@ -6,9 +6,9 @@ import { hastyClient, type RedisClient, type RedisConnection } from '../queues/c
 import { Documents, failedReasonOf, failureDocument } from '../queues/documents.js';
 import { makeJobId } from '../queues/job-id.js';
 import { cancelledReason, keysOf } from '../queues/options.js';
+import { errorClassOf } from '../src/batch/error-class.js';
 import { jobQuerySchema } from '../src/dashboard/api/schemas.js';
 import { type Entry, entryOf } from '../src/dashboard/index/entry.js';
-import { errorClassOf } from '../src/dashboard/index/error-class.js';
 import { figuresOf } from '../src/dashboard/index/figures.js';
 import { JobIndex, type JobIndexOptions } from '../src/dashboard/index/index.js';
 import { facetsOf, groupErrors, listJobs } from '../src/dashboard/index/query.js';

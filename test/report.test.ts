@@ -13,7 +13,7 @@ import { renderPage } from '../src/batch/report/page.js';
 import { Quantiles } from '../src/batch/report/quantiles.js';
 import { readJsonLines } from '../src/batch/report/read-lines.js';
 import { makeReport } from '../src/batch/report/report.js';
-import { Groups, Highest, messageKind, otherGroups } from '../src/batch/report/tallies.js';
+import { Groups, Highest, otherGroups } from '../src/batch/report/tallies.js';
 import { temporaryFolder } from './media.js';
 import { cli, documentOf } from './support/cli.js';
 
@@ -333,10 +333,6 @@ describe('what is counted while rows pass by', () => {
     for (let i = 0; i < 1500; i++) groups.of(`kind ${i}`).count += 1;
     expect(groups.entries()).toHaveLength(1001);
     expect(groups.of(otherGroups).count).toBe(500);
-  });
-
-  it('are messages, without what differs', () => {
-    expect(messageKind('"a.mp4" and /x/b-1.mp4: 20 frames × 1.5 s')).toBe('“…” and …: # frames × # s');
   });
 });
 

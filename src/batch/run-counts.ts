@@ -1,8 +1,9 @@
 import type { RunRecord } from '../../queues/runs.js';
+import { errorClassOf } from './error-class.js';
 import type { RowOutcome } from './line.js';
 import { parseJson, valueText } from './members.js';
 import { defaultFields } from './report/answered-row.js';
-import { Groups, messageKind, Score } from './report/tallies.js';
+import { Groups, Score } from './report/tallies.js';
 import type { Row } from './rows.js';
 
 type Failure = RunRecord['failures'][number];
@@ -38,7 +39,7 @@ export class RunCounts {
   }
 
   #addFailure(row: Row, { fault = 'internal', error = '' }: RowOutcome): void {
-    const message = cut(messageKind(error));
+    const message = errorClassOf(error);
     const group = this.#failures.of(JSON.stringify([fault, message]));
     const example = { row: row.index + 1, video: cut(row.given?.video ?? ''), error: cut(error) };
     group.failure ??= { fault, message, count: 0, example };

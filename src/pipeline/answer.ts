@@ -149,7 +149,7 @@ export class VideoSession {
     if (this.#video) return this.#video;
     const opened = await clock.measure('probeMs', () => openVideo(video, limits, { signal, strict }));
     if (this.#identity !== undefined && opened.media.identity !== this.#identity)
-      throw new Error(`${video} changed after its digest was taken`);
+      throw new Error(`${JSON.stringify(video)} changed after its digest was taken`);
     this.#video = opened;
     return opened;
   }

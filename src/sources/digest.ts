@@ -4,7 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { InputError } from '../errors.js';
 import { identityOf } from '../media/media.js';
-import { notReadable } from '../media/open.js';
+import { notReadable, quotePath } from '../media/open.js';
 import { LARGE_BYTES, recognise } from '../media/recognise.js';
 
 /** How many files are remembered. */
@@ -73,9 +73,11 @@ async function refuseOthers(path: string, file: FileHandle, size: number): Promi
 function checkFile(path: string, stats: Stats, maxBytes: number): void {
   if (!stats.isFile()) {
     const kind = stats.isDirectory() ? 'a folder' : stats.isFIFO() ? 'a FIFO' : 'no regular file';
-    throw new InputError(`expected a video file, ${path} is ${kind}`);
+    throw new InputError(`expected a video file, ${quotePath(path)} is ${kind}`);
   }
   if (stats.size > maxBytes) {
-    throw new InputError(`expected a video of at most ${maxBytes} bytes, ${path} has ${stats.size}`);
+    throw new InputError(
+      `expected a video of at most ${maxBytes} bytes, ${quotePath(path)} has ${stats.size}`,
+    );
   }
 }

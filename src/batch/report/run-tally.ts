@@ -1,6 +1,7 @@
+import { errorClassOf } from '../error-class.js';
 import { type AnsweredRow, timeNames } from './answered-row.js';
 import { Quantiles } from './quantiles.js';
-import { type Failures, Groups, Highest, Jobs, messageKind, Score } from './tallies.js';
+import { type Failures, Groups, Highest, Jobs, Score } from './tallies.js';
 import type { NamedShare, RunReport, ShownRow } from './types.js';
 
 /** Rows that are shown of each kind of worst ones. */
@@ -61,7 +62,7 @@ export class RunTally {
 
   #addFailure(row: AnsweredRow): void {
     const { fault, status, error } = row;
-    const group = this.#failures.of(JSON.stringify([status, fault, messageKind(error ?? '')]));
+    const group = this.#failures.of(JSON.stringify([status, fault, errorClassOf(error ?? '')]));
     group.failures ??= { fault, status, count: 0, example: row };
     group.failures.count += 1;
   }

@@ -69,14 +69,6 @@ export interface Failures {
   readonly example: AnsweredRow;
 }
 
-/** A message without what differs from row to row: names in quotes, paths and numbers. */
-export function messageKind(message: string): string {
-  return message
-    .replace(/"[^"]*"|`[^`]*`/g, '“…”')
-    .replace(/(?:[\w.~-]*\/)+[\w.~-]+/g, '…')
-    .replace(/\d+(?:\.\d+)?/g, '#');
-}
-
 /** A job and what it took: rows that were answered together share its times. */
 export interface Job {
   readonly times: Times;

@@ -2,9 +2,9 @@ import { basename } from 'node:path';
 import { z } from 'zod';
 import { failureDocument } from '../../../queues/documents.js';
 import { type FaultKind, tagsSchema } from '../../../queues/schemas.js';
+import { errorClassOf } from '../../batch/error-class.js';
 import { stageNames } from '../../pipeline/timings.js';
 import type { JobRow, JobState } from '../api/schemas.js';
-import { errorClassOf } from './error-class.js';
 import type { JobRecord } from './record.js';
 import { haystackOf } from './words.js';
 
