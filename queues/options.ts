@@ -32,8 +32,9 @@ const reservedIds = new Set([
  * @throws JobRefusedError
  */
 export function checkJobId(id: string): void {
-  const rule = 'a job id is 1 to 128 letters, digits, ". _ @ -" and not a number';
-  if (!/^[A-Za-z0-9._@-]{1,128}$/.test(id) || /^-?\d+$/.test(id)) {
+  const rule = 'a job id is 1 to 128 letters, digits, ". _ @ -" and not a number, nor "." or ".."';
+  // In an address the last two are no names but folders.
+  if (!/^[A-Za-z0-9._@-]{1,128}$/.test(id) || /^(-?\d+|\.\.?)$/.test(id)) {
     throw new JobRefusedError(`${rule}; got ${JSON.stringify(id)}`, 'settings');
   }
   if (reservedIds.has(id)) {

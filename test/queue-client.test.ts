@@ -107,9 +107,12 @@ describe('asking', () => {
     await expect(refused).rejects.toMatchObject({ name: 'JobRefusedError', fault });
   });
 
-  it.each(['', '12', 'a:b', 'a b', 'meta', 'result', 'x'.repeat(129)])('refuses the id %j', async (id) => {
-    await expect(client.ask(job, { id })).rejects.toThrow(TypeError);
-  });
+  it.each(['', '12', '.', '..', 'a:b', 'a b', 'meta', 'result', 'x'.repeat(129)])(
+    'refuses the id %j',
+    async (id) => {
+      await expect(client.ask(job, { id })).rejects.toThrow(TypeError);
+    },
+  );
 
   it('of many jobs gives their ids in order, or enqueues none where one is at fault', async () => {
     const jobs = Array.from({ length: 1_100 }, (_, i) => ({
