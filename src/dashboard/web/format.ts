@@ -15,6 +15,13 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** A duration among others that differ from it by `stepMs`, so that each reads differently: "5.532 s". */
+export function formatMoment(ms: number, stepMs: number): string {
+  if (ms < 999.5 || stepMs >= 1000 || (stepMs >= 100 && ms < 59_950)) return formatDuration(ms);
+  const digits = stepMs >= 100 ? 1 : stepMs >= 10 ? 2 : 3;
+  return `${(ms / 1000).toFixed(digits)} s`;
+}
+
 /** How long ago something was, in its largest unit: "just now", "12 s ago", "3 h ago"; "in 5 min" of what is to come. */
 export function formatAgo(at: number, now: number): string {
   const seconds = Math.round(Math.abs(now - at) / 1000);

@@ -77,14 +77,24 @@ export function likelihoodOf({ choice, likelihood }: Result['answers'][number]):
 
 /** How two answers to a video differ, in sentences; the first is the one compared with. */
 export function differences(base: Result, other: Result): string[] {
-  const same = base.answers.filter(({ answer }, i) => answer === other.answers[i]?.answer).length;
-  const of = base.answers.length;
-  const answers = same === of ? 'Same answer.' : 'Another answer.';
   return [
-    of === 1 ? answers : `${same} of ${of} answers are the same.`,
+    answersText(base, other),
     ratioText(base.tokens.after, other.tokens.after, ['fewer', 'more'], 'visual tokens'),
     timeText(base, other),
   ];
+}
+
+/** Of questions that both were asked. */
+function answersText(base: Result, other: Result): string {
+  const asked = base.answers.flatMap((one, i) => {
+    const answer = other.answers[i];
+    return answer?.question === one.question ? [one.answer === answer.answer] : [];
+  });
+  if (asked.length === 0) return 'They were asked different questions.';
+  const same = asked.filter((isSame) => isSame).length;
+  const isAll = asked.length === base.answers.length && asked.length === other.answers.length;
+  if (isAll && asked.length === 1) return same === 1 ? 'Same answer.' : 'Another answer.';
+  return `${same} of ${asked.length} answers are the same${isAll ? '' : ', of the questions that both were asked'}.`;
 }
 
 function timeText(base: Result, other: Result): string {

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { JobDetail } from '../../../api/schemas.js';
-import { formatDuration } from '../../format.js';
+import { formatDuration, formatMoment } from '../../format.js';
 import { now } from '../../live.js';
 import { panned, placed, ticksOf, type View, zoomed } from '../../zoom.js';
 import { Bar } from './bar.js';
@@ -75,6 +75,8 @@ function Plot({ timeline: { spans, firstTokenAt }, view, onZoom, onKey }: PlotPr
   const plot = useRef<HTMLDivElement>(null);
   useWheel(plot, view, onZoom);
   const hasRoom = (tick: number) => tick < view.to - (view.to - view.from) * 0.06;
+  const ticks = ticksOf(view, 5);
+  const step = (ticks[1] ?? 0) - (ticks[0] ?? 0);
   const first = firstTokenAt === null ? null : placed(view, firstTokenAt, firstTokenAt);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: it is zoomed and moved with the keyboard
@@ -86,13 +88,11 @@ function Plot({ timeline: { spans, firstTokenAt }, view, onZoom, onKey }: PlotPr
         ))}
       </ul>
       <div class="waterfall-axis" aria-hidden="true">
-        {ticksOf(view, 5)
-          .filter(hasRoom)
-          .map((tick) => (
-            <span key={tick} style={{ left: `${placed(view, tick, tick)?.left}%` }}>
-              {tick === 0 ? '0' : formatDuration(tick)}
-            </span>
-          ))}
+        {ticks.filter(hasRoom).map((tick) => (
+          <span key={tick} style={{ left: `${placed(view, tick, tick)?.left}%` }}>
+            {tick === 0 ? '0' : formatMoment(tick, step)}
+          </span>
+        ))}
         {first && <i style={{ left: `${first.left}%` }} />}
       </div>
       {firstTokenAt !== null && (
