@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Result } from '../queues/schemas.js';
 import type { SightFrame } from '../queues/sight.js';
-import type { JobDetail } from '../src/dashboard/api/schemas.js';
+import type { JobDetail, JobRow, JobState } from '../src/dashboard/api/schemas.js';
 import { quote } from '../src/dashboard/web/commands.js';
 import { countHidden, filterOf, orderOf, queryOf, statesFor } from '../src/dashboard/web/filters.js';
 import {
@@ -11,6 +11,7 @@ import {
   formatBytes,
   formatCount,
   formatDuration,
+  formatMoment,
   formatShare,
   formatTimes,
   plural,
@@ -29,6 +30,7 @@ import { hear, nothing } from '../src/dashboard/web/heard.js';
 import { idsOf, jobOf } from '../src/dashboard/web/parts/ab/columns.js';
 import { timelineOf } from '../src/dashboard/web/parts/job/spans.js';
 import { jobPath, pathBelow, routeOf, withQuery } from '../src/dashboard/web/routes.js';
+import { type FollowedJob, type FollowedList, withRow, withTold } from '../src/dashboard/web/told.js';
 import {
   compressionText,
   differences,
@@ -47,6 +49,16 @@ describe('numbers and times on the pages', () => {
     expect([3_599_999, 7_620_000, 172_800_000, 273_600_000].map(formatDuration)).toEqual(
       ['1 h 00 min', '2 h 07 min', '2 d 0 h', '3 d 4 h'], // 76 hours are 3 days and 4 hours
     );
+  });
+
+  it('show moments that lie close together differently', () => {
+    expect([5532, 5534].map((ms) => formatMoment(ms, 2))).toEqual(['5.532 s', '5.534 s']);
+    expect([61_500, 61_750].map((ms) => formatMoment(ms, 250))).toEqual(['61.5 s', '61.8 s']);
+    expect([200, 1200, 60_000].map((ms) => formatMoment(ms, 1000))).toEqual([
+      '200 ms',
+      '1.2 s',
+      '1 min 00 s',
+    ]);
   });
 
   it('say how long ago something was, or when it comes', () => {
@@ -353,6 +365,12 @@ describe('comparisons', () => {
       'About as many visual tokens.',
       'About as much time in the worker. One of them found the video encoded.',
     ]);
+    const asked = (...questions: string[]) =>
+      result({ answers: questions.map((question) => ({ ...result().answers[0]!, question })) });
+    expect(differences(asked('what?'), asked('where?'))[0]).toBe('They were asked different questions.');
+    expect(differences(asked('a?', 'b?'), asked('a?', 'c?', 'd?'))[0]).toBe(
+      '1 of 1 answers are the same, of the questions that both were asked.',
+    );
     expect(differences(result(), result({ cached: true }))[2]).toMatch(/times cannot be compared/);
   });
 
@@ -382,6 +400,40 @@ describe('comparisons', () => {
       'max new tokens 8, stop "a b" "\\n"',
     );
     expect(compressionText({ dominant: 6, contextual: 4 })).toBe('6 dominant + 4 contextual a frame');
+  });
+});
+
+describe('what events tell', () => {
+  const row = (state: JobState, more: Partial<JobRow> = {}) =>
+    ({ id: 'a', state, createdAt: 5, attempts: 1, ...more }) as JobRow;
+  const job = (of: JobRow) => ({ row: of }) as FollowedJob;
+
+  it('replaces what was read of a job, and has it read again where its state is another one', () => {
+    const progress = row('active', { video: 'b' });
+    expect(withTold(job(row('active')), progress)).toEqual({ row: progress });
+    expect(withTold(job(row('active')), row('completed'))).toEqual({ row: row('completed'), isBehind: true });
+    // A job that is to be tried again pauses and waits behind its attempt; one that is asked again is a new one.
+    const steps = [
+      ...[row('waiting', { attempts: 0 }), row('active'), row('delayed'), row('waiting')],
+      ...[row('active', { attempts: 2 }), row('failed', { attempts: 2 })],
+      row('waiting', { createdAt: 6, attempts: 0 }),
+    ];
+    for (let i = 1; i < steps.length; i++) {
+      const [before, after] = [steps[i - 1]!, steps[i]!];
+      expect(withTold(job(before), after)).toEqual({ row: after, isBehind: true });
+      expect(withTold(job(after), before)).toEqual({ row: after, isBehind: true });
+    }
+    expect(withTold(job(row('active')), row('completed', { id: 'b' }))).toEqual({ row: row('active') });
+  });
+
+  it('changes rows where they stand, and counts each new job once', () => {
+    const index = { jobs: 1, of: 1, isComplete: true };
+    let list: FollowedList = { total: 1, rows: [row('active')], index };
+    list = withRow(list, row('completed'), 4);
+    expect(list).toEqual({ total: 1, rows: [row('completed')], index });
+    for (const id of ['b', 'b', 'c', 'a']) list = withRow(list, row('waiting', { id }), 4);
+    list = withRow(list, row('waiting', { id: 'old', createdAt: 3 }), 4);
+    expect([...list.news!]).toEqual(['b', 'c']);
   });
 });
 

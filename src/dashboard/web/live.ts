@@ -1,5 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { JobRow, LiveEvent, Overview } from '../api/schemas.js';
+import { startSession } from './api.js';
 import { addressOf } from './router.js';
 import { Shared } from './shared.js';
 
@@ -52,6 +53,8 @@ function connect(): void {
   source = new EventSource(addressOf(`api/live?hours=${hours}`));
   source.addEventListener('open', () => {
     connection.value = 'open';
+    // A dashboard that was started anew expects another token with each write.
+    startSession().catch(() => {});
     // What was read before this may have changed before it was listened to.
     for (const listener of returns) listener();
   });
@@ -59,16 +62,20 @@ function connect(): void {
   source.addEventListener('error', () => {
     connection.value = 'lost';
     if (source?.readyState !== EventSource.CLOSED) return;
-    // An answer that is no stream ends the browser's own attempts.
+    // An answer that is no stream ends the browser's own attempts. Whoever is logged out is led to the login by reading.
     disconnect();
-    retry = setTimeout(connect, 3000);
+    const again = () => document.hidden || connect();
+    retry = setTimeout(() => void startSession().then(again, again), 3000);
   });
 }
 
 function take(event: LiveEvent): void {
   now.value = Date.now();
-  if (event.type === 'overview') overview.value = event.overview;
-  else if (event.type === 'job') for (const listener of listeners) listener(event.row);
+  if (event.type === 'overview') {
+    overview.value = event.overview;
+    // Who listens anew is not told that it is back.
+    awaySince.value = null;
+  } else if (event.type === 'job') for (const listener of listeners) listener(event.row);
   else if (event.type === 'away') awaySince.value ??= Date.now();
   else {
     awaySince.value = null;

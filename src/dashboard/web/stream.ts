@@ -4,21 +4,53 @@ import { type Heard, hear, nothing } from './heard.js';
 import { addressOf } from './router.js';
 import { jobPath } from './routes.js';
 
+/** Pause before a stream is asked for again that was refused, as while Redis is away, in milliseconds. */
+const retryMs = 3_000;
+
 /** A job's text while it is generated; null listens to nothing. */
 export function useStream(id: string | null): Heard {
   const [heard, setHeard] = useState(nothing);
   useEffect(() => {
     setHeard(nothing);
-    if (id === null) return;
-    const source = new EventSource(addressOf(`api/${jobPath(id)}/stream`));
-    // After a gap the stream begins anew, and tells all there is.
-    source.addEventListener('open', () => setHeard(nothing));
-    source.addEventListener('message', ({ data }) => {
-      const event = JSON.parse(data) as StreamEvent;
-      if (event.type === 'document') source.close();
-      setHeard((before) => hear(before, event));
-    });
-    return () => source.close();
+    if (id !== null) return listen(id, setHeard);
   }, [id]);
   return heard;
+}
+
+/** Listens while the page is looked at: a browser opens few connections to a server, for all of its pages together. */
+function listen(id: string, setHeard: (change: (before: Heard) => Heard) => void): () => void {
+  let source: EventSource | null = null;
+  let retry: ReturnType<typeof setTimeout> | undefined;
+  let isOver = false;
+  const close = () => {
+    clearTimeout(retry);
+    source?.close();
+    source = null;
+  };
+  const open = () => {
+    source = new EventSource(addressOf(`api/${jobPath(id)}/stream`));
+    // After a gap the stream begins anew, and tells all there is.
+    source.addEventListener('open', () => setHeard(() => nothing));
+    source.addEventListener('message', ({ data }) => {
+      const event = JSON.parse(data) as StreamEvent;
+      isOver = event.type === 'document';
+      if (isOver) close();
+      setHeard((before) => hear(before, event));
+    });
+    source.addEventListener('error', () => {
+      if (source?.readyState !== EventSource.CLOSED) return;
+      close();
+      retry = setTimeout(follow, retryMs);
+    });
+  };
+  const follow = () => {
+    if (document.hidden) close();
+    else if (!isOver && !source) open();
+  };
+  document.addEventListener('visibilitychange', follow);
+  follow();
+  return () => {
+    document.removeEventListener('visibilitychange', follow);
+    close();
+  };
 }

@@ -14,8 +14,8 @@ import { addressOf, route } from '../router.js';
 export function DatasetPage() {
   const id = route().id!;
   const path = `datasets/${encodeURIComponent(id)}`;
-  const { data, error, reload } = useLoaded<Dataset>(path);
-  useEvery(3000, reload);
+  const { data, error, reload, refresh } = useLoaded<Dataset>(path);
+  useEvery(3000, refresh);
   if (error instanceof Problem && error.status === 404) return <Gone />;
   if (!data) return error ? <Failure error={error} retry={reload} /> : <Loading />;
   return (

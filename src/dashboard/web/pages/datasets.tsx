@@ -13,8 +13,8 @@ interface DatasetList {
 
 /** Runs of `batch`, the newest first. */
 export function Datasets() {
-  const { data, error, reload } = useLoaded<DatasetList>('datasets');
-  useEvery(3000, reload);
+  const { data, error, reload, refresh } = useLoaded<DatasetList>('datasets');
+  useEvery(3000, refresh);
   return (
     <>
       <div class="title-row">

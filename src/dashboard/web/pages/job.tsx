@@ -1,7 +1,5 @@
-import type { JobDetail } from '../../api/schemas.js';
 import { Problem } from '../api.js';
-import { useJobs } from '../live.js';
-import { useLoaded } from '../load.js';
+import { useJob } from '../job.js';
 import { Commands } from '../parts/copy.js';
 import { About } from '../parts/job/about.js';
 import { Answers } from '../parts/job/answers.js';
@@ -13,18 +11,11 @@ import { Waterfall } from '../parts/job/waterfall.js';
 import { Empty, Failure, Loading } from '../parts/notice.js';
 import { Seen } from '../parts/sight/seen.js';
 import { route } from '../router.js';
-import { jobPath } from '../routes.js';
 
 /** All that is known of a job, and why its answer is what it is. */
 export function Job() {
   const id = route().id!;
-  const { data, error, reload, change } = useLoaded<JobDetail>(jobPath(id));
-  useJobs((row) => {
-    if (row.id !== id || !data) return;
-    const isOther = row.state !== data.row.state || row.attempts !== data.row.attempts;
-    change((detail) => ({ ...detail, row }));
-    if (isOther) reload();
-  });
+  const { data, error, reload } = useJob(id);
   if (error instanceof Problem && error.status === 404) return <Gone id={id} />;
   if (!data) return error ? <Failure error={error} retry={reload} /> : <Loading />;
   const { row, document, commands } = data;

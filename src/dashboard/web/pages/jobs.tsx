@@ -1,5 +1,5 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
-import type { JobFilter, JobList, JobRow } from '../../api/schemas.js';
+import { useEffect, useState } from 'preact/hooks';
+import type { JobFilter } from '../../api/schemas.js';
 import { useCalm } from '../calm.js';
 import { curl } from '../commands.js';
 import { filterOf, orderOf, queryOf } from '../filters.js';
@@ -14,6 +14,7 @@ import { Row } from '../parts/jobs/row.js';
 import { Empty, Failure, Loading } from '../parts/notice.js';
 import { FirstSteps } from '../parts/overview/first-steps.js';
 import { addressOf, query } from '../router.js';
+import { type FollowedList, withRow } from '../told.js';
 
 export function Jobs() {
   const filter = filterOf(query());
@@ -23,7 +24,7 @@ export function Jobs() {
   wanted.set('order', order);
   wanted.set('offset', String(offset));
   wanted.set('limit', String(pageSize));
-  const loaded = useLoaded<JobList>(`jobs?${wanted}`);
+  const loaded = useLoaded<FollowedList>(`jobs?${wanted}`);
   const { data, error, reload } = loaded;
   const isRead = overview.use()?.index.isComplete ?? false;
   useEffect(() => {
@@ -66,32 +67,21 @@ export function Jobs() {
 /** How much later than a job came in the dashboard may hear of it, in milliseconds. */
 const lagMs = 3_000;
 
-/** Rows in sight change where they stand; what is new is only told, so that nothing jumps under the pointer. */
-function News({ loaded }: { readonly loaded: Loaded<JobList> }) {
+/** Tells of what came in since the list was read. */
+function News({ loaded }: { readonly loaded: Loaded<FollowedList> }) {
   const [since] = useState(Date.now() - lagMs);
-  const fresh = useRef(new Set<string>());
-  const [count, setCount] = useState(0);
   // In an empty list nothing can jump.
   const fill = useCalm(loaded.reload, 500);
-  useJobs((row: JobRow) => {
+  useJobs((row) => {
     if (loaded.data?.total === 0) fill();
-    else if (loaded.data?.rows.some(({ id }) => id === row.id))
-      loaded.change((list) => ({
-        ...list,
-        rows: list.rows.map((old) => (old.id === row.id ? row : old)),
-      }));
-    else if (row.createdAt >= since) setCount(fresh.current.add(row.id).size);
+    else loaded.change((list) => withRow(list, row, since));
   });
+  const count = loaded.data?.news?.size ?? 0;
   if (count === 0) return null;
-  const show = () => {
-    fresh.current.clear();
-    setCount(0);
-    loaded.reload();
-  };
   return (
     <p class="news" role="status">
       {plural(count, 'job')} came in since this list was read.
-      <button type="button" class="quiet" onClick={show}>
+      <button type="button" class="quiet" onClick={loaded.reload}>
         Read it again
       </button>
     </p>

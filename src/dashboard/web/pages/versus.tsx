@@ -1,8 +1,7 @@
 import type { TargetedSubmitEvent } from 'preact';
 import type { JobDetail } from '../../api/schemas.js';
 import { curl } from '../commands.js';
-import { useJobs } from '../live.js';
-import { useLoaded } from '../load.js';
+import { useJob } from '../job.js';
 import { Figures } from '../parts/ab/column.js';
 import { Settings } from '../parts/ab/settings.js';
 import { longestStage, StageBars } from '../parts/ab/stage-bars.js';
@@ -18,13 +17,8 @@ import { differences } from '../words.js';
 export function Versus() {
   const a = query().get('a');
   const b = query().get('b');
-  const first = useLoaded<JobDetail>(a ? jobPath(a) : null);
-  const second = useLoaded<JobDetail>(b ? jobPath(b) : null);
-  useJobs((row) => {
-    if (row.finishedAt === null) return;
-    if (row.id === a) first.reload();
-    if (row.id === b) second.reload();
-  });
+  const first = useJob(a || null);
+  const second = useJob(b || null);
   return (
     <>
       <h1>Two jobs side by side</h1>

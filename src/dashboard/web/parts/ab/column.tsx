@@ -1,8 +1,7 @@
 import type { ResultDocument } from '../../../../../queues/schemas.js';
-import type { JobDetail, JobRow } from '../../../api/schemas.js';
+import type { JobRow } from '../../../api/schemas.js';
 import { formatCount, formatDuration, formatTimes } from '../../format.js';
-import { useJobs } from '../../live.js';
-import { useLoaded } from '../../load.js';
+import { useJob } from '../../job.js';
 import { jobPath } from '../../routes.js';
 import { useStream } from '../../stream.js';
 import { differences, questionText } from '../../words.js';
@@ -22,8 +21,7 @@ export interface ColumnState {
 
 /** A job as a column follows it: its text as it is written, then its document. */
 export function useColumn(id: string | null): ColumnState {
-  const { data, change } = useLoaded<JobDetail>(id === null ? null : jobPath(id));
-  useJobs((row) => row.id === id && change((old) => ({ ...old, row })));
+  const { data } = useJob(id);
   const detail = data?.row.id === id ? data : null;
   const { texts, document } = useStream(id !== null && detail && !detail.document ? id : null);
   const questions = detail?.job?.questions.map(questionText) ?? (detail ? [detail.row.question] : []);

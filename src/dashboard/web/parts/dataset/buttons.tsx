@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import type { Dataset } from '../../../api/schemas.js';
 import { mayWrite, write } from '../../api.js';
 import { addressOf } from '../../router.js';
@@ -35,6 +35,8 @@ export function Buttons({ dataset, onDone }: { readonly dataset: Dataset; onDone
   const [error, setError] = useState<Error | null>(null);
   const [told, setTold] = useState<Told | null>(null);
   const [isStopping, setStopping] = useState(false);
+  // It may come back into that state by somebody else's button.
+  useEffect(() => setTold(null), [state]);
   const path = `datasets/${encodeURIComponent(id)}`;
   const act = async (action: Action) => {
     await write(path, { action });

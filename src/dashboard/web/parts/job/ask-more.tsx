@@ -1,6 +1,6 @@
 import type { TargetedSubmitEvent } from 'preact';
-import { useState } from 'preact/hooks';
-import type { AskJob } from '../../../../../queues/schemas.js';
+import { useEffect, useState } from 'preact/hooks';
+import type { AskJob, ResultDocument } from '../../../../../queues/schemas.js';
 import type { JobDetail } from '../../../api/schemas.js';
 import { ask, mayWrite } from '../../api.js';
 import { jobPath } from '../../routes.js';
@@ -13,9 +13,19 @@ interface Asked {
   readonly question: string;
 }
 
+/** So many are listened to at a time, each by a connection of its own: a browser opens six, and the page itself needs some. */
+const mostHeard = 2;
+
 /** Another question about the same video, with the same frames and tokens. */
 export function AskMore({ detail: { job } }: { readonly detail: JobDetail }) {
   const [asked, setAsked] = useState<readonly Asked[]>([]);
+  const [answered, setAnswered] = useState<ReadonlySet<string>>(new Set());
+  const heard = new Set(
+    asked
+      .map(({ id }) => id)
+      .filter((id) => !answered.has(id))
+      .slice(0, mostHeard),
+  );
   if (!job || !mayWrite()) return null;
   return (
     <section class="card">
@@ -23,7 +33,13 @@ export function AskMore({ detail: { job } }: { readonly detail: JobDetail }) {
       {asked.length > 0 && (
         <ol class="answers">
           {asked.map(({ id, question }) => (
-            <Reply key={id} id={id} question={question} />
+            <Reply
+              key={id}
+              id={id}
+              question={question}
+              isHeard={heard.has(id)}
+              onAnswer={() => setAnswered((before) => new Set(before).add(id))}
+            />
           ))}
         </ol>
       )}
@@ -98,8 +114,21 @@ function withOptions(question: string, text: FormDataEntryValue | null) {
   return options.length > 0 ? { question, options } : question;
 }
 
-function Reply({ id, question }: Asked) {
-  const { texts, document } = useStream(id);
+interface ReplyProps extends Asked {
+  /** Whether it is listened to; those that were asked before come first. */
+  readonly isHeard: boolean;
+  onAnswer(): void;
+}
+
+function Reply({ id, question, isHeard, onAnswer }: ReplyProps) {
+  const [document, setDocument] = useState<ResultDocument | null>(null);
+  const heard = useStream(isHeard ? id : null);
+  useEffect(() => {
+    if (!heard.document) return;
+    setDocument(heard.document);
+    onAnswer();
+  }, [heard.document]);
+  const { texts } = heard;
   const answer = document?.status === 'completed' ? document.answers[0] : undefined;
   return (
     <li>

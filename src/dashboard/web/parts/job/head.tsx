@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
-import type { JobDetail, JobRow } from '../../../api/schemas.js';
+import type { JobDetail, JobRow, JobState } from '../../../api/schemas.js';
 import { act, mayWrite, type Outcome } from '../../api.js';
+import { states } from '../../filters.js';
 import { formatDuration, plural } from '../../format.js';
 import { addressOf } from '../../router.js';
 import { jobPath } from '../../routes.js';
@@ -31,7 +32,7 @@ export function JobHead({ detail, onDone }: HeadProps) {
         <a href="jobs">Jobs</a> / <code>{row.id}</code>
       </p>
       <h1>
-        {row.question} <span class="of-video">{row.video}</span>
+        <bdi>{row.question}</bdi> <span class="of-video">{row.video}</span>
       </h1>
       <p class="head-line">
         <StateBadge state={row.state} />
@@ -42,7 +43,7 @@ export function JobHead({ detail, onDone }: HeadProps) {
         <Ways row={row} canCompare={detail.job !== null} />
       </div>
       <p role="status" class="outcome">
-        {outcome && outcomeText[outcome]}
+        {outcome && outcomes[outcome].holdsIn.includes(row.state) && outcomes[outcome].text}
       </p>
       {error && <Failure error={error} />}
     </header>
@@ -92,12 +93,13 @@ function Story({ detail: { row } }: { readonly detail: JobDetail }) {
   );
 }
 
-const outcomeText: Record<Outcome, string> = {
-  cancelled: 'The job is cancelled.',
-  requested: 'The worker was told to stop; it does so soon.',
-  finished: 'The job has ended already.',
-  unknown: 'The queue no longer knows this job.',
-  retried: 'The job is back in the queue.',
+/** What came of a button, and in which states of the job that is still to be said. */
+const outcomes: Record<Outcome, { readonly text: string; readonly holdsIn: readonly JobState[] }> = {
+  cancelled: { text: 'The job is cancelled.', holdsIn: ['cancelled'] },
+  requested: { text: 'The worker was told to stop; it does so soon.', holdsIn: ['active'] },
+  finished: { text: 'The job has ended already.', holdsIn: ['completed', 'failed', 'cancelled'] },
+  unknown: { text: 'The queue no longer knows this job.', holdsIn: states },
+  retried: { text: 'The job is back in the queue.', holdsIn: ['waiting', 'delayed'] },
 };
 
 function Buttons({ row, onAct }: { readonly row: JobRow; onAct(action: Action): void }) {
