@@ -2,6 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { patientClient } from '../queues/connection.js';
+import { keysOf } from '../queues/options.js';
+import { TextWriter } from '../queues/text.js';
 import type { JobDetail } from '../src/dashboard/api/schemas.js';
 import type { Dashboard } from '../src/dashboard/server.js';
 import { describeInBrowser, useBrowser } from './support/browser.js';
@@ -67,6 +70,35 @@ describeInBrowser('work under the eyes of a viewer', () => {
     for (const page of [list, overview, job]) expect(await page.evaluate('window.isFirst')).toBe(true);
   });
 
+  it('is followed to the end of its text, for as long as that is in sight', async () => {
+    const id = await ask(bench.video('clip.mp4', { wait: true }));
+    await bench.worker();
+    const page = await browser.open(`${dashboard.url}jobs/${id}`);
+    await badge(page, 'active');
+    const client = patientClient(redis.connection);
+    const { prefix, queue } = bench.settings;
+    const writer = new TextWriter(client, keysOf(prefix, queue), id, 1);
+    const write = async (name: string, lines: number) => {
+      const text = Array.from({ length: lines }, (_, i) => `${name} ${i}\n`).join('');
+      await until(async () => (await writer.write([{ question: 0, text }])) === 'heard');
+      await page.locator('.answer.writing', { hasText: `${name} ${lines - 1}` }).waitFor();
+    };
+    const end = () =>
+      page.evaluate<number>(
+        "document.querySelector('.writing').getBoundingClientRect().bottom - innerHeight",
+      );
+    await write('first', 2);
+    expect(await page.evaluate('scrollY')).toBe(0);
+    await write('second', 100);
+    expect(Math.abs(await end())).toBeLessThan(2);
+    await page.evaluate('scrollTo(0, 40)');
+    await write('third', 100);
+    expect(await page.evaluate('scrollY')).toBe(40);
+    client.disconnect();
+    await bench.client.cancel(id);
+    await badge(page, 'cancelled');
+  });
+
   it('tells of jobs that came in since a list was read', async () => {
     await ask(bench.video('old.mp4'));
     const page = await browser.open(`${dashboard.url}jobs`);
@@ -119,6 +151,7 @@ describeInBrowser('work under the eyes of a viewer', () => {
     await page.locator('.error-text', { hasText: 'no such moon' }).waitFor();
     await press(page, 'Retry');
     await badge(page, 'completed');
+    expect(await page.getByText('The job is back in the queue.').count()).toBe(0);
     await page.locator('.answer', { hasText: 'a moon' }).waitFor();
     expect(await page.locator('.error-text').count()).toBe(0);
   });

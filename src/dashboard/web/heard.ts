@@ -17,6 +17,7 @@ export function hear(heard: Heard, event: StreamEvent): Heard {
   if (event.type !== 'text' && event.type !== 'answer') return heard;
   const texts = [...heard.texts];
   const before = texts[event.question] ?? '';
-  texts[event.question] = event.type === 'text' ? (before + event.text).trimStart() : event.answer.answer;
+  if (event.type === 'answer') texts[event.question] = event.answer.answer;
+  else texts[event.question] = before === '' ? event.text.trimStart() : before + event.text;
   return { ...heard, texts };
 }

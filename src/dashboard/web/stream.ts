@@ -22,6 +22,15 @@ function listen(id: string, setHeard: (change: (before: Heard) => Heard) => void
   let source: EventSource | null = null;
   let retry: ReturnType<typeof setTimeout> | undefined;
   let isOver = false;
+  // Once a picture of the screen: words may come faster than any page is drawn.
+  const untaken: ((before: Heard) => Heard)[] = [];
+  const take = (change: (before: Heard) => Heard) => {
+    if (untaken.push(change) > 1) return;
+    requestAnimationFrame(() => {
+      const changes = untaken.splice(0);
+      setHeard((before) => changes.reduce((heard, change) => change(heard), before));
+    });
+  };
   const close = () => {
     clearTimeout(retry);
     source?.close();
@@ -30,12 +39,12 @@ function listen(id: string, setHeard: (change: (before: Heard) => Heard) => void
   const open = () => {
     source = new EventSource(addressOf(`api/${jobPath(id)}/stream`));
     // After a gap the stream begins anew, and tells all there is.
-    source.addEventListener('open', () => setHeard(() => nothing));
+    source.addEventListener('open', () => take((): Heard => nothing));
     source.addEventListener('message', ({ data }) => {
       const event = JSON.parse(data) as StreamEvent;
       isOver = event.type === 'document';
       if (isOver) close();
-      setHeard((before) => hear(before, event));
+      take((before) => hear(before, event));
     });
     source.addEventListener('error', () => {
       if (source?.readyState !== EventSource.CLOSED) return;
@@ -51,6 +60,7 @@ function listen(id: string, setHeard: (change: (before: Heard) => Heard) => void
   follow();
   return () => {
     document.removeEventListener('visibilitychange', follow);
+    untaken.length = 0;
     close();
   };
 }

@@ -1,5 +1,6 @@
 import { useEffect } from 'preact/hooks';
 import type { JobDetail } from '../../../api/schemas.js';
+import { useFollow } from '../../follow.js';
 import { useStream } from '../../stream.js';
 import { questionText } from '../../words.js';
 import { Progress } from '../progress.js';
@@ -8,12 +9,13 @@ import { Progress } from '../progress.js';
 export function Under({ detail, onEnd }: { readonly detail: JobDetail; onEnd(): void }) {
   const { row, job } = detail;
   const { texts, document } = useStream(row.id);
+  const around = useFollow<HTMLElement>(texts);
   useEffect(() => {
     if (document) onEnd();
   }, [document]);
   const questions = job?.questions.map(questionText) ?? [row.question];
   return (
-    <section class="card">
+    <section class="card" ref={around}>
       <h2>{row.state === 'active' ? 'Under way' : 'In the queue'}</h2>
       {row.state === 'active' ? (
         <Progress progress={row.progress} />
