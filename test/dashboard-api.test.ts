@@ -79,8 +79,11 @@ describe('the API', () => {
     await until(() => api.api.index.get(id)?.progress?.framesDone === 3);
     const one = { id, video: 'clip.mp4', question: 'what?', questions: 2, dataset: 'night', state: 'active' };
     expect(await rows()).toMatchObject([{ ...one, progress: { stage: 'encode', framesTotal: 3 } }]);
-    const working = await api.get('/overview', overviewSchema);
-    expect(working.workers).toMatchObject([{ concurrency: 1, jobs: [{ id }] }]);
+    // A worker may have a job in hand before it has said what it is.
+    await until(async () => {
+      const { workers } = await api.get('/overview', overviewSchema);
+      return workers?.[0]?.concurrency === 1 && workers[0].jobs[0]?.id === id;
+    });
     writeFileSync(gate, '');
     await reaches(id, 'completed');
     expect(await rows('state=completed')).toMatchObject([
@@ -149,6 +152,10 @@ describe('the API', () => {
     });
     expect(await api.problem('/jobs?colour=red')).toMatchObject({ error: '`colour`: unknown field' });
     expect(await api.problem('/jobs?state=gone')).toMatchObject({ status: 400 });
+    for (const path of ['/jobs?maxMs=', '/jobs?to=+', '/jobs?minMs=1&minMs=2', '/overview?hours='])
+      expect([path, await api.problem(path)]).toEqual([path, expect.objectContaining({ status: 400 })]);
+    const bulk = { action: 'cancel', filter: { maxMs: null } };
+    expect(await api.problem('/jobs/bulk', bulk)).toMatchObject({ status: 400 });
     expect(await api.problem('/jobs/none', {})).toMatchObject({ status: 405 });
     expect(await api.problem('/nowhere')).toMatchObject({ status: 404 });
     expect(await api.problem('/jobs/%ff')).toMatchObject({ status: 400 });

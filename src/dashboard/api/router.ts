@@ -7,7 +7,7 @@ import type { Route } from './route.js';
 /** Of a body; a job has at most 1 MiB. */
 const bodyLimit = '2mb';
 
-const idSchema = z.string().min(1).max(200);
+const idSchema = z.string().min(1).max(1_000);
 
 /** The routes as Express has them: what comes in is checked, what goes wrong is answered as a sentence. */
 export function routerOf(routes: readonly Route[], context: ApiContext): Router {

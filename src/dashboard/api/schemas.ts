@@ -60,6 +60,14 @@ export type JobRow = z.infer<typeof jobRowSchema>;
 
 const words = z.string().max(512);
 
+/** In an address a number is text; no text at all is none, though JavaScript takes it for 0. */
+function numeric<S extends z.ZodNumber | z.ZodDefault<z.ZodNumber>>(schema: S) {
+  return z.preprocess(
+    (value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value),
+    schema,
+  );
+}
+
 /** Which jobs; all conditions together. */
 export const jobFilterSchema = z.strictObject({
   state: z.array(stateSchema).optional(),
@@ -73,11 +81,11 @@ export const jobFilterSchema = z.strictObject({
   worker: words.optional(),
   errorClass: words.optional(),
   /** Duration of the job, in milliseconds. */
-  minMs: z.coerce.number().min(0).optional(),
-  maxMs: z.coerce.number().min(0).optional(),
+  minMs: numeric(z.number().min(0)).optional(),
+  maxMs: numeric(z.number().min(0)).optional(),
   /** When it was enqueued. */
-  from: z.coerce.number().optional(),
-  to: z.coerce.number().optional(),
+  from: numeric(z.number()).optional(),
+  to: numeric(z.number()).optional(),
 });
 export type JobFilter = z.infer<typeof jobFilterSchema>;
 
@@ -86,8 +94,8 @@ export const jobOrderSchema = z.enum(['newest', 'oldest', 'slowest', 'fastest', 
 /** A page of them. */
 export const jobQuerySchema = jobFilterSchema.extend({
   order: jobOrderSchema.default('newest'),
-  offset: z.coerce.number().int().min(0).default(0),
-  limit: z.coerce.number().int().min(1).max(500).default(50),
+  offset: numeric(z.int().min(0).default(0)),
+  limit: numeric(z.int().min(1).max(500).default(50)),
 });
 
 /** How much of the queue the dashboard has read since it started. */
@@ -204,7 +212,7 @@ export type Overview = z.infer<typeof overviewSchema>;
 
 /** Series of the overview. */
 export const overviewQuerySchema = z.strictObject({
-  hours: z.coerce.number().positive().max(168).default(1),
+  hours: numeric(z.number().positive().max(168).default(1)),
 });
 
 const share = z.strictObject({ right: count, count, value: z.number(), low: z.number(), high: z.number() });

@@ -78,7 +78,7 @@ function Group({ group, filter, onDone }: GroupProps) {
       <blockquote>
         <p>{example.error}</p>
         <footer>
-          such as <a href={jobPath(example.id)}>{example.video}</a>
+          such as <a href={jobPath(example.id)}>{example.video || example.id}</a>
         </footer>
       </blockquote>
       <div class="actions">

@@ -113,7 +113,7 @@ function Side({
   return (
     <section class="card">
       <h2>
-        <a href={jobPath(row.id)}>{row.video}</a>
+        <a href={jobPath(row.id)}>{row.video || row.id}</a>
       </h2>
       <p>
         <StateBadge state={row.state} />

@@ -32,7 +32,7 @@ export function JobHead({ detail, onDone }: HeadProps) {
         <a href="jobs">Jobs</a> / <code>{row.id}</code>
       </p>
       <h1>
-        <bdi>{row.question}</bdi> <span class="of-video">{row.video}</span>
+        <bdi>{row.question || row.id}</bdi> <span class="of-video">{row.video}</span>
       </h1>
       <p class="head-line">
         <StateBadge state={row.state} />

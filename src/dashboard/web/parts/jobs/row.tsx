@@ -12,7 +12,7 @@ export function Row({ row }: { readonly row: JobRow }) {
       <StateBadge state={row.state} />
       <div class="job-what">
         <a href={jobPath(row.id)}>
-          <strong>{row.video}</strong> <span>{row.question}</span>
+          <strong>{row.video}</strong> <span>{row.question || (row.video === '' && row.id)}</span>
         </a>
         {row.questions > 1 && <span class="soft"> and {row.questions - 1} more</span>}
         <Outcome row={row} />
