@@ -29,9 +29,23 @@ export async function readStatus({
   prefix,
 }: StatusParts): Promise<Omit<QueueStatus, 'address'>> {
   const [counts, workers, health] = await Promise.all([
-    queue.getJobCounts(),
+    countJobs(queue, redis),
     listWorkers(queue, redis, keys),
     readHealth(redis, prefix),
   ]);
   return { prefix, queue: queue.name, counts, workers, redis: health };
+}
+
+const lists = { active: 'active', waiting: 'wait' };
+const sortedSets = ['completed', 'delayed', 'failed', 'prioritized', 'waiting-children'];
+
+/** As BullMQ's `getJobCounts`, which runs a script that may write: a client that may only read is refused it. */
+async function countJobs(queue: Queue, redis: RedisClient): Promise<Record<string, number>> {
+  const counts = [
+    ...Object.entries(lists).map(([state, list]) => [state, redis.llen(queue.toKey(list))] as const),
+    ...sortedSets.map((state) => [state, redis.zcard(queue.toKey(state))] as const),
+  ];
+  return Object.fromEntries(
+    await Promise.all(counts.map(async ([state, count]) => [state, await count] as const)),
+  );
 }

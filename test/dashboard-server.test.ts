@@ -3,12 +3,14 @@ import { createServer, get, request, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { appRoutes } from '@bull-board/api/dist/routes.js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { hastyClient } from '../queues/connection.js';
 import { routes } from '../src/dashboard/api/index.js';
 import { sessionSchema } from '../src/dashboard/api/schemas.js';
 import { type Dashboard, type DashboardOptions, startDashboard } from '../src/dashboard/server.js';
 import type { Credential, DashboardSettings } from '../src/settings.js';
 import { type Asked, askHttp, formOf } from './support/http.js';
 import { useRedis } from './support/redis.js';
+import { until } from './support/script.js';
 import { Bench } from './support/worker.js';
 
 const redis = useRedis();
@@ -314,6 +316,22 @@ describe('who asks', () => {
       expect(text).not.toMatch(/\bat .*\.js|node_modules|\/src\//);
     }
   });
+});
+
+it('shows all of the queue with a user of Redis who may only read', async () => {
+  const id = await bench.client.ask({ video: 'a.mp4', questions: 'what?' });
+  const admin = hastyClient(redis.connection);
+  await admin.connect();
+  const rights = ['~*', '&*', '+@read', '+@connection', '+@pubsub', '+info'];
+  await admin.call('ACL', 'SETUSER', 'reader', 'on', '>secret', ...rights);
+  admin.disconnect();
+  const connection = { ...redis.connection, username: 'reader', password: 'secret' };
+  const { ask } = await start({}, { connection });
+  await until(async () => JSON.parse((await ask('api/jobs')).text).total === 1);
+  for (const path of ['api/overview', 'api/health', 'api/datasets', 'api/errors', `api/jobs/${id}`])
+    expect([path, (await ask(path)).status]).toEqual([path, 200]);
+  expect(JSON.parse((await ask('api/overview')).text).counts).toMatchObject({ waiting: 1, completed: 0 });
+  expect((await ask('metrics')).text).toContain('visionzip_queue_jobs{state="waiting"} 1');
 });
 
 describe('the login', () => {
