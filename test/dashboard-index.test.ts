@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { Queue } from 'bullmq';
+import { Queue, Worker } from 'bullmq';
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
-import { hastyClient, type RedisClient, type RedisConnection } from '../queues/connection.js';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { hastyClient, patientOptions, type RedisClient, type RedisConnection } from '../queues/connection.js';
 import { Documents, failedReasonOf, failureDocument } from '../queues/documents.js';
 import { makeJobId } from '../queues/job-id.js';
 import { cancelledReason, keysOf } from '../queues/options.js';
@@ -58,6 +58,15 @@ describe('the class of an error', () => {
       errorClassOf(long);
   });
 });
+
+/** What is waited for until it is opened. */
+function gateOf() {
+  let open = () => {};
+  const passed = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, passed };
+}
 
 const plain: JobRecord = {
   ...{ data: null, timestamp: 1_000, priority: 0, processedOn: null, finishedOn: null, failedReason: null },
@@ -445,6 +454,54 @@ describe('the index', () => {
     client.get = get;
     fail(new Error('Connection is closed.'));
     await until(() => index.get(gone!)?.state === 'cancelled');
+  });
+
+  it('does not take how far a job was when it was read for how far it is, as it was told meanwhile', async () => {
+    const start = open(redis.connection);
+    const pipeline = client.pipeline.bind(client);
+    let gate: Promise<void> | null = null;
+    let held = 0;
+    vi.spyOn(client, 'pipeline').mockImplementation(() => {
+      const made = pipeline();
+      const exec = made.exec.bind(made);
+      made.exec = async () => {
+        const replies = await exec();
+        held += gate ? 1 : 0;
+        await gate;
+        return replies;
+      };
+      return made;
+    });
+    const { prefix, queue } = bench.settings;
+    const at = (framesDone: number) => ({
+      ...{ stage: 'encode', framesDone, framesTotal: 9, answersDone: 0, answersTotal: 1 },
+    });
+    const [further, opened] = [gateOf(), gateOf()];
+    const worker = new Worker(
+      queue,
+      async (job) => {
+        await job.updateProgress(at(1));
+        await further.passed;
+        await job.updateProgress(at(2));
+        return new Promise(() => {});
+      },
+      { connection: patientOptions(redis.connection), prefix },
+    );
+    start();
+    const [id] = await ask('clip.mp4');
+    const done = () => index.get(id!)?.progress?.framesDone;
+    await until(() => done() === 1);
+    gate = opened.passed;
+    await client.xadd(key('events'), '*', 'event', 'active', 'jobId', id!, 'prev', 'waiting');
+    await until(() => held > 0);
+    further.open();
+    await until(() => done() === 2);
+    const { version } = index;
+    gate = null;
+    opened.open();
+    await until(() => index.version > version);
+    expect(done()).toBe(2);
+    await worker.close(true);
   });
 
   it('keeps the newest jobs where there are too many, and says of how many', async () => {

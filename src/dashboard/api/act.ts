@@ -24,7 +24,7 @@ export async function cancelJob(context: ApiContext, id: string): Promise<Cancel
   const { record } = await findJob(context, id);
   const outcome = await context.client.cancel(id);
   if (outcome === 'unknown') throw noJob(id);
-  if (outcome === 'cancelled' && record?.data) context.index.remember(id, record.data);
+  if (outcome === 'cancelled' && record?.data) context.index.forgotten.keep(id, record.data);
   return outcome;
 }
 
@@ -41,7 +41,7 @@ export async function retryJob(context: ApiContext, id: string): Promise<void> {
       `expected a job that failed or was cancelled, ${JSON.stringify(id)} is ${row.state}`,
     );
   }
-  const data = record?.data ?? context.index.remembered(id);
+  const data = record?.data ?? context.index.forgotten.get(id);
   if (data === null) {
     throw new Problem(
       409,

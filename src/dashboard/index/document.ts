@@ -21,7 +21,7 @@ export function detachedEntry({ row, haystack }: Entry, document: ResultDocument
   const error = document.status === 'completed' ? null : document.error;
   const state = document.status;
   const ended: JobRow = { ...row, state, error, finishedAt, errorClass: null, progress: null };
-  return { row: ended, haystack, stages: null, isDetached: true, isGone: false };
+  return { row: ended, haystack, stages: null, isDetached: true, isGone: false, toldAt: 0 };
 }
 
 /** The entry of a job of which nothing but its document is left. */

@@ -19,6 +19,8 @@ export interface Entry {
   readonly isDetached: boolean;
   /** Another entry has taken its place, or none. */
   isGone: boolean;
+  /** When it was last told how far the job is, by the count of all that was told; 0 where nothing was. */
+  toldAt: number;
 }
 
 const shownCharacters = 300;
@@ -103,6 +105,7 @@ export function entryOf(id: string, record: JobRecord, state: JobState): Entry {
     stages: timings && stageNames.map((name) => numberOf(timings[name]) ?? 0),
     isDetached: false,
     isGone: false,
+    toldAt: 0,
   };
 }
 

@@ -8,6 +8,7 @@ import { detachedEntry, entryOfDocument, readDocument } from './document.js';
 import { type Entry, entryOf, stateOf } from './entry.js';
 import { type Figures, figuresOf } from './figures.js';
 import { Following } from './follow.js';
+import { Forgotten } from './forgotten.js';
 import { condition, facetsOf, groupErrors, type JobQuery, listJobs } from './query.js';
 import { readDetachedIds, readIds } from './queue-ids.js';
 import { type JobRecord, queueKey, readRecords } from './record.js';
@@ -31,8 +32,6 @@ type Heard = (rows: readonly JobRow[]) => void;
 const pageSize = 250;
 /** How long changes are gathered before they are read, in milliseconds. */
 const gatherMs = 100;
-/** Of how many cancelled jobs it is remembered what they asked. */
-const rememberedLimit = 10_000;
 /** Pause before another try where Redis does not answer, in milliseconds. */
 const retryMs = 1_000;
 
@@ -50,10 +49,12 @@ export class JobIndex {
   /** Jobs that changed, with their states where those were told. */
   readonly #changed = new Map<string, JobState | null>();
   /** What jobs asked that were cancelled before they began. */
-  readonly #remembered = new Map<string, string>();
+  readonly forgotten = new Forgotten();
   /** What was told since the ids are read and compared: it is newer than they are. */
   #told: Map<string, JobState> | null = null;
   readonly #running: Promise<unknown>;
+  /** How often it was told how far some job is. */
+  #tolds = 0;
   #wake = () => {};
   #mustCompare = true;
   #isComplete = false;
@@ -90,19 +91,6 @@ export class JobIndex {
 
   get(id: string): JobRow | null {
     return this.#rows.get(id)?.row ?? null;
-  }
-
-  /** Keeps what a job asked that the queue is about to forget. */
-  remember(id: string, data: string): void {
-    this.#remembered.set(id, data);
-    for (const id of this.#remembered.keys()) {
-      if (this.#remembered.size <= rememberedLimit) return;
-      this.#remembered.delete(id);
-    }
-  }
-
-  remembered(id: string): string | null {
-    return this.#remembered.get(id) ?? null;
   }
 
   list(query: JobQuery): { total: number; rows: JobRow[] } {
@@ -169,10 +157,12 @@ export class JobIndex {
   }
 
   #takeProgress(id: string, progress: NonNullable<JobRecord['progress']>): void {
-    const row = this.#rows.get(id)?.row;
-    if (row?.state !== 'active') return;
-    row.progress = progress;
-    this.#tell([row]);
+    const entry = this.#rows.get(id);
+    if (entry?.row.state !== 'active') return;
+    entry.row.progress = progress;
+    this.#tolds += 1;
+    entry.toldAt = this.#tolds;
+    this.#tell([entry.row]);
   }
 
   /** Reads what was told to have changed. What cannot be read now is found by comparing. */
@@ -249,6 +239,7 @@ export class JobIndex {
   /** @returns the rows of those that are there. */
   async #read(jobs: readonly (readonly [string, JobState | null])[]): Promise<JobRow[]> {
     const { redis, prefix, queue } = this.#options;
+    const began = this.#tolds;
     const records = await readRecords(
       redis,
       jobs.map(([id, state]) => ({ key: queueKey(prefix, queue, id), isActive: state === 'active' })),
@@ -258,17 +249,21 @@ export class JobIndex {
       const record = records[i];
       return record ? [entryOf(id, record, state ?? stateOf(record, this.get(id)))] : [];
     });
-    for (const entry of entries) this.#put(entry);
+    for (const entry of entries) this.#put(entry, began);
     const gone = jobs.filter((_, i) => !records[i]).map(([id]) => id);
     const left = await Promise.all(gone.map((id) => this.#detach(id)));
     return [...entries, ...left.filter((entry) => entry !== null)].map(({ row }) => row);
   }
 
-  #put(entry: Entry): void {
+  /** @param began how often it had been told how far a job is when this was begun to be read */
+  #put(entry: Entry, began: number): void {
     const { row } = entry;
-    const known = this.#rows.get(row.id)?.row;
-    // What was told of its progress is newer than what was read.
-    if (row.state === 'active' && known?.state === 'active') row.progress ??= known.progress;
+    const known = this.#rows.get(row.id);
+    if (row.state === 'active' && known?.row.state === 'active' && known.toldAt > began) {
+      // What was told meanwhile is newer than what was read.
+      row.progress = known.row.progress;
+      entry.toldAt = known.toldAt;
+    }
     this.#rows.set(entry);
     if (this.#rows.size > this.#options.limit * 1.02) this.#rows.forgetOldest(this.#options.limit);
   }
@@ -286,7 +281,7 @@ export class JobIndex {
     const entry = detachedEntry(known ?? entryOfDocument(document), document);
     // Nothing to tell anybody of.
     if (known?.isDetached && known.row.finishedAt === entry.row.finishedAt) return null;
-    this.#put(entry);
+    this.#put(entry, this.#tolds);
     return entry;
   }
 
