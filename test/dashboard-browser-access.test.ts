@@ -148,6 +148,30 @@ describeInBrowser('who and what the dashboard in a browser is safe from', () => 
     }
   });
 
+  it('lets a sign that turns writing around turn nothing but the text that it stands in', async () => {
+    const turning = { video: bench.video('a\u202egpj.mp4'), questions: 'what is it?' };
+    await bench.client.ask(turning);
+    const id = await bench.client.ask({ video: bench.video('clip.mp4'), questions: 'a\u202egnp.exe' });
+    const url = await start();
+    const page = await browser.open(`${url}jobs`);
+    const goesRight = (selector: string, text: string) =>
+      page
+        .locator(selector, { hasText: text })
+        .first()
+        .evaluate((element) => {
+          const leftOf = (place: number) => {
+            const range = element.ownerDocument.createRange();
+            range.setStart(element.firstChild!, place);
+            range.setEnd(element.firstChild!, place + 1);
+            return range.getBoundingClientRect().left;
+          };
+          return leftOf(0) < leftOf(4);
+        });
+    expect(await goesRight('.job-what a > span', 'what is it?')).toBe(true);
+    await page.goto(`${url}jobs/${id}`);
+    expect(await goesRight('h1 .of-video', 'clip.mp4')).toBe(true);
+  });
+
   it('keeps its layout with words that have no end', async () => {
     const word = 'w'.repeat(2_000);
     const video = bench.video(`${'v'.repeat(200)}.mp4`, { text: word });

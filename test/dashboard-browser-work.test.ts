@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Queue } from 'bullmq';
 import type { Page } from 'playwright-core';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { patientClient } from '../queues/connection.js';
+import { patientClient, patientOptions } from '../queues/connection.js';
 import { keysOf } from '../queues/options.js';
 import { TextWriter } from '../queues/text.js';
 import type { JobDetail } from '../src/dashboard/api/schemas.js';
@@ -97,6 +98,18 @@ describeInBrowser('work under the eyes of a viewer', () => {
     client.disconnect();
     await bench.client.cancel(id);
     await badge(page, 'cancelled');
+  });
+
+  it('waits for the queue to be resumed where that is paused', async () => {
+    const id = await ask(bench.video('clip.mp4', { text: 'a red kite' }));
+    const { prefix, queue: name } = bench.settings;
+    const queue = new Queue(name, { connection: patientOptions(redis.connection), prefix });
+    await queue.pause();
+    const page = await browser.open(`${dashboard.url}jobs/${id}`);
+    await page.getByText('The queue is paused: it waits until that is resumed.').waitFor();
+    await queue.resume();
+    await page.getByText('It waits for a worker.').waitFor();
+    await queue.close();
   });
 
   it('tells of jobs that came in since a list was read', async () => {

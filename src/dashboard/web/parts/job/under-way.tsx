@@ -1,6 +1,7 @@
 import { useEffect } from 'preact/hooks';
 import type { JobDetail } from '../../../api/schemas.js';
 import { useFollow } from '../../follow.js';
+import { overview } from '../../live.js';
 import { useStream } from '../../stream.js';
 import { questionText } from '../../words.js';
 import { Progress } from '../progress.js';
@@ -13,6 +14,7 @@ export function Under({ detail, onEnd }: { readonly detail: JobDetail; onEnd(): 
   useEffect(() => {
     if (document) onEnd();
   }, [document]);
+  const isPaused = overview.use()?.queue.isPaused ?? false;
   const questions = job?.questions.map(questionText) ?? [row.question];
   return (
     <section class="card" ref={around}>
@@ -21,12 +23,16 @@ export function Under({ detail, onEnd }: { readonly detail: JobDetail; onEnd(): 
         <Progress progress={row.progress} />
       ) : (
         <p class="soft">
-          {row.state === 'delayed' ? 'It is tried again after a while.' : 'It waits for a worker.'}
+          {row.state === 'delayed' ? 'It is tried again after a while.' : waitText(isPaused)}
         </p>
       )}
       <Texts questions={questions} texts={texts} />
     </section>
   );
+}
+
+function waitText(isPaused: boolean): string {
+  return isPaused ? 'The queue is paused: it waits until that is resumed.' : 'It waits for a worker.';
 }
 
 /** Answers as far as they are written. */

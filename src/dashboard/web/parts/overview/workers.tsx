@@ -57,7 +57,7 @@ function Running({ row }: { readonly row: JobRow }) {
   return (
     <div class="running">
       <a href={jobPath(row.id)}>
-        <strong>{row.video}</strong> {row.question}
+        <strong>{row.video}</strong> <bdi>{row.question || (row.video === '' && row.id)}</bdi>
       </a>
       <Progress progress={row.progress} />
     </div>
