@@ -8,6 +8,7 @@ import { type Look, lookOf, shownSize } from './frame-filters.js';
 import type { FrameIndex } from './frame-index.js';
 import { identityOf, type Media } from './media.js';
 import { readMp4Index } from './mp4-index.js';
+import { notReadable, quotePath } from './not-readable.js';
 import { readPictureFile } from './picture-file.js';
 import { type Probe, probeVideo } from './probe.js';
 import { recognise } from './recognise.js';
@@ -209,28 +210,8 @@ async function openRegular(path: string): Promise<{ path: string; handle: FileHa
   }
 }
 
-/** Why a file cannot be opened, as an InputError where it is the file's own fault. */
-export function notReadable(path: string, cause: NodeJS.ErrnoException): Error {
-  const reasons: Record<string, string> = {
-    ENOENT: 'does not exist',
-    ENOTDIR: 'does not exist: a part of its path is not a folder',
-    EACCES: 'may not be read: permission denied',
-    EPERM: 'may not be read: permission denied',
-    ELOOP: 'is a symbolic link that leads in a circle',
-    ENAMETOOLONG: 'does not exist: the name is too long',
-    ENXIO: 'is a socket or a device: expected a video file',
-    ERR_INVALID_ARG_VALUE: 'is not a path: it holds a null byte',
-  };
-  const reason = reasons[cause.code ?? ''];
-  return reason ? new InputError(`${quotePath(path)} ${reason}`, { cause }) : cause;
-}
-
 async function readHead(file: FileHandle): Promise<Uint8Array> {
   const head = new Uint8Array(4096);
   const { bytesRead } = await file.read(head, 0, head.length, 0);
   return head.subarray(0, bytesRead);
-}
-
-export function quotePath(path: string): string {
-  return JSON.stringify(path);
 }

@@ -1,7 +1,7 @@
 import { realpath } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { InputError } from '../errors.js';
-import { notReadable, quotePath } from '../media/open.js';
+import { notReadable, quotePath } from '../media/not-readable.js';
 
 /**
  * The real path of a file inside one of the folders, symbolic links resolved on both sides.

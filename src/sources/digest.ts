@@ -4,7 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { InputError } from '../errors.js';
 import { identityOf } from '../media/media.js';
-import { notReadable, quotePath } from '../media/open.js';
+import { notReadable, quotePath } from '../media/not-readable.js';
 import { LARGE_BYTES, recognise } from '../media/recognise.js';
 
 /** How many files are remembered. */
