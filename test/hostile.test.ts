@@ -291,7 +291,7 @@ describe('a decoder that hangs', () => {
     useDecoder({ ffprobe: await fake('hanging-ffprobe', hang) });
     const controller = new AbortController();
     const opening = openVideo(plain, defaultLimits, { signal: controller.signal });
-    await expect.poll(decodersAlive).not.toEqual([]);
+    await expect.poll(decodersAlive, { timeout: 30_000 }).not.toEqual([]);
     controller.abort(new Error('not wanted any more'));
     await expect(opening).rejects.toThrow('not wanted any more');
     const again = openVideo(plain, defaultLimits, { signal: controller.signal });
@@ -338,6 +338,7 @@ describe('a worker that is killed with -9', () => {
     expect(decoders).not.toEqual([]);
     child.kill('SIGKILL');
     await once(child, 'exit');
-    await expect.poll(() => execFileSync('ps', ['-eo', 'args=']).toString()).not.toContain(decoders.at(-1));
+    const running = () => execFileSync('ps', ['-eo', 'args=']).toString();
+    await expect.poll(running, { timeout: 30_000 }).not.toContain(decoders.at(-1));
   });
 });

@@ -45,7 +45,7 @@ export function useBrowser(): TestBrowser {
         viewport: { width: 1280, height: 800 },
         ...options,
       });
-      context.setDefaultTimeout(15_000);
+      context.setDefaultTimeout(60_000);
       closes.push(() => context.close());
       const page = await context.newPage();
       const origin = new URL(url).origin;

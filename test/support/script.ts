@@ -34,5 +34,5 @@ export function callsOf(path: string): Call[] {
 
 /** Waits for what no event tells. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  await vi.waitUntil(condition, { timeout: 30_000 });
+  await vi.waitUntil(condition, { timeout: 90_000 });
 }
