@@ -99,7 +99,7 @@ describe('planTokens', () => {
       expect(plan).toMatchObject({ crops: 5, tokensPerFrame: 320, tokensPerFrameBefore: 2340 });
       expect(plan.budget).toEqual({ dominant: 54, contextual: 10 });
       expect(plan.reason).toBe(
-        'a picture in 5 crops with 64 tokens each (2340 in all without compression) fit the context of 4096 tokens',
+        'a picture in 5 crops with 64 tokens each (2340 in all without compression) fits the context of 4096 tokens',
       );
       expect(planTokens({ ...picture, compression: 'none' })).toMatchObject({
         tokensPerFrame: 2340,

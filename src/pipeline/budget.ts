@@ -1,4 +1,5 @@
 import { InputError } from '../errors.js';
+import { plural } from '../format.js';
 import { splitBudget } from '../models/split-budget.js';
 import type { TokenBudget } from '../models/types.js';
 import { checkBudget } from './compress.js';
@@ -146,15 +147,16 @@ function reasonOf(request: PlanRequest, frames: number, perFrame: number, wanted
   const { crops = 1, framesTogether = 1, compression } = request;
   const { P } = request.costOf(frames);
   const context = `the context of ${request.contextLength} tokens`;
-  const all = frames < request.frames ? `${frames} of ${request.frames} frames` : `${frames} frames`;
+  const all = frames < request.frames ? `${frames} of ${request.frames} frames` : plural(frames, 'frame');
   const fewer = framesTogether > 1 && frames > 1 ? `${all}, ${framesTogether} at a time,` : all;
   const what = crops > 1 ? `a picture in ${crops} crops` : fewer;
-  if (compression === 'none') return `${what} with all ${perFrame} tokens each fit ${context}`;
+  const fit = frames === 1 ? 'fits' : 'fit';
+  if (compression === 'none') return `${what} with all ${perFrame} tokens each ${fit} ${context}`;
   const each = perFrame / crops;
-  if (compression !== 'auto') return `${what} with the ${each} tokens asked for fit ${context}`;
+  if (compression !== 'auto') return `${what} with the ${each} tokens asked for ${fit} ${context}`;
   const tokens = perFrame < wanted ? `${each} instead of ${wanted / crops} tokens` : `${each} tokens`;
   const before = crops > 1 ? `each (${P} in all without compression)` : `of ${P} each`;
-  return `${what} with ${tokens} ${before} fit ${context}`;
+  return `${what} with ${tokens} ${before} ${fit} ${context}`;
 }
 
 function questionTooLong(request: PlanRequest): InputError {
@@ -173,7 +175,7 @@ function doesNotFit(request: PlanRequest): InputError {
   const groups = groupsOf(request, frames);
   const room = Math.max(roomFor(request, frames), 0);
   const visual = `${groups * wanted} visual tokens`;
-  const units = framesTogether > 1 ? `${groups} × ${framesTogether} frames` : `${frames} frames`;
+  const units = framesTogether > 1 ? `${groups} × ${framesTogether} frames` : plural(frames, 'frame');
   const demand =
     crops > 1 ? `${visual} of a picture in ${crops} crops` : `${units} × ${wanted} tokens = ${visual}`;
   const fitting = crops > 1 ? cropsThatFit(crops, room) : framesThatFit(request, wanted, room);
@@ -194,8 +196,8 @@ function framesThatFit(request: PlanRequest, wanted: number, room: number): stri
   const perFrame = Math.floor(room / groupsOf(request, frames));
   const fewer = mostFrames(request, () => wanted);
   const options = [
-    fewer > 0 && fewer < frames ? `${fewer} frames at ${wanted} tokens` : '',
-    perFrame > 0 ? `${frames} frames at ${perFrame} tokens` : '',
+    fewer > 0 && fewer < frames ? `${plural(fewer, 'frame')} at ${wanted} tokens` : '',
+    perFrame > 0 ? `${plural(frames, 'frame')} at ${perFrame} tokens` : '',
   ].filter(Boolean);
   return options.join(', or ') || 'fewer frames';
 }
