@@ -87,8 +87,7 @@ export function candidates(
   const end = Math.max(displayedSeconds, ptsSeconds[count - 1]!);
   if (startSeconds > end) {
     throw new InputError(
-      `no frame between \`startSeconds\` ${startSeconds} and \`endSeconds\` ${Number.isFinite(endSeconds) ? endSeconds : 'end'}: ` +
-        `the video is shown from 0 to ${end} seconds`,
+      `no frame from \`startSeconds\` ${startSeconds} on: the video is shown from 0 to ${end} seconds`,
       { fault: 'settings' },
     );
   }
