@@ -84,6 +84,10 @@ describe('a wrong command line', () => {
     [['ask', 'clip.mp4', 'What?', '--frames', 'few'], 'expected a whole number from 0 up, got "few"'],
     [['ask', 'clip.mp4', 'What?', '--frames', '0'], '--frames: '],
     [['ask', 'clip.mp4', 'What?', '--frames', '4', '--fps', '1'], 'give --frames or --fps, not both'],
+    [
+      ['ask', 'clip.mp4', 'What?', '--fast', '--sampling', 'uniform'],
+      'give --fast or --sampling uniform, not both',
+    ],
     [['ask', 'clip.mp4', 'What?', '--start', '9', '--end', '8'], '--start must be below --end'],
     [['ask', 'clip.mp4', 'What?', '--start', '1:2:3:4'], 'expected seconds, m:ss or h:mm:ss, got "1:2:3:4"'],
     [['ask', 'clip.mp4', 'What?', '--compression', '14'], 'expected auto, none or dominant+contextual'],

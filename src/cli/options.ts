@@ -114,7 +114,7 @@ export function jobSettings(options: JobOptions): OptionSettings {
     frames: options.frames,
     fps: options.fps,
     maxFrames: options.maxFrames,
-    method: options.sampling ?? (options.fast ? ('fast' as const) : undefined),
+    method: samplingMethod(options),
     startSeconds: options.start,
     endSeconds: options.end,
   };
@@ -136,6 +136,12 @@ export function jobSettings(options: JobOptions): OptionSettings {
     ...(options.overTime && { overTime: options.overTime }),
     ...(options.strict && { strict: true }),
   };
+}
+
+function samplingMethod({ sampling, fast }: JobOptions) {
+  if (!fast) return sampling;
+  if (sampling && sampling !== 'fast') throw usageError(`give --fast or --sampling ${sampling}, not both`);
+  return 'fast' as const;
 }
 
 /** A whole job, checked against the contract. Throws a usage error that names the option at fault. */
