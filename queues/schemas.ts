@@ -258,7 +258,10 @@ export const resultSchema = z.strictObject({
   settings: z.strictObject({
     sampling: samplingSchema,
     compression: compressionSchema,
+    /** These two where the job said; older workers did not repeat them. */
+    overTime: overTimeSchema.optional(),
     generation: generationSchema,
+    strict: z.boolean().optional(),
   }),
   tags: tagsSchema.optional(),
   /** Name of the worker, and the number of its attempt from 1; none of a command without a queue, and of older workers. */

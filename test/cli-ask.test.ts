@@ -71,10 +71,15 @@ describe('visionzip ask', () => {
       '.',
       '--compression',
       '9+2',
+      '--over-time',
+      'windows=keep',
+      '--strict',
     );
     expect(document.settings).toEqual({
       sampling: { frames: 3, startSeconds: 0.5, endSeconds: 1.5 },
       compression: { dominant: 9, contextual: 2 },
+      overTime: { windows: 'keep' },
+      strict: true,
       generation: {
         ...{ defaults: 'model', maxNewTokens: 2, temperature: 0.7, topK: 9, topP: 0.8 },
         ...{ repetitionPenalty: 1.2, seed: 4, stop: ['.'] },

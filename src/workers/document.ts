@@ -1,9 +1,12 @@
 import { type AskJob, type Result, resultSchema } from '../../queues/schemas.js';
 import type { AnswerOutcome } from '../pipeline/types.js';
 
+/** What of a job its document says again, so that it tells by itself what made the answers. */
+const repeated = ['sampling', 'compression', 'overTime', 'generation', 'strict'] as const;
+
 export interface ResultParts {
   readonly id: string;
-  readonly job: Pick<AskJob, 'sampling' | 'compression' | 'generation' | 'tags'>;
+  readonly job: Pick<AskJob, (typeof repeated)[number] | 'tags'>;
   readonly outcome: AnswerOutcome;
   /** sha256 of the video file, hex: see FileDigests. */
   readonly videoDigest: string;
@@ -37,7 +40,7 @@ export function buildResult(parts: ResultParts): Result {
     ...(parts.sight !== undefined && { sight: parts.sight }),
     timings: { ...outcome.timings, queueMs },
     model: { name: model.name, digest: model.digest, dtype: model.dtype },
-    settings: { sampling: job.sampling, compression: job.compression, generation: job.generation },
+    settings: Object.fromEntries(repeated.map((name) => [name, job[name]])),
     ...(job.tags && { tags: job.tags }),
     ...(worker !== undefined && { worker, attempt }),
     finishedAt: new Date().toISOString(),
