@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Result } from '../queues/schemas.js';
-import type { SightFrame } from '../queues/sight.js';
+import type { Sight, SightFrame } from '../queues/sight.js';
 import type { JobDetail, JobRow, JobState } from '../src/dashboard/api/schemas.js';
 import { quote } from '../src/dashboard/web/commands.js';
 import { countHidden, filterOf, orderOf, queryOf, statesFor } from '../src/dashboard/web/filters.js';
@@ -29,6 +29,7 @@ import {
 import { hear, nothing } from '../src/dashboard/web/heard.js';
 import { idsOf, jobOf } from '../src/dashboard/web/parts/ab/columns.js';
 import { timelineOf } from '../src/dashboard/web/parts/job/spans.js';
+import { momentsOf, whyNoPictures } from '../src/dashboard/web/parts/sight/moments.js';
 import { jobPath, pathBelow, routeOf, withQuery } from '../src/dashboard/web/routes.js';
 import { type FollowedJob, type FollowedList, withRow, withTold } from '../src/dashboard/web/told.js';
 import {
@@ -246,6 +247,23 @@ describe('patches of a frame', () => {
     expect([0, 0.9, 0.99, 1, 2.4, 9].map((seconds) => shownAt(times, seconds))).toEqual([0, 0, 1, 1, 1, 2]);
     expect(shownAt([1], 0.5)).toBe(-1);
     expect(shownAt([], 0)).toBe(-1);
+  });
+});
+
+describe('frames without pictures', () => {
+  const document = {
+    status: 'completed',
+    frames: [{ index: 0, ptsSeconds: 0, tokens: 4 }],
+    plan: { tokensPerFrameBefore: 9 },
+  };
+  const detail = { document } as unknown as JobDetail;
+  const seen = (picture: string | null) => ({ frames: [{ ptsSeconds: 0, picture }] }) as unknown as Sight;
+
+  it('are said to be so, and why', () => {
+    expect(whyNoPictures(momentsOf(detail, null))).toMatch(/^Pictures of the frames are not kept/);
+    expect(whyNoPictures(momentsOf(detail, seen(null)))).toContain('the video had been encoded before');
+    expect(whyNoPictures(momentsOf(detail, seen('UklGRg==')))).toBeNull();
+    expect(whyNoPictures([])).toBeNull();
   });
 });
 

@@ -42,12 +42,11 @@ export function TokensOf({ moment: { tokens, before, sameAs } }: { readonly mome
   );
 }
 
-function hintOf({ frame, sameAs }: Moment): string {
+function hintOf({ frame, sameAs, picture }: Moment): string {
   if (sameAs) return 'Its tokens stand for this one; nothing of it was encoded.';
   if (!frame) return 'Its picture is no longer kept.';
-  return frame.contextual.length > 0
-    ? 'Point at a patch to see which ones were merged with it.'
-    : 'Point at a patch to see where it lies.';
+  const what = frame.contextual.length > 0 ? 'which ones were merged with it' : 'where it lies';
+  return `${picture === null ? 'No picture of it was kept. ' : ''}Point at a patch to see ${what}.`;
 }
 
 function tokenText({ kind, patches }: FrameToken, { grid }: SightFrame): string {

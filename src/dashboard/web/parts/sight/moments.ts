@@ -29,6 +29,14 @@ export function momentsOf({ document }: JobDetail, sight: Sight | null): Moment[
   }));
 }
 
+/** What is said where no frame has a picture; null where one has. */
+export function whyNoPictures(moments: readonly Moment[]): string | null {
+  if (moments.length === 0 || moments.some(({ picture }) => picture !== null)) return null;
+  if (moments.some(({ frame }) => frame !== null))
+    return 'There are no pictures of the frames: the video had been encoded before, and is not decoded again for them.';
+  return 'Pictures of the frames are not kept for this job, or no longer; their times and tokens are.';
+}
+
 function momentOf(frame: SightFrame, { frames }: Sight): Moment {
   const place = frame.sameAs ?? null;
   const other = place === null ? undefined : frames[place];

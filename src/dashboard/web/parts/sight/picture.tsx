@@ -2,11 +2,11 @@ import type { Moment } from './moments.js';
 
 /** A frame as the model was given it. */
 export function Picture({ moment, alt }: { readonly moment: Moment; readonly alt: string }) {
-  const { picture, sameAs } = moment;
+  const { picture, sameAs, frame } = moment;
   if (picture === null)
     return (
       <span class="no-picture" role="img" aria-label={alt}>
-        no picture kept
+        {frame === null && 'no picture kept'}
       </span>
     );
   return (

@@ -7,7 +7,7 @@ import { addressOf } from '../../router.js';
 import { jobPath } from '../../routes.js';
 import { FrameView } from './frame.js';
 import { Legend } from './legend.js';
-import { type Moment, momentsOf } from './moments.js';
+import { type Moment, momentsOf, whyNoPictures } from './moments.js';
 import { Player } from './player.js';
 import { Strip } from './strip.js';
 import { TokenChart } from './token-chart.js';
@@ -21,17 +21,14 @@ export function Seen({ detail }: { readonly detail: JobDetail }) {
   const step = useStep(moments);
   if (moments.length === 0 && !hasVideo) return null;
   const moment = moments[step.selected];
+  const note = hasSight && !sight ? null : whyNoPictures(moments);
   const video = document?.status === 'completed' ? document.video : { width: 16, height: 9 };
   const aspect = sight && sight.height > 0 ? sight.width / sight.height : 1;
   return (
     <section class="card seen">
       <h2>{moments.length > 0 ? 'What the model saw' : 'The video'}</h2>
       {error && <p class="soft">The frames could not be read: {error.message}</p>}
-      {!hasSight && moments.length > 0 && (
-        <p class="soft">
-          Pictures of the frames are not kept for this job, or no longer; their times and tokens are.
-        </p>
-      )}
+      {note && <p class="soft">{note}</p>}
       <div class="seen-pair">
         {hasVideo && (
           <Player
