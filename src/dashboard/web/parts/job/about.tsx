@@ -35,6 +35,7 @@ type Result = Extract<NonNullable<JobDetail['document']>, { status: 'completed' 
 
 function OfResult({ result: { plan, model, video, timings, settings } }: { readonly result: Result }) {
   const { budget } = plan;
+  const speed = speedText(timings);
   return (
     <>
       <Fact name="Frames">
@@ -60,19 +61,21 @@ function OfResult({ result: { plan, model, video, timings, settings } }: { reado
       <Fact name="Path">
         <code>{video.path}</code>
       </Fact>
-      <Fact name="Speed">
-        {[
-          timings.tokensPerSecond > 0 && `${timings.tokensPerSecond.toFixed(1)} tokens/s`,
-          timings.framesPerSecond > 0 && `${timings.framesPerSecond.toFixed(1)} frames/s`,
-        ]
-          .filter(Boolean)
-          .join(', ') || 'nothing was computed'}
-      </Fact>
+      {speed && <Fact name="Speed">{speed}</Fact>}
       <Fact name="Sampling">{settingsText(settings.sampling)}</Fact>
       <Fact name="Compression">{compressionText(settings.compression)}</Fact>
       <Fact name="Generation">{settingsText(settings.generation)}</Fact>
     </>
   );
+}
+
+/** Empty where neither a frame was encoded nor a token followed another one, as where an answer is a letter. */
+function speedText({ tokensPerSecond, framesPerSecond }: Result['timings']): string {
+  const speeds = [
+    tokensPerSecond > 0 && `${tokensPerSecond.toFixed(1)} tokens/s`,
+    framesPerSecond > 0 && `${framesPerSecond.toFixed(1)} frames/s`,
+  ];
+  return speeds.filter(Boolean).join(', ');
 }
 
 /** What the document does not say, or what there is where there is no document. */
