@@ -198,7 +198,7 @@ const variables = {
   VISIONZIP_DECODE_TIMEOUT_MS: variable(
     ms,
     defaultLimits.decodeTimeoutMs,
-    'the decoder is killed after this time',
+    'the decoder is killed once a job has waited for it this long',
   ),
   VISIONZIP_STORE_DIR: variable<string | null>(
     folder,

@@ -81,7 +81,7 @@ export function addBatchOptions(batch: Command): Command {
     )
     .option(
       '--only <id>',
-      'answer only the row of this id, or of this number from 1; may be repeated; with --debug its job and the whole document of its result go to standard error',
+      'answer only the row of this id, or of this number from 1; may be repeated; with --debug its job and the whole document of its result go to standard error, unless it was answered before',
       collect,
     )
     .option('--keep-failed', 'leave rows alone that failed before')
