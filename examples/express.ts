@@ -1,5 +1,6 @@
 /**
- * A server with the client in it: POST /questions answers with a job's id at once, GET /questions/ID with how it stands.
+ * A server with the client in it: POST /questions answers with a job's id at once, GET /questions/ID with its document as soon as there
+ * is one, or after ten seconds that it is unfinished.
  * Videos are named below the worker's folders; whoever may reach this server may ask about each of them.
  */
 import express, { type ErrorRequestHandler } from 'express';
@@ -8,6 +9,7 @@ import {
   JobRefusedError,
   QueueClient,
   RedisUnavailableError,
+  UnknownJobError,
 } from 'visionzip-worker/queue';
 
 const client = new QueueClient({ connection: { url: process.env.REDIS_URL ?? 'redis://127.0.0.1:6379' } });
@@ -20,23 +22,26 @@ app.post('/questions', async (request, response) => {
 });
 
 app.get('/questions/:id', async (request, response) => {
-  const document = await client.result(request.params.id);
-  response.status(document ? 200 : 202).json(document ?? { status: 'unfinished' });
+  try {
+    response.json(await client.wait(request.params.id, { timeoutMs: 10_000 }));
+  } catch (error) {
+    if (!(error instanceof DOMException && error.name === 'TimeoutError')) throw error;
+    response.status(202).json({ status: 'unfinished' });
+  }
 });
 
 app.delete('/questions/:id', async (request, response) => {
   response.json({ outcome: await client.cancel(request.params.id) });
 });
 
+const statusOf = (error: unknown) => {
+  if (error instanceof JobRefusedError) return 400;
+  if (error instanceof UnknownJobError) return 404;
+  if (error instanceof JobConflictError) return 409;
+  return error instanceof RedisUnavailableError ? 503 : null;
+};
 const tell: ErrorRequestHandler = (error, _request, response, next) => {
-  const status =
-    error instanceof JobRefusedError
-      ? 400
-      : error instanceof JobConflictError
-        ? 409
-        : error instanceof RedisUnavailableError
-          ? 503
-          : null;
+  const status = statusOf(error);
   if (status === null) next(error);
   else response.status(status).json({ error: error.message });
 };

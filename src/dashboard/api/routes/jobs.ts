@@ -66,7 +66,7 @@ export const jobRoutes = [
     handle: async (context, { id }) => {
       const sight = await sightOf(context, await findJob(context, id));
       if (!sight)
-        throw new Problem(404, `it is not kept any more what was seen for the job ${JSON.stringify(id)}`);
+        throw new Problem(404, `nothing is kept of what was seen for the job ${JSON.stringify(id)}`);
       return sight as z.output<typeof sightSchema>;
     },
   }),
