@@ -49,7 +49,11 @@ export type OptionSettings = JobSettings & { readonly model: string };
 /** Adds the options that say how a video is sampled, compressed and answered. */
 export function addJobOptions(command: Command, modelHelp: string): Command {
   return command
-    .option('--frames <n>', "number of frames, equally spaced (default: the model's)", wholeNumber)
+    .option(
+      '--frames <n>',
+      'number of frames (default: by the length of the video, as suits the model)',
+      wholeNumber,
+    )
     .option('--fps <n>', 'frames a second of video, instead of --frames', decimal)
     .option('--max-frames <n>', 'upper bound with --fps', wholeNumber)
     .addOption(

@@ -17,7 +17,7 @@ export type { Turn };
 
 /** Which frames to take. Give `frames`, or `fps` with `maxFrames`; neither means the model's default. */
 export interface Sampling {
-  /** How many frames, equally spaced over the range: linspace(first, last, frames), rounded down. */
+  /** How many frames; default by the length of the range, as suits the model. */
   readonly frames?: number;
   /** Frames a second of video. */
   readonly fps?: number;
@@ -27,7 +27,7 @@ export interface Sampling {
    * How frames are chosen, unless `fps` does it.
    * - `auto` (default): half of them evenly in time, up to half where most changes. The whole range is decoded once, small.
    * - `fast`: the same, by the keyframes and the sizes of packets alone.
-   * - `uniform`: evenly in time.
+   * - `uniform`: evenly in time: linspace(first, last, frames), rounded down.
    */
   readonly method?: 'auto' | 'fast' | 'uniform';
   /** Range of the video in seconds from the first frame shown; default the whole. */
@@ -356,7 +356,7 @@ export interface AnswerRequest {
    * alone; where the context has no room left the oldest turns are dropped.
    */
   readonly history?: readonly Turn[];
-  /** Default: as many frames as the model's own configuration says, equally spaced. */
+  /** Default: as many frames as suit the video's length and the model, by the method `auto`. */
   readonly sampling?: Sampling;
   /** Default `auto`. */
   readonly compression?: Compression;
