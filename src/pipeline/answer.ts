@@ -1,10 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { defaultLimits, type OpenedVideo, openVideo } from '../media/open.js';
-import type { VideoWarning } from '../media/types.js';
 import type { Model, Turn } from '../models/types.js';
 import { type Allowed, allow } from './allow.js';
 import { askVideo, openPrompt } from './ask-video.js';
 import { Conversation } from './conversation.js';
+import { tellDamage } from './damage.js';
 import { encodeVideo } from './encode-video.js';
 import { howToLook, lookForEvents, type Seen } from './look.js';
 import { type CachedVideo, PrefixCache } from './prefix-cache.js';
@@ -294,14 +294,4 @@ function withDefaults(request: VideoRequest): CompleteVideoRequest {
     limits: { ...defaultLimits, ...limits },
     strict,
   };
-}
-
-function tellDamage(damage: readonly CachedVideo['substituted'][]): VideoWarning[] {
-  const substituted = new Map(damage.flatMap((one) => [...one]));
-  const { size } = substituted;
-  if (size === 0) return [];
-  const furthest = Math.max(...substituted.values()).toFixed(2);
-  const [frames, stand] = size === 1 ? ['1 frame is', 'stands'] : [`${size} frames are`, 'stand'];
-  const message = `${frames} damaged: the nearest sound ones ${stand} in, at most ${furthest} seconds away`;
-  return [{ kind: 'damaged', message }];
 }
