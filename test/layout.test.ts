@@ -59,6 +59,13 @@ describe('the graphs of a published model', () => {
     expect(choose(paths, { bytesOf: heavy })).toBe('vision=fp16,embed=fp16,decoder=q4');
   });
 
+  it('are those of a prepared model already, where a tower of ours is there', () => {
+    const paths = ['onnx/vision_tower.onnx', 'onnx/embed_tokens.onnx', 'onnx/decoder.onnx'];
+    expect(() => chooseGraphs(paths, {}, 'nano')).toThrow(
+      /: it is a prepared model, and can be asked as it is$/,
+    );
+  });
+
   it('have their weights beside them, by any of the names in use', () => {
     const data = [
       'onnx/decoder_model_merged.onnx_data',

@@ -165,6 +165,8 @@ function explainMissing(graphs: readonly string[], part: Part): string {
     return ': graphs in the layout of transformers.js often have a repository of their own, whose name ends in -ONNX';
   if (part === 'decoder' && isThere('decoder'))
     return ': of decoders it needs the merged one, which runs with a cache and without';
+  if (part === 'vision' && isThere('vision_tower'))
+    return ': it is a prepared model, and can be asked as it is';
   if (part === 'vision' && (isThere('model') || isThere('decoder')))
     return ': it has no vision encoder, and seems to read text alone';
   return ': this is not the layout of transformers.js';
