@@ -46,7 +46,11 @@ export function useBrowser(): TestBrowser {
         ...options,
       });
       context.setDefaultTimeout(60_000);
-      closes.push(() => context.close());
+      closes.push(async () => {
+        // What a test holds back may still be on its way.
+        await Promise.all(context.pages().map((page) => page.unrouteAll({ behavior: 'ignoreErrors' })));
+        await context.close();
+      });
       const page = await context.newPage();
       const origin = new URL(url).origin;
       watchFor(page, origin, (fault) => expects?.test(fault) || faults.push(fault));
