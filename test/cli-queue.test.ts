@@ -1,4 +1,4 @@
-import { EventEmitter, on, once } from 'node:events';
+import { on, once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -92,8 +92,11 @@ describe('visionzip enqueue', () => {
   });
 
   it('prints the answer as it is generated with --follow, and as events with --json', async () => {
-    const opened = new EventEmitter();
-    work({ answers: ['red', 'left'], says: ['r', 'e'], until: () => once(opened, 'open') });
+    let open = () => {};
+    const opened = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    work({ answers: ['red', 'left'], says: ['r', 'e'], until: () => opened });
     const { child, ended } = startCli(['enqueue', 'clip.mp4', 'What colour?', 'Which way?', '--follow'], env);
     let stdout = '';
     for await (const [chunk] of on(child.stdout!, 'data')) {
@@ -101,7 +104,7 @@ describe('visionzip enqueue', () => {
       if (stdout.endsWith('re')) break;
     }
     expect(stdout).toBe('What colour?\nre');
-    opened.emit('open');
+    open();
     const run = await ended;
     expect([run.code, run.stdout]).toEqual([0, 'What colour?\nred\n\nWhich way?\nleft\n\n']);
     expect(run.stderr).toMatch(/^visionzip: enqueued \S{36}\ntokens {2}2304 → 272/);
