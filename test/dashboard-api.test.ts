@@ -29,14 +29,14 @@ import { ffmpeg, h264, testPattern } from './media.js';
 import { type Heard, openApi, type TestApi } from './support/api.js';
 import { useRedis } from './support/redis.js';
 import { callsOf, type Reply, until } from './support/script.js';
-import { Bench } from './support/worker.js';
+import { Bench, longLock } from './support/worker.js';
 
 const redis = useRedis();
 let bench: Bench;
 let api: TestApi;
 
 beforeEach(async () => {
-  bench = new Bench(redis.home, redis.connection);
+  bench = new Bench(redis.home, redis.connection, longLock);
   api = await openApi(bench.settings, redis.connection);
   await until(() => api.api.index.progress.isComplete);
 });

@@ -6,7 +6,7 @@ import { describeInBrowser, seriousFindings, useBrowser } from './support/browse
 import { showBench } from './support/night.js';
 import { useRedis } from './support/redis.js';
 import { until } from './support/script.js';
-import { Bench } from './support/worker.js';
+import { Bench, longLock } from './support/worker.js';
 
 const basic: Credential = { scheme: 'basic', user: 'ada', password: 'lovelace:1815' };
 const script = '<script>window.hit = 1</script>';
@@ -18,7 +18,7 @@ describeInBrowser('who and what the dashboard in a browser is safe from', () => 
   let dashboards: Dashboard[];
 
   beforeEach(() => {
-    bench = new Bench(redis.home, redis.connection);
+    bench = new Bench(redis.home, redis.connection, longLock);
     dashboards = [];
   });
   afterEach(async () => {

@@ -9,7 +9,7 @@ import { type RunningCli, startCli } from './support/cli.js';
 import { FakeWorker } from './support/fake-worker.js';
 import { showBench } from './support/night.js';
 import { useRedis } from './support/redis.js';
-import { Bench } from './support/worker.js';
+import { Bench, longLock } from './support/worker.js';
 
 const rows = 4;
 
@@ -22,7 +22,7 @@ describeInBrowser("the buttons of a dataset's page", () => {
   let release: (count?: number) => void;
 
   beforeEach(async () => {
-    bench = new Bench(redis.home, redis.connection, { prefix: defaultPrefix });
+    bench = new Bench(redis.home, redis.connection, { ...longLock, prefix: defaultPrefix });
     dashboard = await showBench(bench, redis);
     const waiting: (() => void)[] = [];
     let released = 0;

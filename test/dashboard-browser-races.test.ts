@@ -6,7 +6,7 @@ import { describeInBrowser, useBrowser } from './support/browser.js';
 import { showBench } from './support/night.js';
 import { useRedis } from './support/redis.js';
 import { until } from './support/script.js';
-import { Bench } from './support/worker.js';
+import { Bench, longLock } from './support/worker.js';
 
 describeInBrowser('pages between a reading and what is told meanwhile', () => {
   const redis = useRedis();
@@ -15,7 +15,7 @@ describeInBrowser('pages between a reading and what is told meanwhile', () => {
 
   beforeEach(async () => {
     await redis.start();
-    bench = new Bench(redis.home, redis.connection);
+    bench = new Bench(redis.home, redis.connection, longLock);
     dashboard = await showBench(bench, redis);
   });
   afterEach(async () => {

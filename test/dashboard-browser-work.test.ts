@@ -12,7 +12,7 @@ import { describeInBrowser, useBrowser } from './support/browser.js';
 import { showBench } from './support/night.js';
 import { useRedis } from './support/redis.js';
 import { until } from './support/script.js';
-import { Bench } from './support/worker.js';
+import { Bench, longLock } from './support/worker.js';
 
 describeInBrowser('work under the eyes of a viewer', () => {
   const redis = useRedis();
@@ -20,7 +20,7 @@ describeInBrowser('work under the eyes of a viewer', () => {
   let dashboard: Dashboard;
 
   beforeEach(async () => {
-    bench = new Bench(redis.home, redis.connection);
+    bench = new Bench(redis.home, redis.connection, longLock);
     dashboard = await showBench(bench, redis);
   });
   afterEach(async () => {

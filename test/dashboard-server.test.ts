@@ -11,7 +11,7 @@ import type { Credential, DashboardSettings } from '../src/settings.js';
 import { type Asked, askHttp, formOf } from './support/http.js';
 import { useRedis } from './support/redis.js';
 import { until } from './support/script.js';
-import { Bench } from './support/worker.js';
+import { Bench, longLock } from './support/worker.js';
 
 const redis = useRedis();
 const basic: Credential = { scheme: 'basic', user: 'ada', password: 'lovelace:1815' };
@@ -21,7 +21,7 @@ const wrongPasswords = ['', 'lovelace', 'lovelace:1815 ', 'Lovelace:1815'];
 let bench: Bench;
 let opened: Dashboard[];
 beforeEach(() => {
-  bench = new Bench(redis.home, redis.connection);
+  bench = new Bench(redis.home, redis.connection, longLock);
   opened = [];
 });
 afterEach(async () => {

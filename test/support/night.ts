@@ -11,7 +11,7 @@ import { ffmpeg, h264, testPattern } from '../media.js';
 import { cli } from './cli.js';
 import type { TestRedis } from './redis.js';
 import { until } from './script.js';
-import { Bench } from './worker.js';
+import { Bench, longLock } from './worker.js';
 
 const models = fileURLToPath(new URL('../../models', import.meta.url));
 const open: DashboardSettings = { credential: null, base: null, publicUrl: null, isReadOnly: false };
@@ -46,6 +46,7 @@ export function useNight(redis: TestRedis): Night {
   const closes: (() => Promise<void>)[] = [];
   beforeAll(async () => {
     night.bench = new Bench(redis.home, redis.connection, {
+      ...longLock,
       modelDirs: [models],
       tokenStore: { dir: join(redis.home, 'tokens'), limitBytes: 2 ** 28 },
       lockMs: 30_000,

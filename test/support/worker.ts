@@ -8,6 +8,9 @@ import { type AskWorker, startWorker } from '../../src/workers/worker.js';
 import { freshQueue } from './redis.js';
 import { type Reply, scriptedChild, writeScript } from './script.js';
 
+/** Beside a browser the event loop of a test may stand still for longer than the lock of a job that is to be given up soon. */
+export const longLock = { lockMs: 30_000 } as const;
+
 /** A queue and a store of its own with a client, a folder of "videos", and workers whose model process is scripted. */
 export class Bench {
   readonly dir = realpathSync(mkdtempSync(join(tmpdir(), 'visionzip-bench-')));
