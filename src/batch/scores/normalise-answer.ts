@@ -22,7 +22,8 @@ const articles = new Set(['a', 'an', 'the']);
 /**
  * A short answer as it is compared: in lower case, without punctuation and articles, numbers in digits. The rule is that of VQA's
  * evaluation (arXiv 1505.00468 and its vqaEval.py, from memory). Differences: numbers go up to twenty; signs, decimal points and the
- * colons of times stay, but for whole numbers with zeros behind the point; apostrophes fall on both sides, in place of its list of contractions; an answer that is an article stays.
+ * colons of times stay, but for zeros alone behind a point; apostrophes fall on both sides, in place of its list of contractions; an
+ * answer that is an article stays.
  */
 export function normaliseAnswer(text: string): string {
   const words = text
